@@ -1,0 +1,71 @@
+# Everything a contributor runs. Each target installs what it needs; none needs another by hand.
+PYTHON ?= $(shell command -v /usr/bin/python3.11 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME_STAMP := $(VENV)/.runtime-installed
+DEV_STAMP := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run env dev-env test test-fast lint format bench lock system-packages clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUNTIME_STAMP)  ## start Ringback with a simulated carrier and a first account
+	@exec $(BIN)/ringback demo
+
+env: $(RUNTIME_STAMP)  ## create .venv with what Ringback needs at run time
+
+dev-env: $(DEV_STAMP)  ## add what tests, linters and benchmarks need
+
+$(BIN)/python:
+	@scripts/create-venv "$(PYTHON)" "$(VENV)"
+
+$(RUNTIME_STAMP): requirements/runtime.lock pyproject.toml | $(BIN)/python
+	@echo "installing Ringback's run-time packages from requirements/runtime.lock ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.lock $(RUNTIME_STAMP)
+	@echo "installing the development packages from requirements/dev.lock ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+system-packages:  ## install the Debian packages that tests and benchmarks use
+	@scripts/install-system-packages chromium nodejs npm nginx wrk
+
+test: $(DEV_STAMP)  ## install what the tests need and run them all
+	@scripts/install-system-packages chromium nodejs npm nginx wrk
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+test-fast: $(DEV_STAMP)  ## unit and conformance tests: under a minute
+	$(BIN)/python -m pytest -q tests/unit tests/conformance
+
+lint: $(DEV_STAMP)  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
+
+format: $(DEV_STAMP)  ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV_STAMP)  ## run every benchmark, one JSON line each
+	@scripts/install-system-packages nginx wrk
+	$(BIN)/python -m benchmarks all --json
+
+lock: | $(BIN)/python  ## re-resolve the lock files (needs uv)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command "make lock" pyproject.toml -o requirements/runtime.lock
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command "make lock" --group dev -c requirements/runtime.lock pyproject.toml -o requirements/dev.lock
+	printf "hatchling\neditables\n" | $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command "make lock" -c requirements/dev.lock - -o requirements/build.lock
+
+clean:  ## remove the environment and caches; data directories stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
