@@ -1,0 +1,103 @@
+"""What a connector - our link to a carrier - must do, whatever protocol it speaks.
+
+Behaviour of every driver:
+
+- ``submit`` hands over one message and answers as soon as the carrier has. It never raises for something
+  the carrier or the link did: every ending has an outcome.
+- A receipt is offered to the sink given to ``run``; it counts as taken when the sink returns, and is
+  acknowledged to the carrier only then. A sink that raises has not taken it: it is offered again.
+- Receipts may come before the answer to their submission, twice, late or never.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from ringback.model.status import Status
+
+
+class Outbound(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to hand over."""
+
+    message_uuid: str
+    src: str
+    dst: str
+    text: str
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The carrier has taken the message and named it ``carrier_ref``."""
+
+    carrier_ref: str
+    mcc: str | None = None
+    mnc: str | None = None
+    network: str | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """The carrier will not take it; ``error_code`` is Plivo's (contract section 3.2)."""
+
+    error_code: str
+    detail: str
+
+
+class Deferred(msgspec.Struct, frozen=True, kw_only=True):
+    """Not now: throttled, or the link is down. Nothing was handed over."""
+
+    retry_after_s: float
+    detail: str
+
+
+SubmitOutcome = Accepted | Rejected | Deferred
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the carrier says became of a message."""
+
+    connector: str
+    carrier_ref: str
+    status: Status
+    """``delivered`` or ``undelivered``."""
+    error_code: str
+    """Plivo's code; ``000`` for delivered."""
+    detail: str
+    """The carrier's own words."""
+
+
+class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A message taken by the carrier of which no receipt was recorded."""
+
+    message_uuid: str
+    dst: str
+    carrier_ref: str
+    submitted_at_us: int
+
+
+ReceiptSink = Callable[[Receipt], Awaitable[None]]
+
+
+class Connector(Protocol):
+    """A link to a carrier. Also a ``runtime.Worker``: it lives between ``run`` and ``stop``."""
+
+    name: str
+
+    async def submit(self, message: Outbound) -> SubmitOutcome:
+        """Hand over one message."""
+        ...
+
+    def deliver_receipts_to(self, sink: ReceiptSink) -> None:
+        """Name the taker of receipts; called once, before ``run``."""
+        ...
+
+    def resume(self, awaiting: Sequence[Awaiting]) -> None:
+        """Take note of messages handed over before a restart, for a carrier that must be asked about them."""
+        ...
+
+    async def run(self) -> None:
+        """Keep the link up until stopped."""
+        ...
+
+    def stop(self) -> None:
+        """Take no new messages; ``run`` returns when what is in hand is finished."""
+        ...

@@ -1,0 +1,45 @@
+"""The ``ringback`` command. Data goes to standard output, everything else to standard error."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ringback import __version__
+from ringback.cli import account, demo, login, serve
+from ringback.model.errors import RingbackError
+
+app = typer.Typer(
+    name="ringback",
+    help="Self-hosted SMS platform built around callbacks, wire-compatible with Plivo.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.command("login-link")(login.login_link)
+app.add_typer(account.app, name="account")
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback shape
+    if wanted:
+        typer.echo(f"ringback {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False
+) -> None:
+    """Self-hosted SMS platform built around callbacks, wire-compatible with Plivo."""
+
+
+def main() -> None:
+    """Run the command line; errors of the tree end it with one line and exit code 2."""
+    try:
+        app()
+    except RingbackError as error:
+        typer.echo(f"ringback: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,45 @@
+"""Flags that commands share, and how a command gets its settings."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ringback.model.errors import ConfigInvalid
+from ringback.settings import Invalid, Settings, load
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", envvar="RINGBACK_CONFIG", help="TOML file with settings.", show_default=False),
+]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Where the database is kept.  [default: .ringback]", show_default=False)
+]
+Host = Annotated[
+    str | None, typer.Option("--host", help="Address to listen on.  [default: 127.0.0.1]", show_default=False)
+]
+Port = Annotated[
+    int | None, typer.Option("--port", help="Port; 0 takes a free one.  [default: 8080]", show_default=False)
+]
+LogLevel = Annotated[
+    str | None, typer.Option("--log-level", help="debug, info, warning or error.  [default: info]", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text for people.")]
+
+
+def settings_from(
+    *,
+    config: Path | None = None,
+    data_dir: Path | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    log_level: str | None = None,
+) -> Settings:
+    """Merge file, environment and flags. Raises ``ConfigInvalid``."""
+    environment = {name: value for name, value in os.environ.items() if name != "RINGBACK_CONFIG"}
+    flags = {"server": {"host": host, "port": port}, "store": {"data_dir": data_dir}, "log": {"level": log_level}}
+    try:
+        return load(file=config, environment=environment, flags=flags)
+    except Invalid as error:
+        raise ConfigInvalid(str(error)) from error

@@ -1,0 +1,113 @@
+"""One HTTP try: request in, what happened out. It never raises for anything the other side does."""
+
+import asyncio
+import ssl
+import time
+from typing import Final, Literal, Self
+
+import aiohttp
+import msgspec
+import yarl
+
+from ringback.delivery.request import Headers, Request
+from ringback.settings import DeliverySettings
+
+Outcome = Literal["ok", "http_status", "timeout", "dns", "connect", "tls", "broken"]
+"""``ok`` is any 2xx with a whole answer; ``http_status`` any other answer, redirects included."""
+
+MAX_HEADER_BYTES: Final = 16_384
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came back, or why nothing did."""
+
+    outcome: Outcome
+    http_status: int | None = None
+    headers: Headers = []
+    body: bytes = b""
+    error: str | None = None
+    duration_us: int
+
+
+class HttpClient:
+    """Makes attempts. Open for as long as ``async with`` lasts."""
+
+    def __init__(self, settings: DeliverySettings) -> None:
+        self._settings = settings
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30),
+            timeout=aiohttp.ClientTimeout(
+                total=self._settings.deadline_s, connect=self._settings.connect_timeout_s, ceil_threshold=60
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A proxy in the environment of the process is no decision about where callbacks go.
+            trust_env=False,
+            auto_decompress=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            skip_auto_headers=("Accept-Encoding", "Content-Type"),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def attempt(self, request: Request) -> Answer:
+        """Send the request and wait for the answer, at most for the deadline."""
+        started_ns = time.monotonic_ns()
+
+        def failed(outcome: Outcome, error: BaseException | str) -> Answer:
+            text = error if isinstance(error, str) else str(error) or type(error).__name__
+            return Answer(outcome=outcome, error=text[:500], duration_us=_since_us(started_ns))
+
+        try:
+            return await self._send(request, started_ns)
+        except TimeoutError:
+            return failed("timeout", f"no full answer within {self._settings.deadline_s:g} s")
+        except aiohttp.ClientConnectorDNSError as error:
+            return failed("dns", error)
+        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+            return failed("tls", error)
+        except aiohttp.ClientConnectorError as error:
+            return failed("connect", error)
+        except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+            return failed("broken", error)
+
+    async def _send(self, request: Request, started_ns: int) -> Answer:
+        if self._session is None:
+            raise RuntimeError("HttpClient is used outside its async with")
+        async with self._session.request(
+            request.method,
+            # Exactly as signed: no normalising on the way out.
+            yarl.URL(request.url, encoded=True),
+            headers=request.headers,
+            data=request.body,
+            allow_redirects=False,
+        ) as response:
+            body = await _read(response.content, self._settings.response_cap_bytes)
+            return Answer(
+                outcome="ok" if 200 <= response.status < 300 else "http_status",
+                http_status=response.status,
+                headers=[(name, value) for name, value in response.headers.items()],
+                body=body,
+                error=None if response.status < 300 else f"answered {response.status} {response.reason or ''}".strip(),
+                duration_us=_since_us(started_ns),
+            )
+
+
+async def _read(content: aiohttp.StreamReader, cap: int) -> bytes:
+    """Read up to ``cap`` bytes; what follows is left, and the connection with it."""
+    parts: list[bytes] = []
+    size = 0
+    while size < cap and (part := await content.read(cap - size)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _since_us(started_ns: int) -> int:
+    return (time.monotonic_ns() - started_ns) // 1000

@@ -1,0 +1,29 @@
+"""Times as the wire writes and reads them (contract sections 2.4, 2.5, 4.2)."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FILTER: Final = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?", re.ASCII)
+
+
+def callback_time(at_us: int) -> str:
+    """Write a time as callbacks carry it: ``2024-05-01 10:00:00.000000``, UTC."""
+    return (_EPOCH + timedelta(microseconds=at_us)).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def record_time(at_us: int) -> str:
+    """Write a time as message records carry it: with the offset, ``2024-05-01 10:00:00.000000+00:00``."""
+    return callback_time(at_us) + "+00:00"
+
+
+def filter_time_us(text: str) -> int | None:
+    """Read ``YYYY-MM-DD HH:MM[:ss[.uuuuuu]]`` as UTC; ``None`` when it is something else."""
+    if _FILTER.fullmatch(text) is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return (parsed - _EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,140 @@
+"""Taking messages in: one request becomes one message per destination, all committed before the answer.
+
+The message, its ``queued`` event, the callback it owes and the submission that is due are one commit.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from ringback.dialect.send import SendRequest
+from ringback.dialect.signatures import canonical_callback_url
+from ringback.messaging.progress import Progress
+from ringback.model import numbers, segments
+from ringback.model.errors import InvalidRequest, ShuttingDown, StoreUnavailable, TryLater
+from ringback.model.ids import AccountId, NewId
+from ringback.model.message import Message
+from ringback.model.status import Status
+from ringback.runtime import BacklogFullError, Batcher, Clock
+from ringback.settings import MessagingSettings
+from ringback.store import submissions
+from ringback.store.port import Store, Transaction
+from ringback.store.wakeups import Wakeups
+
+KEEPS_TEXT = frozenset({"true", "content_only"})
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    messages: list[Message]
+    text: str
+    expires_at_us: int
+
+
+class Acceptor:
+    """Accepts send requests."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        new_id: NewId,
+        wakeups: Wakeups,
+        settings: MessagingSettings,
+        max_waiting: int,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._wakeups = wakeups
+        self._settings = settings
+        self._draining = False
+        self._batcher: Batcher[_Entry, None] = Batcher(
+            self._write,
+            weight=lambda entry: len(entry.messages),
+            max_waiting=max_waiting,
+            shared_errors=(StoreUnavailable,),
+        )
+
+    def stop(self) -> None:
+        """Refuse further requests; those that wait are still written."""
+        self._draining = True
+
+    async def accept(self, account_id: AccountId, request: SendRequest, *, requester_ip: str) -> list[str]:
+        """Store a request's messages and return their uuids in the order of the destinations.
+
+        Raises ``InvalidRequest``, or ``TryLater`` when nothing could be stored.
+        """
+        if self._draining:
+            raise ShuttingDown("shutting down, send again in a moment")
+        segmentation = segments.segment(request.text, smart=self._settings.smart_characters)
+        if complaint := segments.too_long(segmentation):
+            raise InvalidRequest(complaint)
+        now_us = self._clock.now_us()
+        template = Message(
+            uuid="",
+            account_id=account_id,
+            direction="outbound",
+            type="sms",
+            src=request.src,
+            dst="",
+            text=segmentation.text if request.log in KEEPS_TEXT else None,
+            encoding=segmentation.encoding,
+            units=segmentation.units,
+            rate=self._settings.default_rate,
+            log=request.log,
+            trackable=request.trackable,
+            callback_url=canonical_callback_url(request.url) if request.url else None,
+            callback_method=request.method,
+            requester_ip=requester_ip,
+            country="",
+            status=Status.QUEUED.value,
+            sequence=1,
+            queued_at_us=now_us,
+            updated_at_us=now_us,
+        )
+        messages = [
+            msgspec.structs.replace(
+                template, uuid=self._new_id(now_us), dst=destination, country=numbers.country(destination)
+            )
+            for destination in request.destinations
+        ]
+        try:
+            await self._batcher.submit(_Entry(messages, segmentation.text, now_us + request.expiry_s * 1_000_000))
+        except BacklogFullError as error:
+            raise TryLater("too many requests are waiting, send again in a moment") from error
+        return [message.uuid for message in messages]
+
+    async def _write(self, entries: list[_Entry]) -> Sequence[None]:
+        await self._store.write(partial(_store, entries=entries, new_id=self._new_id))
+        self._wakeups.signal("submissions")
+        self._wakeups.signal("callbacks")
+        self._wakeups.signal("events")
+        return [None] * len(entries)
+
+
+def _store(tx: Transaction, *, entries: list[_Entry], new_id: NewId) -> None:
+    progress = Progress(new_id)
+    for entry in entries:
+        for message in entry.messages:
+            progress.accept(message)
+    progress.write(tx)
+    submissions.add(
+        tx,
+        [
+            {
+                "message_uuid": message.uuid,
+                "account_id": message.account_id,
+                "src": message.src,
+                "dst": message.dst,
+                "text": entry.text,
+                "attempts_made": 0,
+                "expires_at_us": entry.expires_at_us,
+                "due_at_us": message.queued_at_us,
+                "lease_token": None,
+            }
+            for entry in entries
+            for message in entry.messages
+        ],
+    )

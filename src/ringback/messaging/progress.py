@@ -1,0 +1,132 @@
+"""What a status change causes, gathered for many messages and written in one transaction.
+
+A change of status, its event, its callback and its counts are one fact. Nothing here decides when; it makes
+sure that whoever changes a status cannot forget the rest.
+"""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from ringback.dialect.callbacks import endpoint_of, status_params
+from ringback.model.ids import NewId
+from ringback.model.latency import bucket_of
+from ringback.model.message import Message
+from ringback.model.status import FINAL, Status, judge
+from ringback.store import callbacks, messages, rollups
+from ringback.store.port import Transaction
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody says that a message has taken a status."""
+
+    status: Status
+    at_us: int
+    error_code: str | None = None
+    detail: str | None = None
+    connector: str | None = None
+    carrier_ref: str | None = None
+    mcc: str | None = None
+    mnc: str | None = None
+    network: str | None = None
+
+
+class Progress:
+    """Gathers changes; :meth:`write` stores all that follows from them."""
+
+    def __init__(self, new_id: NewId) -> None:
+        self._new_id = new_id
+        self._new: list[Message] = []
+        self._changed: dict[str, Message] = {}
+        self._events: list[dict[str, Any]] = []
+        self._callbacks: list[callbacks.NewCallback] = []
+        self._counts: Counter[rollups.Key] = Counter()
+
+    def accept(self, message: Message) -> None:
+        """Take in a new message, whose first event is ``queued``."""
+        self._new.append(message)
+        self._counts[rollups.key(message.account_id, message.queued_at_us, "status", message.status)] += 1
+        self._note(message, message.queued_at_us)
+        self._owe_callback(message, message.queued_at_us)
+
+    def change(self, message: Message, change: Change) -> Message:
+        """Apply a change to a message that exists, or flag it; returns the message as it then stands."""
+        flag = judge(Status(message.status), change.status)
+        if flag:
+            event = self._note(message, change.at_us, detail=change.detail)
+            event |= {"status": change.status, "flag": flag, "error_code": change.error_code}
+            return message
+        after = msgspec.structs.replace(
+            message,
+            status=change.status,
+            sequence=message.sequence + 1,
+            error_code=change.error_code,
+            connector=change.connector or message.connector,
+            carrier_ref=change.carrier_ref or message.carrier_ref,
+            mcc=change.mcc or message.mcc,
+            mnc=change.mnc or message.mnc,
+            network=change.network or message.network,
+            sent_at_us=change.at_us if change.status is Status.SENT else message.sent_at_us,
+            final_at_us=change.at_us if change.status in FINAL else None,
+            updated_at_us=change.at_us,
+        )
+        self._changed[after.uuid] = after
+        self._count(message, after)
+        self._note(after, change.at_us, detail=change.detail)
+        self._owe_callback(after, change.at_us)
+        return after
+
+    def write(self, tx: Transaction) -> None:
+        """Store everything gathered."""
+        messages.insert(tx, self._new)
+        messages.update(tx, list(self._changed.values()))
+        messages.add_events(tx, self._events)
+        callbacks.owe(tx, self._callbacks)
+        rollups.add(tx, self._counts)
+
+    def _note(self, message: Message, at_us: int, *, detail: str | None = None) -> dict[str, Any]:
+        event = {
+            "message_uuid": message.uuid,
+            "account_id": message.account_id,
+            "sequence": message.sequence,
+            "status": message.status,
+            "flag": "",
+            "at_us": at_us,
+            "error_code": message.error_code,
+            "detail": detail,
+        }
+        self._events.append(event)
+        return event
+
+    def _owe_callback(self, message: Message, at_us: int) -> None:
+        if message.callback_url is None:
+            return
+        self._callbacks.append(
+            callbacks.NewCallback(
+                id=self._new_id(at_us),
+                account_id=message.account_id,
+                message_uuid=message.uuid,
+                sequence=message.sequence,
+                url=message.callback_url,
+                method=message.callback_method,
+                endpoint=endpoint_of(message.callback_url),
+                params=_encode(status_params(message)).decode(),
+                created_at_us=at_us,
+            )
+        )
+
+    def _count(self, before: Message, after: Message) -> None:
+        def key(measure: str, bucket: str) -> rollups.Key:
+            return rollups.key(after.account_id, after.queued_at_us, measure, bucket)
+
+        self._counts[key("status", before.status)] -= 1
+        self._counts[key("status", after.status)] += 1
+        if after.final_at_us is None:
+            return
+        if after.status == Status.DELIVERED:
+            self._counts[key("delivered_in", str(bucket_of(after.final_at_us - after.queued_at_us)))] += 1
+        elif after.error_code:
+            self._counts[key("error", after.error_code)] += 1

@@ -1,0 +1,186 @@
+"""Handing queued messages to their carrier, and recording what it answered.
+
+A submission is leased, handed over, and removed in the transaction that stores the answer. A process that
+dies in between leaves a lease that runs out; the message is then handed over again.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from ringback.carriers.port import Accepted, Awaiting, Connector, Deferred, Outbound, Rejected, SubmitOutcome
+from ringback.messaging.progress import Change, Progress
+from ringback.model.errors import StoreUnavailable
+from ringback.model.ids import NewId
+from ringback.model.message import Message
+from ringback.model.status import Status
+from ringback.runtime import Batcher, Clock, WorkLoop, persist
+from ringback.settings import MessagingSettings
+from ringback.store import messages, submissions
+from ringback.store.port import Store, Transaction
+from ringback.store.submissions import Submission
+from ringback.store.wakeups import Wakeups
+
+EXPIRED = "420"
+"""Plivo's code for a message that waited longer than its ``message_expiry``."""
+
+RESUME_LIMIT = 100_000
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    submission: Submission
+    outcome: SubmitOutcome | None
+    """``None`` when the message expired before it could be handed over."""
+    at_us: int
+
+
+class Submitter:
+    """Moves submissions through a connector."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        new_id: NewId,
+        wakeups: Wakeups,
+        settings: MessagingSettings,
+        connector: Connector,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._wakeups = wakeups
+        self._settings = settings
+        self._connector = connector
+        self._answers: Batcher[_Answer, None] = Batcher(self._record, shared_errors=(StoreUnavailable,))
+
+    def worker(self) -> WorkLoop[Submission]:
+        """Return the worker that does the submitting."""
+        return WorkLoop(
+            "submit",
+            claim=self.claim,
+            work=self.submit,
+            hint=self._wakeups.listen("submissions"),
+            capacity=self._settings.concurrency,
+        )
+
+    async def resume(self) -> None:
+        """Tell the connector which messages it took before a restart and has not reported on."""
+        open_ones = await self._store.read(
+            lambda tx: messages.awaiting_receipt(tx, self._connector.name, limit=RESUME_LIMIT)
+        )
+        self._connector.resume(
+            [
+                Awaiting(
+                    message_uuid=message.uuid,
+                    dst=message.dst,
+                    carrier_ref=message.carrier_ref or "",
+                    submitted_at_us=message.sent_at_us or message.queued_at_us,
+                )
+                for message in open_ones
+            ]
+        )
+
+    async def claim(self, limit: int) -> tuple[Sequence[Submission], float | None]:
+        """Lease submissions that are due; also returns the seconds until the next one is."""
+        now_us = self._clock.now_us()
+        lease_until_us = now_us + round(self._settings.submit_lease_s * 1_000_000)
+        token = self._new_id(now_us)
+
+        def work(tx: Transaction) -> tuple[list[Submission], int | None]:
+            leased = submissions.claim(tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=limit)
+            return leased, submissions.next_due_at_us(tx)
+
+        leased, next_due_at_us = await self._store.write(work)
+        return leased, None if next_due_at_us is None else (next_due_at_us - now_us) / 1_000_000
+
+    async def submit(self, submission: Submission) -> None:
+        """Hand one message over and record the answer."""
+        outcome: SubmitOutcome | None = None
+        if submission.expires_at_us > self._clock.now_us():
+            outcome = await self._connector.submit(
+                Outbound(
+                    message_uuid=submission.message_uuid,
+                    src=submission.src,
+                    dst=submission.dst,
+                    text=submission.text,
+                )
+            )
+        await self._answers.submit(_Answer(submission, outcome, self._clock.now_us()))
+
+    async def _record(self, answers: list[_Answer]) -> Sequence[None]:
+        work = partial(_record, answers=answers, connector=self._connector.name, new_id=self._new_id)
+        # The carrier has the messages: forgetting its answer would send them twice.
+        await persist(lambda: self._store.write(work), retry_on=StoreUnavailable)
+        self._wakeups.signal("callbacks")
+        self._wakeups.signal("events")
+        return [None] * len(answers)
+
+
+def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: NewId) -> None:
+    held = submissions.held(tx, [answer.submission for answer in answers])
+    valid = [answer for answer in answers if answer.submission.message_uuid in held]
+    current = messages.by_uuid(tx, list(held), lock=True)
+    progress = Progress(new_id)
+    finished: list[str] = []
+    put_back = []
+    taken: dict[str, Message] = {}
+    for answer in valid:
+        uuid = answer.submission.message_uuid
+        match answer.outcome:
+            case Deferred(retry_after_s=pause_s):
+                put_back.append(
+                    {
+                        "message_uuid": uuid,
+                        "due_at_us": answer.at_us + round(pause_s * 1_000_000),
+                        "attempts_made": answer.submission.attempts_made + 1,
+                    }
+                )
+                continue
+            case Accepted() as accepted:
+                after = progress.change(current[uuid], _sent(accepted, connector, answer.at_us))
+                taken[accepted.carrier_ref] = after
+            case Rejected(error_code=code, detail=detail):
+                failed = Change(status=Status.FAILED, at_us=answer.at_us, error_code=code, detail=detail)
+                progress.change(current[uuid], failed)
+            case None:
+                expired = Change(
+                    status=Status.FAILED, at_us=answer.at_us, error_code=EXPIRED, detail="expired in queue"
+                )
+                progress.change(current[uuid], expired)
+        finished.append(uuid)
+    _apply_early_receipts(tx, progress, connector, taken)
+    progress.write(tx)
+    submissions.finish(tx, finished)
+    submissions.put_back(tx, put_back)
+
+
+def _sent(accepted: Accepted, connector: str, at_us: int) -> Change:
+    return Change(
+        status=Status.SENT,
+        at_us=at_us,
+        connector=connector,
+        carrier_ref=accepted.carrier_ref,
+        mcc=accepted.mcc,
+        mnc=accepted.mnc,
+        network=accepted.network,
+    )
+
+
+def _apply_early_receipts(tx: Transaction, progress: Progress, connector: str, taken: dict[str, Message]) -> None:
+    if not taken:
+        return
+    for receipt in submissions.take_early_receipts(tx, connector, list(taken)):
+        message = taken[receipt.carrier_ref]
+        taken[receipt.carrier_ref] = progress.change(
+            message,
+            Change(
+                status=Status(receipt.status),
+                # It came first, but the message is delivered no sooner than it is sent.
+                at_us=max(receipt.at_us, message.updated_at_us),
+                error_code=receipt.error_code,
+                detail=receipt.detail,
+            ),
+        )

@@ -1,0 +1,72 @@
+"""One tree of errors, classed by what the caller does next.
+
+``Refused``      the request is at fault: change it and send again.
+``TryLater``     nothing is wrong with the request; nothing was stored; send it again later.
+``StartupError`` the operator must change something before Ringback can start; one line says what.
+
+Each error's text is written for the person who reads it: it says what is wrong and what to do.
+"""
+
+
+class RingbackError(Exception):
+    """Root of every error that Ringback raises on purpose."""
+
+
+class Refused(RingbackError):
+    """The request cannot be carried out as it stands; nothing was stored."""
+
+
+class InvalidRequest(Refused):
+    """A parameter is missing, malformed or out of range."""
+
+
+class NotAuthenticated(Refused):
+    """No credentials, or wrong ones."""
+
+
+class Forbidden(Refused):
+    """The credentials are right, but do not reach this resource."""
+
+
+class NotFound(Refused):
+    """No such resource for this account."""
+
+
+class MethodNotAllowed(Refused):
+    """The resource exists, but not for this HTTP method."""
+
+
+class TooLarge(Refused):
+    """The request body is over the limit."""
+
+
+class TryLater(RingbackError):
+    """A passing condition; the same request may succeed in a moment."""
+
+
+class StoreUnavailable(TryLater):
+    """The database did not take the transaction; it was rolled back as a whole."""
+
+
+class ShuttingDown(TryLater):
+    """The process is draining and takes no new work."""
+
+
+class StartupError(RingbackError):
+    """Ringback cannot start until the operator changes something."""
+
+
+class ConfigInvalid(StartupError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class PortInUse(StartupError):
+    """The address to listen on is taken."""
+
+
+class DataDirUnusable(StartupError):
+    """The data directory cannot be created or written."""
+
+
+class DatabaseUnusable(StartupError):
+    """The database file is corrupt, read-only, or of a newer Ringback."""

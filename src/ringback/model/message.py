@@ -1,0 +1,50 @@
+"""Messages and their events. Times are UTC microseconds since 1970."""
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as it stands; the store keeps it field by field."""
+
+    uuid: str
+    account_id: str
+    direction: str
+    type: str
+    src: str
+    dst: str
+    text: str | None
+    encoding: str
+    units: int
+    rate: str
+    log: str
+    trackable: bool
+    callback_url: str | None
+    callback_method: str
+    requester_ip: str
+    country: str
+    status: str
+    sequence: int
+    error_code: str | None = None
+    connector: str | None = None
+    carrier_ref: str | None = None
+    mcc: str | None = None
+    mnc: str | None = None
+    network: str | None = None
+    queued_at_us: int
+    sent_at_us: int | None = None
+    final_at_us: int | None = None
+    updated_at_us: int
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One status change, or a flagged report that changed nothing."""
+
+    id: int
+    message_uuid: str
+    account_id: str
+    sequence: int
+    status: str
+    flag: str
+    at_us: int
+    error_code: str | None
+    detail: str | None

@@ -1,0 +1,182 @@
+"""Every setting, documented once; the only reader of files and environment.
+
+Sources, later ones win: the defaults here, the TOML file, environment variables
+``RINGBACK_<GROUP>__<NAME>``, and flags of the command line. An unknown name is an error, not a silence.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Invalid(Exception):
+    """A setting is unknown, of the wrong type or out of range; the text says which."""
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the setting groups."""
+
+
+class ServerSettings(Group, frozen=True, kw_only=True):
+    """Where Ringback listens."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but a loopback address makes Ringback reachable from outside."""
+    port: Port = 8080
+    """TCP port; 0 takes a free one."""
+    public_base_url: str = ""
+    """Scheme, host and port under which customers reach Ringback, if a proxy stands in front of it."""
+    max_body_bytes: Count = 1_048_576
+    """Larger request bodies get 413."""
+    max_waiting_requests: Count = 10_000
+    """With more API calls than this waiting for the database, further ones get 503."""
+
+
+class StoreSettings(Group, frozen=True, kw_only=True):
+    """Where the durable truth is kept."""
+
+    data_dir: Path = Path(".ringback")
+    """Directory of the database and other state; created when missing, readable by its owner only."""
+    busy_timeout_s: Seconds = 4.0
+    """How long a write waits for another process that holds the database."""
+
+
+class MessagingSettings(Group, frozen=True, kw_only=True):
+    """Outbound messages."""
+
+    default_rate: Annotated[str, msgspec.Meta(pattern=r"^\d{1,6}\.\d{1,5}$")] = "0.00550"
+    """Price of one unit, in the account's currency, as ``TotalRate`` reports it."""
+    smart_characters: bool = True
+    """Replace typographic quotes, dashes and spaces when that lets a message stay in the GSM alphabet."""
+    concurrency: Count = 512
+    """Submissions in flight at once."""
+    submit_lease_s: Seconds = 60.0
+    """A submission not finished after this time (its process died) is taken again."""
+
+
+class DeliverySettings(Group, frozen=True, kw_only=True):
+    """Callbacks out."""
+
+    retry_delays_s: tuple[Seconds, ...] = (60.0, 120.0, 240.0)
+    """Pauses after failed attempts; when they are used up the callback is given up."""
+    deadline_s: Seconds = 8.0
+    """An attempt that has no full answer by then has failed."""
+    connect_timeout_s: Seconds = 4.0
+    """The part of the deadline that connecting may take."""
+    lease_s: Seconds = 30.0
+    """An attempt not recorded after this time (its process died) is made again."""
+    concurrency: Count = 256
+    """Attempts in flight at once."""
+    response_cap_bytes: Count = 16_384
+    """How much of an answer's body is read and kept."""
+
+
+class SimulatorSettings(Group, frozen=True, kw_only=True):
+    """The simulated carrier."""
+
+    seed: int = 1
+    """Chooses all random outcomes and delays; the same seed gives the same endings."""
+    speed: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
+    """Divides every simulated delay: 10 makes an hour pass in six minutes."""
+    script: Path | None = None
+    """TOML file with rules per destination prefix; without one the built-in script applies."""
+
+
+class SourceSettings(Group, frozen=True, kw_only=True):
+    """A provider account whose callbacks are received at ``/hooks/<name>/...``."""
+
+    tokens: tuple[str, ...] = ()
+    """Auth tokens that may have signed: sub and main account, old and new during a rotation."""
+    account: str = ""
+    """Take the tokens of this Ringback account instead."""
+    public_url: str = ""
+    """Scheme, host and port that the provider calls, when they differ from ``server.public_base_url``."""
+
+
+class DashboardSettings(Group, frozen=True, kw_only=True):
+    """The web pages."""
+
+    session_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 12
+    """How long a login lasts."""
+    login_link_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 60
+    """How long a printed login link can be used, once."""
+
+
+class LogSettings(Group, frozen=True, kw_only=True):
+    """What goes to standard error."""
+
+    level: str = "info"
+    """``debug``, ``info``, ``warning`` or ``error``."""
+
+
+class Settings(Group, frozen=True, kw_only=True):
+    """All groups."""
+
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    messaging: MessagingSettings = MessagingSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    simulator: SimulatorSettings = SimulatorSettings()
+    sources: dict[str, SourceSettings] = {}
+    dashboard: DashboardSettings = DashboardSettings()
+    log: LogSettings = LogSettings()
+    drain_s: Seconds = 15.0
+    """After SIGTERM, the longest time until the process ends."""
+
+
+ENV_PREFIX = "RINGBACK_"
+
+
+def load(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """Merge file, environment and flags over the defaults.
+
+    ``flags`` maps group to name to value; a value of ``None`` was not given. Raises ``Invalid``.
+    """
+    merged: dict[str, Any] = _read(file) if file else {}
+    for name, value in environment.items():
+        if name.startswith(ENV_PREFIX):
+            _place(merged, name.removeprefix(ENV_PREFIX).lower().split("__"), value, name)
+    for group, values in flags.items():
+        given = {name: value for name, value in values.items() if value is not None}
+        merged.setdefault(group, {}).update(given)
+    try:
+        return msgspec.convert(merged, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"settings: {error}") from error
+
+
+def read_script(file: Path) -> dict[str, Any]:
+    """Read a simulator script (TOML). Raises ``Invalid``."""
+    return _read(file)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except OSError as error:
+        raise Invalid(f"cannot read {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Invalid(f"{file} is not valid TOML: {error}") from error
+
+
+def _place(merged: dict[str, Any], path: list[str], value: str, name: str) -> None:
+    *groups, last = path
+    place = merged
+    for group in groups:
+        place = place.setdefault(group, {})
+        if not isinstance(place, dict):
+            raise Invalid(f"{name}: {group} is a value, not a group")
+    place[last] = [part for part in value.split(",") if part] if last in {"tokens", "retry_delays_s"} else value
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value).expanduser()
+    raise NotImplementedError

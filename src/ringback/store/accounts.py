@@ -1,0 +1,85 @@
+"""Accounts, subaccounts and the tokens that authenticate and sign for them."""
+
+import msgspec
+import sqlalchemy as sa
+
+from ringback.model.ids import AccountId
+from ringback.store.port import Store, Transaction
+from ringback.store.schema import accounts, auth_tokens
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account with the tokens that are valid now, newest first."""
+
+    auth_id: AccountId
+    name: str
+    enabled: bool
+    parent_id: AccountId | None
+    tokens: tuple[str, ...]
+    main_tokens: tuple[str, ...]
+    """The parent's tokens for a subaccount, else the same as ``tokens``."""
+
+
+def create(tx: Transaction, *, auth_id: AccountId, token: str, name: str, now_us: int) -> None:
+    """Add an enabled main account with its first token."""
+    tx.execute(accounts.insert().values(auth_id=auth_id, parent_id=None, name=name, enabled=True, created_at_us=now_us))
+    tx.execute(auth_tokens.insert().values(token=token, account_id=auth_id, created_at_us=now_us, expires_at_us=None))
+
+
+def find(tx: Transaction, auth_id: str, now_us: int) -> Account | None:
+    """Return an account, or ``None`` when there is none of that id."""
+    row = tx.execute(sa.select(accounts).where(accounts.c.auth_id == auth_id)).one_or_none()
+    if row is None:
+        return None
+    tokens = _tokens(tx, row.auth_id, now_us)
+    return Account(
+        auth_id=row.auth_id,
+        name=row.name,
+        enabled=row.enabled,
+        parent_id=row.parent_id,
+        tokens=tokens,
+        main_tokens=_tokens(tx, row.parent_id, now_us) if row.parent_id else tokens,
+    )
+
+
+def list_all(tx: Transaction, now_us: int) -> list[Account]:
+    """Return every account, oldest first."""
+    ids = tx.execute(sa.select(accounts.c.auth_id).order_by(accounts.c.created_at_us)).scalars().all()
+    return [account for auth_id in ids if (account := find(tx, auth_id, now_us))]
+
+
+def _tokens(tx: Transaction, auth_id: str, now_us: int) -> tuple[str, ...]:
+    alive = sa.or_(auth_tokens.c.expires_at_us.is_(None), auth_tokens.c.expires_at_us > now_us)
+    query = (
+        sa.select(auth_tokens.c.token)
+        .where(auth_tokens.c.account_id == auth_id, alive)
+        .order_by(auth_tokens.c.created_at_us.desc())
+    )
+    return tuple(tx.execute(query).scalars())
+
+
+class AccountCache:
+    """Accounts as last read, at most ``ttl_s`` old: every API call and every signature asks for one."""
+
+    def __init__(self, store: Store, *, ttl_s: float = 2.0) -> None:
+        self._store = store
+        self._ttl_us = round(ttl_s * 1_000_000)
+        self._known: dict[str, tuple[int, Account | None]] = {}
+
+    async def get(self, auth_id: str, now_us: int) -> Account | None:
+        """Return an account, or ``None`` when there is none of that id. Raises ``StoreUnavailable``."""
+        known = self._known.get(auth_id)
+        if known and now_us - known[0] < self._ttl_us:
+            return known[1]
+        account = await self._store.read(lambda tx: find(tx, auth_id, now_us))
+        if len(self._known) > 10_000:
+            # Ids come from requests: somebody who tries many must not fill the memory.
+            self._known.clear()
+        self._known[auth_id] = (now_us, account)
+        return account
+
+
+def names(tx: Transaction, *, limit: int) -> list[tuple[str, str]]:
+    """Return (id, name) of accounts, oldest first."""
+    query = sa.select(accounts.c.auth_id, accounts.c.name).order_by(accounts.c.created_at_us).limit(limit)
+    return [(row.auth_id, row.name) for row in tx.execute(query)]

@@ -1,0 +1,279 @@
+"""The first schema: accounts, messages, callbacks, what is received, logins."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "accounts",
+        sa.Column("auth_id", sa.String(length=20), nullable=False),
+        sa.Column("parent_id", sa.String(length=20), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("auth_id", name=op.f("pk_accounts")),
+    )
+    op.create_table(
+        "attempts",
+        sa.Column("callback_id", sa.String(length=36), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("planned_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("started_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("duration_us", sa.BigInteger(), nullable=False),
+        sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("http_status", sa.Integer(), nullable=True),
+        sa.Column("request_headers", sa.Text(), nullable=False),
+        sa.Column("response_headers", sa.Text(), nullable=False),
+        sa.Column("response_body", sa.LargeBinary(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("callback_id", "number", name=op.f("pk_attempts")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "auth_tokens",
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("token", name=op.f("pk_auth_tokens")),
+    )
+    op.create_index(op.f("ix_auth_tokens_account_id"), "auth_tokens", ["account_id"], unique=False)
+    op.create_table(
+        "callback_queue",
+        sa.Column("callback_id", sa.String(length=36), nullable=False),
+        sa.Column("message_uuid", sa.String(length=36), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("attempts_made", sa.Integer(), nullable=False),
+        sa.Column("due_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("planned_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("lease_token", sa.String(length=36), nullable=True),
+        sa.PrimaryKeyConstraint("callback_id", name=op.f("pk_callback_queue")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_callback_queue_due_at_us",
+        "callback_queue",
+        ["due_at_us"],
+        unique=False,
+        sqlite_where=sa.text("due_at_us IS NOT NULL"),
+        postgresql_where=sa.text("due_at_us IS NOT NULL"),
+    )
+    op.create_index("ix_callback_queue_message_uuid", "callback_queue", ["message_uuid", "sequence"], unique=False)
+    op.create_table(
+        "callbacks",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=False),
+        sa.Column("message_uuid", sa.String(length=36), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("method", sa.String(length=4), nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("params", sa.Text(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("done_at_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_callbacks")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_callbacks_message_uuid"), "callbacks", ["message_uuid"], unique=False)
+    op.create_table(
+        "early_receipts",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("connector", sa.Text(), nullable=False),
+        sa.Column("carrier_ref", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=12), nullable=False),
+        sa.Column("error_code", sa.String(length=8), nullable=True),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_early_receipts")),
+    )
+    op.create_index("ix_early_receipts_carrier_ref", "early_receipts", ["connector", "carrier_ref"], unique=False)
+    op.create_table(
+        "events",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("message_uuid", sa.String(length=36), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("status", sa.String(length=12), nullable=False),
+        sa.Column("flag", sa.String(length=12), nullable=False),
+        sa.Column("at_us", sa.BigInteger(), nullable=False),
+        sa.Column("error_code", sa.String(length=8), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+    )
+    op.create_index(op.f("ix_events_message_uuid"), "events", ["message_uuid"], unique=False)
+    op.create_table(
+        "logins",
+        sa.Column("secret_hash", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("secret_hash", name=op.f("pk_logins")),
+    )
+    op.create_table(
+        "messages",
+        sa.Column("uuid", sa.String(length=36), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=False),
+        sa.Column("direction", sa.String(length=8), nullable=False),
+        sa.Column("type", sa.String(length=8), nullable=False),
+        sa.Column("src", sa.Text(), nullable=False),
+        sa.Column("dst", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=True),
+        sa.Column("encoding", sa.String(length=4), nullable=False),
+        sa.Column("units", sa.Integer(), nullable=False),
+        sa.Column("rate", sa.String(length=16), nullable=False),
+        sa.Column("log", sa.String(length=12), nullable=False),
+        sa.Column("trackable", sa.Boolean(), nullable=False),
+        sa.Column("callback_url", sa.Text(), nullable=True),
+        sa.Column("callback_method", sa.String(length=4), nullable=False),
+        sa.Column("requester_ip", sa.String(length=45), nullable=False),
+        sa.Column("country", sa.String(length=2), nullable=False),
+        sa.Column("status", sa.String(length=12), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("error_code", sa.String(length=8), nullable=True),
+        sa.Column("connector", sa.Text(), nullable=True),
+        sa.Column("carrier_ref", sa.Text(), nullable=True),
+        sa.Column("mcc", sa.String(length=3), nullable=True),
+        sa.Column("mnc", sa.String(length=3), nullable=True),
+        sa.Column("network", sa.Text(), nullable=True),
+        sa.Column("queued_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("sent_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("final_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("updated_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("uuid", name=op.f("pk_messages")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_messages_account_id_queued_at_us", "messages", ["account_id", "queued_at_us"], unique=False)
+    op.create_index(
+        "ix_messages_carrier_ref",
+        "messages",
+        ["connector", "carrier_ref"],
+        unique=False,
+        sqlite_where=sa.text("carrier_ref IS NOT NULL"),
+        postgresql_where=sa.text("carrier_ref IS NOT NULL"),
+    )
+    op.create_index("ix_messages_queued_at_us", "messages", ["queued_at_us"], unique=False)
+    op.create_table(
+        "received_events",
+        sa.Column("request_id", sa.String(length=36), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("message_uuid", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.Integer(), nullable=True),
+        sa.Column("from_number", sa.Text(), nullable=False),
+        sa.Column("to_number", sa.Text(), nullable=False),
+        sa.Column("error_code", sa.Text(), nullable=True),
+        sa.Column("mcc", sa.Text(), nullable=True),
+        sa.Column("mnc", sa.Text(), nullable=True),
+        sa.Column("units", sa.Integer(), nullable=True),
+        sa.Column("total_amount", sa.Text(), nullable=True),
+        sa.Column("received_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("flag", sa.String(length=12), nullable=False),
+        sa.PrimaryKeyConstraint("request_id", name=op.f("pk_received_events")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_received_events_message", "received_events", ["source", "message_uuid"], unique=False)
+    op.create_index(
+        "uq_received_events_once",
+        "received_events",
+        ["source", "message_uuid", "status"],
+        unique=True,
+        sqlite_where=sa.text("flag != 'duplicate'"),
+        postgresql_where=sa.text("flag != 'duplicate'"),
+    )
+    op.create_table(
+        "received_requests",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("received_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("method", sa.String(length=8), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("headers", sa.Text(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("peer", sa.String(length=64), nullable=False),
+        sa.Column("verdict", sa.String(length=16), nullable=False),
+        sa.Column("accepted", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_received_requests")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_received_requests_source_received_at_us",
+        "received_requests",
+        ["source", "received_at_us"],
+        unique=False,
+    )
+    op.create_table(
+        "rollups",
+        sa.Column("account_id", sa.String(length=20), nullable=False),
+        sa.Column("hour_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("measure", sa.String(length=16), nullable=False),
+        sa.Column("bucket", sa.String(length=16), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "hour_at_us", "measure", "bucket", name=op.f("pk_rollups")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "submissions",
+        sa.Column("message_uuid", sa.String(length=36), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=False),
+        sa.Column("src", sa.Text(), nullable=False),
+        sa.Column("dst", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("attempts_made", sa.Integer(), nullable=False),
+        sa.Column("expires_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("due_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("lease_token", sa.String(length=36), nullable=True),
+        sa.PrimaryKeyConstraint("message_uuid", name=op.f("pk_submissions")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_submissions_due_at_us"), "submissions", ["due_at_us"], unique=False)
+
+
+def downgrade() -> None:
+    op.drop_index(op.f("ix_submissions_due_at_us"), table_name="submissions")
+    op.drop_table("submissions")
+    op.drop_table("rollups")
+    op.drop_index("ix_received_requests_source_received_at_us", table_name="received_requests")
+    op.drop_table("received_requests")
+    op.drop_index(
+        "uq_received_events_once",
+        table_name="received_events",
+        sqlite_where=sa.text("flag != 'duplicate'"),
+        postgresql_where=sa.text("flag != 'duplicate'"),
+    )
+    op.drop_index("ix_received_events_message", table_name="received_events")
+    op.drop_table("received_events")
+    op.drop_index("ix_messages_queued_at_us", table_name="messages")
+    op.drop_index(
+        "ix_messages_carrier_ref",
+        table_name="messages",
+        sqlite_where=sa.text("carrier_ref IS NOT NULL"),
+        postgresql_where=sa.text("carrier_ref IS NOT NULL"),
+    )
+    op.drop_index("ix_messages_account_id_queued_at_us", table_name="messages")
+    op.drop_table("messages")
+    op.drop_table("logins")
+    op.drop_index(op.f("ix_events_message_uuid"), table_name="events")
+    op.drop_table("events")
+    op.drop_index("ix_early_receipts_carrier_ref", table_name="early_receipts")
+    op.drop_table("early_receipts")
+    op.drop_index(op.f("ix_callbacks_message_uuid"), table_name="callbacks")
+    op.drop_table("callbacks")
+    op.drop_index("ix_callback_queue_message_uuid", table_name="callback_queue")
+    op.drop_index(
+        "ix_callback_queue_due_at_us",
+        table_name="callback_queue",
+        sqlite_where=sa.text("due_at_us IS NOT NULL"),
+        postgresql_where=sa.text("due_at_us IS NOT NULL"),
+    )
+    op.drop_table("callback_queue")
+    op.drop_index(op.f("ix_auth_tokens_account_id"), table_name="auth_tokens")
+    op.drop_table("auth_tokens")
+    op.drop_table("attempts")
+    op.drop_table("accounts")

@@ -1,0 +1,37 @@
+"""What the rest of Ringback asks of its database.
+
+Behaviour of every driver:
+
+- ``write`` runs the given function in one transaction and returns only when its commit is on disk. When the
+  function raises, or the commit fails, nothing of it remains.
+- ``read`` sees one consistent state and cannot change it.
+- A database that is locked, full or away raises ``StoreUnavailable``; nothing hangs longer than the busy
+  timeout of the settings.
+- The functions given run in a thread; they do no other I/O, and never wait for anything but the database.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+Transaction = Connection
+"""What the functions of the noun modules take first."""
+
+
+class Store(Protocol):
+    """A durable store."""
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run ``work`` in one durable transaction. Raises ``StoreUnavailable``."""
+        ...
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run ``work`` on one consistent state. Raises ``StoreUnavailable``."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what runs, then let go of the database."""
+        ...

@@ -1,0 +1,174 @@
+"""Callbacks that came in: every request as it was, and what the verified ones say."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from ringback.store import bulk
+from ringback.store.port import Transaction
+from ringback.store.schema import received_events, received_requests
+
+Flag = Literal["", "duplicate", "out_of_order"]
+
+
+class ReceivedRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it arrived, accepted or not."""
+
+    id: str
+    source: str
+    received_at_us: int
+    method: str
+    target: str
+    """Path and query string as on the request line."""
+    headers: str
+    """JSON list of (name, value) pairs in the order in which they came."""
+    body: bytes
+    peer: str
+    verdict: str
+    """What verified it (``v3``, ``v2``), or why it was refused."""
+    accepted: bool
+
+
+class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What an accepted request says, in our words; ``status`` is the sender's word."""
+
+    request_id: str
+    source: str
+    message_uuid: str
+    status: str
+    sequence: int | None
+    from_number: str
+    to_number: str
+    error_code: str | None
+    mcc: str | None
+    mnc: str | None
+    units: int | None
+    total_amount: str | None
+    received_at_us: int
+    flag: Flag = ""
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source has sent."""
+
+    requests: int
+    rejected: int
+    unique: int
+    duplicate: int
+    out_of_order: int
+
+
+def store(tx: Transaction, requests: Sequence[ReceivedRequest], said: Sequence[ReceivedEvent]) -> list[ReceivedEvent]:
+    """Store requests and, for the accepted ones, their events; returns these with their flags.
+
+    A (message, status) pair counts once: further ones are flagged ``duplicate``. One whose sequence is lower
+    than one already there is flagged ``out_of_order``.
+    """
+    bulk.insert(tx, received_requests, [msgspec.structs.asdict(request) for request in requests])
+    if not said:
+        return []
+    flagged = _flag(tx, said)
+    bulk.insert(tx, received_events, [msgspec.structs.asdict(event) for event in flagged])
+    return flagged
+
+
+def _flag(tx: Transaction, said: Sequence[ReceivedEvent]) -> list[ReceivedEvent]:
+    query = sa.select(
+        received_events.c.source,
+        received_events.c.message_uuid,
+        received_events.c.status,
+        received_events.c.sequence,
+    ).where(
+        received_events.c.source.in_({event.source for event in said}),
+        received_events.c.message_uuid.in_({event.message_uuid for event in said}),
+    )
+    seen: set[tuple[str, str, str]] = set()
+    highest: dict[tuple[str, str], int] = {}
+    for source, message_uuid, status, sequence in tx.execute(query):
+        seen.add((source, message_uuid, status))
+        highest[source, message_uuid] = max(highest.get((source, message_uuid), 0), sequence or 0)
+    flagged = []
+    for event in said:
+        once, message = (event.source, event.message_uuid, event.status), (event.source, event.message_uuid)
+        flag: Flag = ""
+        if once in seen:
+            flag = "duplicate"
+        elif event.sequence is not None and event.sequence < highest.get(message, 0):
+            flag = "out_of_order"
+        seen.add(once)
+        highest[message] = max(highest.get(message, 0), event.sequence or 0)
+        flagged.append(msgspec.structs.replace(event, flag=flag) if flag else event)
+    return flagged
+
+
+def totals(tx: Transaction, source: str) -> Totals:
+    """Count what a source has sent."""
+    accepted: dict[bool, int] = dict(
+        tx.execute(
+            sa.select(received_requests.c.accepted, sa.func.count())
+            .where(received_requests.c.source == source)
+            .group_by(received_requests.c.accepted)
+        )
+        .tuples()
+        .all()
+    )
+    flags: dict[str, int] = dict(
+        tx.execute(
+            sa.select(received_events.c.flag, sa.func.count())
+            .where(received_events.c.source == source)
+            .group_by(received_events.c.flag)
+        )
+        .tuples()
+        .all()
+    )
+    return Totals(
+        requests=sum(accepted.values()),
+        rejected=accepted.get(False, 0),
+        unique=flags.get("", 0) + flags.get("out_of_order", 0),
+        duplicate=flags.get("duplicate", 0),
+        out_of_order=flags.get("out_of_order", 0),
+    )
+
+
+def of_messages(tx: Transaction, uuids: Sequence[str]) -> list[ReceivedEvent]:
+    """Return what was received about messages, in order of arrival."""
+    query = (
+        sa.select(received_events)
+        .where(received_events.c.message_uuid.in_(uuids))
+        .order_by(received_events.c.received_at_us, received_events.c.request_id)
+    )
+    return [ReceivedEvent(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def request(tx: Transaction, request_id: str) -> ReceivedRequest | None:
+    """Return one request as it came."""
+    row = tx.execute(sa.select(received_requests).where(received_requests.c.id == request_id)).one_or_none()
+    return ReceivedRequest(**row._mapping) if row else None  # noqa: SLF001
+
+
+def newest(tx: Transaction, *, limit: int) -> list[tuple[ReceivedRequest, ReceivedEvent | None]]:
+    """Return the newest requests of all sources, each with what it says when it was accepted."""
+    requests = [
+        ReceivedRequest(**row._mapping)  # noqa: SLF001
+        for row in tx.execute(sa.select(received_requests).order_by(received_requests.c.id.desc()).limit(limit))
+    ]
+    said = {
+        row.request_id: ReceivedEvent(**row._mapping)  # noqa: SLF001
+        for row in tx.execute(
+            sa.select(received_events).where(received_events.c.request_id.in_([item.id for item in requests]))
+        )
+    }
+    return [(item, said.get(item.id)) for item in requests]
+
+
+def sources(tx: Transaction) -> list[str]:
+    """Name every source that has sent anything, one look at the index for each."""
+    lowest = sa.select(sa.func.min(received_requests.c.source))
+    found: list[str] = []
+    name: str | None = tx.execute(lowest).scalar_one()
+    while name is not None:
+        found.append(name)
+        name = tx.execute(lowest.where(received_requests.c.source > name)).scalar_one()
+    return found

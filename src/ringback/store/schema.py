@@ -1,0 +1,258 @@
+"""Every table. Times are UTC microseconds since 1970, money is decimal text, ids are text.
+
+Hot tables (``submissions``, ``callback_queue``) hold only work that is still to be done: a row is claimed by
+moving its ``due_at_us`` to the end of a lease and noting a ``lease_token``; finishing it deletes the row. So a
+claim reads the due index from its low end and never meets a row that is not due, and a lease that runs out
+makes its row due again by itself.
+"""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_Uuid = sa.String(36)
+_AuthId = sa.String(20)
+_Time = sa.BigInteger
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    sa.Column("auth_id", _AuthId, primary_key=True),
+    sa.Column("parent_id", _AuthId, nullable=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("created_at_us", _Time, nullable=False),
+)
+
+auth_tokens = sa.Table(
+    "auth_tokens",
+    metadata,
+    sa.Column("token", sa.Text, primary_key=True),
+    sa.Column("account_id", _AuthId, nullable=False, index=True),
+    sa.Column("created_at_us", _Time, nullable=False),
+    sa.Column("expires_at_us", _Time, nullable=True),
+)
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("uuid", _Uuid, primary_key=True),
+    sa.Column("account_id", _AuthId, nullable=False),
+    sa.Column("direction", sa.String(8), nullable=False),
+    sa.Column("type", sa.String(8), nullable=False),
+    sa.Column("src", sa.Text, nullable=False),
+    sa.Column("dst", sa.Text, nullable=False),
+    # Null when the sender asked for it not to be kept (contract section 2.1, log).
+    sa.Column("text", sa.Text, nullable=True),
+    sa.Column("encoding", sa.String(4), nullable=False),
+    sa.Column("units", sa.Integer, nullable=False),
+    sa.Column("rate", sa.String(16), nullable=False),
+    sa.Column("log", sa.String(12), nullable=False),
+    sa.Column("trackable", sa.Boolean, nullable=False),
+    sa.Column("callback_url", sa.Text, nullable=True),
+    sa.Column("callback_method", sa.String(4), nullable=False),
+    sa.Column("requester_ip", sa.String(45), nullable=False),
+    sa.Column("country", sa.String(2), nullable=False),
+    sa.Column("status", sa.String(12), nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("error_code", sa.String(8), nullable=True),
+    sa.Column("connector", sa.Text, nullable=True),
+    sa.Column("carrier_ref", sa.Text, nullable=True),
+    sa.Column("mcc", sa.String(3), nullable=True),
+    sa.Column("mnc", sa.String(3), nullable=True),
+    sa.Column("network", sa.Text, nullable=True),
+    sa.Column("queued_at_us", _Time, nullable=False),
+    sa.Column("sent_at_us", _Time, nullable=True),
+    sa.Column("final_at_us", _Time, nullable=True),
+    sa.Column("updated_at_us", _Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_messages_account_id_queued_at_us", messages.c.account_id, messages.c.queued_at_us)
+sa.Index("ix_messages_queued_at_us", messages.c.queued_at_us)
+sa.Index(
+    "ix_messages_carrier_ref",
+    messages.c.connector,
+    messages.c.carrier_ref,
+    sqlite_where=messages.c.carrier_ref.is_not(None),
+    postgresql_where=messages.c.carrier_ref.is_not(None),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    # The log offset: dashboards and projections resume from it.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("message_uuid", _Uuid, nullable=False, index=True),
+    sa.Column("account_id", _AuthId, nullable=False),
+    # A flagged event changed nothing and carries the sequence of the event that stands.
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("status", sa.String(12), nullable=False),
+    sa.Column("flag", sa.String(12), nullable=False),
+    sa.Column("at_us", _Time, nullable=False),
+    sa.Column("error_code", sa.String(8), nullable=True),
+    sa.Column("detail", sa.Text, nullable=True),
+)
+
+submissions = sa.Table(
+    "submissions",
+    metadata,
+    sa.Column("message_uuid", _Uuid, primary_key=True),
+    sa.Column("account_id", _AuthId, nullable=False),
+    sa.Column("src", sa.Text, nullable=False),
+    sa.Column("dst", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("attempts_made", sa.Integer, nullable=False),
+    sa.Column("expires_at_us", _Time, nullable=False),
+    sa.Column("due_at_us", _Time, nullable=False, index=True),
+    sa.Column("lease_token", _Uuid, nullable=True),
+    sqlite_with_rowid=False,
+)
+
+early_receipts = sa.Table(
+    "early_receipts",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("connector", sa.Text, nullable=False),
+    sa.Column("carrier_ref", sa.Text, nullable=False),
+    sa.Column("status", sa.String(12), nullable=False),
+    sa.Column("error_code", sa.String(8), nullable=True),
+    sa.Column("at_us", _Time, nullable=False),
+    sa.Column("detail", sa.Text, nullable=True),
+)
+sa.Index("ix_early_receipts_carrier_ref", early_receipts.c.connector, early_receipts.c.carrier_ref)
+
+callbacks = sa.Table(
+    "callbacks",
+    metadata,
+    sa.Column("id", _Uuid, primary_key=True),
+    sa.Column("account_id", _AuthId, nullable=False),
+    sa.Column("message_uuid", _Uuid, nullable=False, index=True),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("method", sa.String(4), nullable=False),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    # A JSON list of pairs, fixed when the event happened: every attempt sends the same parameters.
+    sa.Column("params", sa.Text, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("created_at_us", _Time, nullable=False),
+    sa.Column("done_at_us", _Time, nullable=True),
+    sqlite_with_rowid=False,
+)
+
+callback_queue = sa.Table(
+    "callback_queue",
+    metadata,
+    sa.Column("callback_id", _Uuid, primary_key=True),
+    sa.Column("message_uuid", _Uuid, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("attempts_made", sa.Integer, nullable=False),
+    # Null while an earlier callback of the same message has not had its first attempt.
+    sa.Column("due_at_us", _Time, nullable=True),
+    # What the plan said, while due_at_us stands for the end of a lease.
+    sa.Column("planned_at_us", _Time, nullable=True),
+    sa.Column("lease_token", _Uuid, nullable=True),
+    sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_callback_queue_due_at_us",
+    callback_queue.c.due_at_us,
+    sqlite_where=callback_queue.c.due_at_us.is_not(None),
+    postgresql_where=callback_queue.c.due_at_us.is_not(None),
+)
+sa.Index("ix_callback_queue_message_uuid", callback_queue.c.message_uuid, callback_queue.c.sequence)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("callback_id", _Uuid, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("planned_at_us", _Time, nullable=False),
+    sa.Column("started_at_us", _Time, nullable=False),
+    sa.Column("duration_us", sa.BigInteger, nullable=False),
+    sa.Column("outcome", sa.String(12), nullable=False),
+    sa.Column("http_status", sa.Integer, nullable=True),
+    sa.Column("request_headers", sa.Text, nullable=False),
+    sa.Column("response_headers", sa.Text, nullable=False),
+    sa.Column("response_body", sa.LargeBinary, nullable=False),
+    sa.Column("error", sa.Text, nullable=True),
+    sqlite_with_rowid=False,
+)
+
+received_requests = sa.Table(
+    "received_requests",
+    metadata,
+    sa.Column("id", _Uuid, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("received_at_us", _Time, nullable=False),
+    sa.Column("method", sa.String(8), nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("headers", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("peer", sa.String(64), nullable=False),
+    # What verified it (v3, v2), or why it was refused.
+    sa.Column("verdict", sa.String(16), nullable=False),
+    sa.Column("accepted", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_received_requests_source_received_at_us",
+    received_requests.c.source,
+    received_requests.c.received_at_us,
+)
+
+received_events = sa.Table(
+    "received_events",
+    metadata,
+    sa.Column("request_id", _Uuid, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("message_uuid", sa.String(64), nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("sequence", sa.Integer, nullable=True),
+    sa.Column("from_number", sa.Text, nullable=False),
+    sa.Column("to_number", sa.Text, nullable=False),
+    sa.Column("error_code", sa.Text, nullable=True),
+    sa.Column("mcc", sa.Text, nullable=True),
+    sa.Column("mnc", sa.Text, nullable=True),
+    sa.Column("units", sa.Integer, nullable=True),
+    sa.Column("total_amount", sa.Text, nullable=True),
+    sa.Column("received_at_us", _Time, nullable=False),
+    # Empty, or why it changes nothing: duplicate, out_of_order.
+    sa.Column("flag", sa.String(12), nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_received_events_message", received_events.c.source, received_events.c.message_uuid)
+sa.Index(
+    "uq_received_events_once",
+    received_events.c.source,
+    received_events.c.message_uuid,
+    received_events.c.status,
+    unique=True,
+    sqlite_where=received_events.c.flag != "duplicate",
+    postgresql_where=received_events.c.flag != "duplicate",
+)
+
+rollups = sa.Table(
+    "rollups",
+    metadata,
+    sa.Column("account_id", _AuthId, primary_key=True),
+    sa.Column("hour_at_us", _Time, primary_key=True),
+    sa.Column("measure", sa.String(16), primary_key=True),
+    sa.Column("bucket", sa.String(16), primary_key=True),
+    sa.Column("total", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+logins = sa.Table(
+    "logins",
+    metadata,
+    sa.Column("secret_hash", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(8), nullable=False),
+    sa.Column("created_at_us", _Time, nullable=False),
+    sa.Column("expires_at_us", _Time, nullable=False),
+)

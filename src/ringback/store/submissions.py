@@ -1,0 +1,119 @@
+"""Messages that are still to be handed to a carrier, and receipts that came before their submission's answer."""
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from ringback.store import bulk
+from ringback.store.port import Transaction
+from ringback.store.schema import early_receipts, submissions
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """A message due to be submitted, leased under ``lease_token``."""
+
+    message_uuid: str
+    account_id: str
+    src: str
+    dst: str
+    text: str
+    attempts_made: int
+    expires_at_us: int
+    lease_token: str
+
+
+class EarlyReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """A receipt for a message whose carrier id is not known yet."""
+
+    id: int
+    connector: str
+    carrier_ref: str
+    status: str
+    error_code: str | None
+    at_us: int
+    detail: str | None
+
+
+def add(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
+    """Store new submissions."""
+    bulk.insert(tx, submissions, rows)
+
+
+def claim(tx: Transaction, *, now_us: int, lease_until_us: int, lease_token: str, limit: int) -> list[Submission]:
+    """Lease up to ``limit`` submissions that are due, those due longest first."""
+    due = (
+        sa.select(submissions)
+        .where(submissions.c.due_at_us <= now_us)
+        .order_by(submissions.c.due_at_us)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = tx.execute(due).all()
+    if rows:
+        tx.execute(
+            submissions.update()
+            .where(submissions.c.message_uuid.in_([row.message_uuid for row in rows]))
+            .values(due_at_us=lease_until_us, lease_token=lease_token)
+        )
+    return [
+        Submission(
+            message_uuid=row.message_uuid,
+            account_id=row.account_id,
+            src=row.src,
+            dst=row.dst,
+            text=row.text,
+            attempts_made=row.attempts_made,
+            expires_at_us=row.expires_at_us,
+            lease_token=lease_token,
+        )
+        for row in rows
+    ]
+
+
+def held(tx: Transaction, leased: Sequence[Submission]) -> set[str]:
+    """Return the uuids whose lease is still the given one, so that a worker that lost its lease changes nothing."""
+    query = sa.select(submissions.c.message_uuid, submissions.c.lease_token).where(
+        submissions.c.message_uuid.in_([submission.message_uuid for submission in leased])
+    )
+    tokens = {row.message_uuid: row.lease_token for row in tx.execute(query.with_for_update())}
+    return {item.message_uuid for item in leased if tokens.get(item.message_uuid) == item.lease_token}
+
+
+def finish(tx: Transaction, uuids: Sequence[str]) -> None:
+    """Remove submissions that need nothing more."""
+    tx.execute(submissions.delete().where(submissions.c.message_uuid.in_(uuids)))
+
+
+def put_back(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
+    """Give up leases: each row has ``message_uuid``, ``due_at_us`` and ``attempts_made``."""
+    bulk.update(tx, submissions, [{**row, "lease_token": None} for row in rows], key="message_uuid")
+
+
+def waiting(tx: Transaction) -> int:
+    """Return how many submissions are not finished."""
+    return tx.execute(sa.select(sa.func.count()).select_from(submissions)).scalar_one()
+
+
+def next_due_at_us(tx: Transaction) -> int | None:
+    """Return when the next submission is due."""
+    due: int | None = tx.execute(sa.select(sa.func.min(submissions.c.due_at_us))).scalar_one()
+    return due
+
+
+def keep_early_receipts(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
+    """Store receipts until the answer to their submission is known."""
+    bulk.insert(tx, early_receipts, rows)
+
+
+def take_early_receipts(tx: Transaction, connector: str, refs: Sequence[str]) -> list[EarlyReceipt]:
+    """Return and remove the early receipts for carrier ids that are known now, oldest first."""
+    query = (
+        sa.select(early_receipts)
+        .where(early_receipts.c.connector == connector, early_receipts.c.carrier_ref.in_(refs))
+        .order_by(early_receipts.c.id)
+    )
+    found = [EarlyReceipt(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+    if found:
+        tx.execute(early_receipts.delete().where(early_receipts.c.id.in_([receipt.id for receipt in found])))
+    return found

@@ -1,0 +1,52 @@
+"""Hints that there is something to do; whoever misses one finds the work at its next look.
+
+Durable work is found by asking the database. A hint only saves the wait until the next look: losing all of
+them delays work by at most the poll interval and loses none.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+
+
+class Wakeups:
+    """In-process hints by topic."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+
+    def signal(self, topic: str) -> None:
+        """Wake everybody who listens to ``topic``."""
+        for event in self._waiting[topic]:
+            event.set()
+
+    def listen(self, topic: str) -> "Listener":
+        """Begin to hear signals; one that comes between two waits is not missed."""
+        event = asyncio.Event()
+        self._waiting[topic].add(event)
+        return Listener(event, self._waiting[topic])
+
+
+class Listener:
+    """One listener's memory of whether it was signalled since it last waited."""
+
+    def __init__(self, event: asyncio.Event, others: set[asyncio.Event]) -> None:
+        self._event = event
+        self._others = others
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for a signal, at most ``timeout_s``. Returns whether one came."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(timeout_s, 0)):
+                await self._event.wait()
+        signalled = self._event.is_set()
+        self._event.clear()
+        return signalled
+
+    def wake(self) -> None:
+        """Wake this listener only."""
+        self._event.set()
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._others.discard(self._event)

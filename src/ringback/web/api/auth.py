@@ -1,0 +1,44 @@
+"""Who calls the API: HTTP Basic with auth id and token (contract section 1.1)."""
+
+import base64
+import binascii
+import hmac
+
+from starlette.requests import Request
+
+from ringback.model.errors import NotAuthenticated
+from ringback.runtime import Clock
+from ringback.store.accounts import Account, AccountCache
+
+
+class Authenticator:
+    """Checks credentials against accounts."""
+
+    def __init__(self, accounts: AccountCache, clock: Clock) -> None:
+        self._accounts = accounts
+        self._clock = clock
+
+    async def account(self, request: Request) -> Account:
+        """Return the account that the request's credentials and its path name. Raises ``NotAuthenticated``."""
+        auth_id, token = _credentials(request.headers.get("authorization", ""))
+        account = await self._accounts.get(auth_id, self._clock.now_us())
+        # Compared even when there is no account, so that the time taken does not tell which ids exist.
+        candidates = account.tokens if account else ("",)
+        matches = [hmac.compare_digest(token.encode(), candidate.encode()) for candidate in candidates]
+        if account is None or not any(matches) or not account.enabled:
+            raise NotAuthenticated("authentication failed: auth id or auth token is wrong")
+        if request.path_params["auth_id"] != account.auth_id:
+            # Not 403: on sends the SDKs take that for a country that is blocked (contract section 1.5).
+            raise NotAuthenticated("authentication failed: these credentials are not of the account in the path")
+        return account
+
+
+def _credentials(header: str) -> tuple[str, str]:
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        raise NotAuthenticated("authentication credentials were not provided")
+    try:
+        auth_id, _, token = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, ValueError) as error:
+        raise NotAuthenticated("authentication credentials were not provided") from error
+    return auth_id, token

@@ -1,0 +1,37 @@
+"""Paths as Plivo's clients write them (contract section 1.2): any case, doubled slashes, no slash at the end."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+API_PREFIX = "/v1/"
+
+
+def canonical(path: str) -> str:
+    """Return the path that routes are written for.
+
+    Static segments become lower-case, the account's id upper-case; slashes are single and one ends the path.
+    Paths outside the API are returned as they are.
+    """
+    if not path.lower().lstrip("/").startswith("v1/"):
+        return path
+    segments = [segment for segment in path.split("/") if segment]
+    for at, segment in enumerate(segments):
+        if at == 2:
+            segments[at] = segment.upper()
+        elif at < 2 or at % 2:
+            segments[at] = segment.lower()
+    return "/" + "/".join(segments) + "/"
+
+
+class TolerantPaths:
+    """Rewrites API paths to their canonical form before they are routed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route by the canonical path; ``raw_path`` keeps what was sent."""
+        if scope["type"] == "http":
+            path = canonical(scope["path"])
+            if path != scope["path"]:
+                scope = {**scope, "path": path}
+        await self._app(scope, receive, send)

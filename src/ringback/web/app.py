@@ -1,0 +1,36 @@
+"""All surfaces as one application."""
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from ringback.web.api.paths import TolerantPaths
+from ringback.web.errors import http_exception
+
+
+def build_app(routes: Sequence[BaseRoute]) -> ASGIApp:
+    """Return the application with the given surfaces' routes."""
+    app = Starlette(
+        routes=[
+            Route("/", _home, methods=["GET"]),
+            Route("/livez", _alive, methods=["GET"]),
+            *routes,
+        ],
+        exception_handlers={HTTPException: http_exception},
+    )
+    # Paths are made canonical instead; a redirect would lose the body of a POST.
+    app.router.redirect_slashes = False
+    return TolerantPaths(app)
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse("/dashboard/")
+
+
+async def _alive(_: Request) -> Response:
+    return PlainTextResponse("ok\n")

@@ -1,0 +1,26 @@
+"""Reading request bodies, with a bound."""
+
+from starlette.requests import ClientDisconnect, Request
+
+from ringback.model.errors import TooLarge
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """Return the whole body. Raises ``TooLarge`` as soon as it is known to be over ``max_bytes``."""
+    complaint = f"request body is over the limit of {max_bytes} bytes"
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise TooLarge(complaint)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size += len(part)
+        if size > max_bytes:
+            raise TooLarge(complaint)
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)

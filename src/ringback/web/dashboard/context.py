@@ -1,0 +1,34 @@
+"""What the dashboard is given."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ringback.runtime import Clock
+from ringback.settings import DashboardSettings
+from ringback.store.port import Store
+from ringback.store.wakeups import Wakeups
+
+
+def new_secret() -> str:
+    """Make an unguessable secret for a link or a session."""
+    return secrets.token_urlsafe(32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DashboardContext:
+    """Everything that the pages read from, and how they pace themselves."""
+
+    store: Store
+    clock: Clock
+    wakeups: Wakeups
+    """Topic ``events`` is signalled after every commit that appends events."""
+    settings: DashboardSettings
+    stopping: asyncio.Event
+    """Set before the server shuts down: live streams, which never end by themselves, then do."""
+    new_secret: Callable[[], str] = new_secret
+    heartbeat_s: float = 15.0
+    """The longest silence on a live stream."""
+    frame_interval_s: float = 0.25
+    """The shortest time between two frames of a live stream."""

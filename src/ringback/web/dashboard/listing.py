@@ -1,0 +1,144 @@
+"""The message list: what is asked for, as the address says it, and the rows that answer it."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.dialect.codes import NONE, meaning
+from ringback.model import numbers
+from ringback.model.message import Message
+from ringback.model.status import Status
+from ringback.store import accounts, messages
+from ringback.store.port import Transaction
+from ringback.web.dashboard import present
+from ringback.web.dashboard.context import DashboardContext
+from ringback.web.dashboard.pages import Pages
+
+PAGE_ROWS: Final = 50
+_ACCOUNTS_OFFERED: Final = 200
+_CURSOR: Final = re.compile(r"(\d{1,17})-([0-9a-f-]{36})", re.ASCII)
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages a list shows; empty texts take all."""
+
+    status: str = ""
+    account: str = ""
+    number: str = ""
+    error: str = ""
+
+    def query(self, **more: str) -> str:
+        """Return the query string that asks for the same, ``more`` added."""
+        return urlencode({name: value for name, value in (msgspec.structs.asdict(self) | more).items() if value})
+
+    def takes(self, message: Message) -> bool:
+        """Say whether a message belongs in the list."""
+        hidden = message.log in present.HIDES_NUMBER
+        findable = {
+            *([] if hidden and message.direction == "inbound" else [message.src]),
+            *([] if hidden and message.direction != "inbound" else [message.dst]),
+        }
+        return (
+            self.status in ("", message.status)
+            and self.account in ("", message.account_id)
+            and self.error in ("", message.error_code)
+            and (not self.number or self.number in findable)
+        )
+
+
+def read_wanted(params: Mapping[str, str]) -> Wanted:
+    """Read the filters of an address. What cannot be a status is no filter; numbers lose their punctuation."""
+    status = params.get("status", "")
+    number = params.get("number", "").strip()
+    return Wanted(
+        status=status if status in set(Status) else "",
+        account=params.get("account", "").strip(),
+        number=numbers.sender(number) or number,
+        error=params.get("error", "").strip(),
+    )
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as the list shows it."""
+
+    uuid: str
+    key: str
+    """Sorts as the list does, as text; also the position after which older rows follow."""
+    queued_at_us: int
+    src: str
+    dst: str
+    status: str
+    units: int
+    error: str
+    error_meaning: str
+    latency_us: int | None
+    """From queued to the final status."""
+
+
+def row(message: Message) -> Row:
+    """Return a message's row, with what its ``log`` hides hidden."""
+    failed = message.error_code if message.error_code not in (None, NONE) else None
+    return Row(
+        uuid=message.uuid,
+        key=f"{message.queued_at_us:017d}-{message.uuid}",
+        queued_at_us=message.queued_at_us,
+        src=present.src_of(message),
+        dst=present.dst_of(message),
+        status=message.status,
+        units=message.units,
+        error=failed or "",
+        error_meaning=meaning(failed) if failed else "",
+        latency_us=None if message.final_at_us is None else message.final_at_us - message.queued_at_us,
+    )
+
+
+class Listing:
+    """The page of the message list."""
+
+    def __init__(self, context: DashboardContext, pages: Pages) -> None:
+        self._context = context
+        self._pages = pages
+
+    async def page(self, request: Request) -> Response:
+        """Newest first; ``before`` in the address continues where another page ended."""
+        wanted = read_wanted(request.query_params)
+        cursor = _CURSOR.fullmatch(request.query_params.get("before", ""))
+        before = (int(cursor[1]), cursor[2]) if cursor else None
+        found, offset, offered = await self._context.store.read(lambda tx: _read(tx, wanted, before))
+        rows = [row(message) for message in found[:PAGE_ROWS]]
+        return self._pages.answer(
+            request,
+            "messages.html",
+            section="messages",
+            wanted=wanted,
+            filtered=wanted != Wanted(),
+            statuses=[status.value for status in Status],
+            accounts=offered,
+            rows=rows,
+            first_page=before is None,
+            older=wanted.query(before=rows[-1].key) if len(found) > PAGE_ROWS else "",
+            newest=wanted.query(),
+            live=wanted.query(after=str(offset)),
+            base_url=str(request.base_url).rstrip("/"),
+        )
+
+
+Found = tuple[list[Message], int, list[tuple[str, str]]]
+
+
+def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None) -> Found:
+    chosen = messages.Filter(
+        account_id=wanted.account or None, status=wanted.status or None, error_code=wanted.error or None
+    )
+    found = messages.newest(tx, chosen, number=wanted.number or None, before=before, limit=PAGE_ROWS + 1)
+    return found, messages.last_offset(tx), accounts.names(tx, limit=_ACCOUNTS_OFFERED)
+
+
+def facts_of(rows: list[Row]) -> dict[str, Any]:
+    """Return what the template of rows takes."""
+    return {"rows": rows}

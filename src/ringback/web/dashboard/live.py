@@ -1,0 +1,169 @@
+"""The live stream: server-sent events whose ids are offsets in the event log.
+
+A page says in its address up to which offset it was drawn; a browser that reconnects sends the last id it saw.
+Either way the stream begins right after that offset and every frame covers the events from there to its own id,
+so nothing between is missed, however long the break. Each look at the log also asks whether the session is
+still open, in the same read: a session that ended sees nothing more.
+
+Frames carry messages as rows ready to be put into the list. A frame that covers more messages than
+``MOST_ROWS`` carries the newest ones and says how many it left out.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ringback.model.errors import StoreUnavailable
+from ringback.model.message import Event, Message
+from ringback.store import logins, messages
+from ringback.store.port import Transaction
+from ringback.store.wakeups import Listener
+from ringback.web.dashboard.context import DashboardContext
+from ringback.web.dashboard.listing import PAGE_ROWS, Wanted, read_wanted, row
+from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.sessions import session_of
+
+EVENTS_PER_FRAME: Final = 2_000
+MOST_ROWS: Final = 2 * PAGE_ROWS
+RETRY_MS: Final = 1_500
+_PAUSE_AWAY_S: Final = 2.0
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What one look at the log found."""
+
+    events: Sequence[Event]
+    messages: dict[str, Message]
+    left_out: int
+    """Messages that changed and are not among ``messages``."""
+
+
+class Live:
+    """The endpoint of the stream."""
+
+    def __init__(self, context: DashboardContext, pages: Pages) -> None:
+        self._context = context
+        self._pages = pages
+
+    async def stream(self, request: Request) -> Response:
+        """Stream what changes; filters as in the list, ``rows=none`` for the bare fact that something did."""
+        begin = request.headers.get("last-event-id") or request.query_params.get("after", "")
+        if begin.isascii() and begin.isdigit() and len(begin) < 19:
+            offset = int(begin)
+        else:
+            offset = await self._context.store.read(messages.last_offset)
+        wanted = None if request.query_params.get("rows") == "none" else read_wanted(request.query_params)
+        return EventStream(self._context, _Frames(self._context, self._pages, session_of(request), wanted, offset))
+
+
+class _Frames:
+    """The content of one stream."""
+
+    def __init__(
+        self, context: DashboardContext, pages: Pages, session: str, wanted: Wanted | None, offset: int
+    ) -> None:
+        self._context = context
+        self._pages = pages
+        self._session = session
+        self._wanted = wanted
+        self._offset = offset
+
+    async def parts(self, listener: Listener, ended: asyncio.Event) -> AsyncIterator[bytes]:
+        """Give what is to be sent, until ``ended`` is set or the session is over."""
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        while not ended.is_set():
+            try:
+                look = await self._context.store.read(self._look)
+            except StoreUnavailable:
+                yield b": the database is away\n\n"
+                await _wait(ended, _PAUSE_AWAY_S)
+                continue
+            if look is None:
+                yield b"event: over\ndata: session\n\n"
+                return
+            if look.events:
+                self._offset = look.events[-1].id
+                yield self._frame(look)
+                await _wait(ended, self._context.frame_interval_s)
+            elif not await listener.wait(self._context.heartbeat_s):
+                yield b": still here\n\n"
+
+    def _look(self, tx: Transaction) -> Look | None:
+        if not logins.session_is_open(tx, self._session, self._context.clock.now_us()):
+            return None
+        found = messages.events_after(tx, self._offset, limit=EVENTS_PER_FRAME)
+        if self._wanted is None:
+            return Look(found, {}, 0)
+        changed = list(dict.fromkeys(event.message_uuid for event in reversed(found)))
+        return Look(found, messages.by_uuid(tx, changed[:MOST_ROWS]), len(changed[MOST_ROWS:]))
+
+    def _frame(self, look: Look) -> bytes:
+        content: dict[str, Any] = {"events": len(look.events)}
+        if self._wanted is not None:
+            shown = [message for message in look.messages.values() if self._wanted.takes(message)]
+            content["rows"] = [
+                {"id": item.uuid, "key": item.key, "html": self._pages.text("_rows.html", rows=[item]).strip()}
+                for item in sorted(map(row, shown), key=lambda item: item.key)
+            ]
+            content["gone"] = sorted(set(look.messages) - {message.uuid for message in shown})
+            content["left_out"] = look.left_out
+        return b"id: %d\nevent: changes\ndata: %b\n\n" % (self._offset, msgspec.json.encode(content))
+
+
+class EventStream(Response):
+    """A response that ends when the reader goes, the server stops, or the content does."""
+
+    def __init__(self, context: DashboardContext, frames: _Frames) -> None:
+        self._context = context
+        self._frames = frames
+        self.status_code = 200
+        self.background = None
+        self.media_type = "text/event-stream"
+        # Proxies that collect answers before passing them on would hold the stream up.
+        self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        listener = self._context.wakeups.listen("events")
+        ended = asyncio.Event()
+        watchers = [
+            asyncio.create_task(_then_end(self._context.stopping.wait, ended, listener)),
+            asyncio.create_task(_then_end(lambda: _disconnected(receive), ended, listener)),
+        ]
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            async with contextlib.aclosing(self._frames.parts(listener, ended)) as parts:
+                async for part in parts:
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except OSError:
+            # The reader has gone: there is nobody to tell.
+            return
+        finally:
+            listener.close()
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+
+async def _then_end(condition: Callable[[], Awaitable[object]], ended: asyncio.Event, listener: Listener) -> None:
+    await condition()
+    ended.set()
+    listener.wake()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _wait(ended: asyncio.Event, timeout_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await ended.wait()

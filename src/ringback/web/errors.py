@@ -1,0 +1,76 @@
+"""The one table from errors to HTTP, and the shape that API errors have (contract sections 1.4, 1.5)."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.model import errors
+
+log = structlog.stdlib.get_logger("ringback.web")
+
+STATUS: Final[dict[type[Exception], int]] = {
+    errors.InvalidRequest: 400,
+    errors.NotAuthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.MethodNotAllowed: 405,
+    errors.TooLarge: 413,
+    errors.ShuttingDown: 503,
+    errors.StoreUnavailable: 503,
+    errors.TryLater: 503,
+}
+
+_encode = msgspec.json.Encoder().encode
+_SAYS: Final = {404: "not found", 405: "method not allowed"}
+
+
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Answer JSON with exactly the content type that the SDKs look for (contract section 1.3)."""
+    return Response(_encode(content), status, headers, media_type="application/json")
+
+
+def error_response(status: int, text: str) -> Response:
+    """Answer an error: ``api_id`` and a flat text that is never empty."""
+    headers = {401: {"WWW-Authenticate": 'Basic realm="Ringback"'}, 503: {"Retry-After": "1"}}.get(status)
+    return json_response({"api_id": str(uuid4()), "error": text or "error"}, status, headers)
+
+
+def to_response(error: Exception) -> Response:
+    """Answer for an error of the tree."""
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            if STATUS[kind] == 503:
+                log.warning("request_not_taken", error=str(error))
+                return error_response(503, "temporary failure, nothing was stored; send the request again")
+            return error_response(STATUS[kind], str(error))
+    raise error
+
+
+def guarded(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap an endpoint so that errors of the tree become answers.
+
+    Boundary: anything else is a defect; it is logged, and the client is told nothing but that.
+    """
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except errors.RingbackError as error:
+            return to_response(error)
+        except Exception:
+            log.exception("request_failed", method=request.method, path=request.scope["path"])
+            return error_response(500, "internal error; it is in Ringback's log")
+
+    return answer
+
+
+async def http_exception(_: Request, error: Exception) -> Response:
+    """Answer for what the router refuses: unknown paths and methods."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return error_response(status, _SAYS.get(status, "error"))

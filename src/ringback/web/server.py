@@ -1,0 +1,74 @@
+"""The HTTP server as a worker of the supervisor."""
+
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ringback.model.errors import PortInUse
+
+BACKLOG = 2048
+GRACE_S = 5
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind before anything else is started. Raises ``PortInUse`` with what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(
+                f"port {port} on {host} is in use: stop what listens there, "
+                "or choose another with --port (0 takes a free one)"
+            ) from error
+        raise PortInUse(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+    return sock
+
+
+class HttpServer:
+    """Serves an application on a bound socket."""
+
+    name = "http"
+
+    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+        self._sock = sock
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                date_header=True,
+                # Who the client is must not come from headers that the client can write.
+                proxy_headers=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+
+    async def run(self) -> None:
+        """Serve until stopped, then finish the requests in hand."""
+        await self._server.serve(sockets=[self._sock])
+
+    def stop(self) -> None:
+        """Take no new connections."""
+        self._server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the supervisor."""
+        yield
