@@ -177,6 +177,6 @@ def _place(merged: dict[str, Any], path: list[str], value: str, name: str) -> No
 
 
 def _decode(kind: type, value: Any) -> Any:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str | Path):
         return Path(value).expanduser()
-    raise NotImplementedError
+    raise ValueError(f"expected a path, got {value!r}")

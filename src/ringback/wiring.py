@@ -4,6 +4,7 @@ The only module that names a driver, and the only one that decides where time an
 opened here is closed here, in reverse order, by the stack that ``open_platform`` holds.
 """
 
+import asyncio
 import os
 import secrets
 import socket
@@ -32,7 +33,8 @@ from ringback.store.wakeups import Wakeups
 from ringback.web.api.auth import Authenticator
 from ringback.web.api.messages import MessageApi
 from ringback.web.app import build_app
-from ringback.web.dashboard.routes import DashboardContext, dashboard_routes
+from ringback.web.dashboard.context import DashboardContext
+from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.hooks.receive import hook_routes
 from ringback.web.server import HttpServer, listen
 
@@ -129,7 +131,10 @@ async def _connect(
         authenticator=Authenticator(known_accounts, clock),
         max_body_bytes=settings.server.max_body_bytes,
     )
-    dashboard = DashboardContext(store=store, clock=clock, wakeups=wakeups, settings=settings.dashboard)
+    stopping = asyncio.Event()
+    dashboard = DashboardContext(
+        store=store, clock=clock, wakeups=wakeups, settings=settings.dashboard, stopping=stopping
+    )
     app = build_app(
         [
             *api.routes(),
@@ -139,7 +144,7 @@ async def _connect(
     )
     # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
     # flight finish while whoever they go to (perhaps this very process) still listens.
-    workers = [submitter.worker(), carrier, deliverer.worker(), HttpServer(app, sock)]
+    workers = [submitter.worker(), carrier, deliverer.worker(), HttpServer(app, sock, stopping=stopping)]
     supervisor = Supervisor(workers, drain_s=settings.drain_s, before_drain=acceptor.stop)
     return Platform(
         settings=settings,

@@ -28,12 +28,12 @@ from ringback.runtime import configure_logging
 from ringback.settings import Settings, SourceSettings
 from ringback.store import accounts
 from ringback.store.accounts import Account
-from ringback.web.dashboard.login import make_login_link
+from ringback.web.dashboard.sessions import make_login_link
 from ringback.wiring import Platform, create_account, open_backbone
 
 SOURCE = "demo"
 
-Messages = Annotated[int, typer.Option("--messages", min=0, max=100_000, help="Send so many through the official SDK.")]
+Messages = Annotated[int, typer.Option("--messages", min=0, max=10_000, help="Send so many through the official SDK.")]
 Exit = Annotated[bool, typer.Option("--exit", help="End when all are accounted for; uses a fresh, temporary database.")]
 Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Give up waiting after so many seconds.")]
 

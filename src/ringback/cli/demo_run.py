@@ -24,6 +24,7 @@ SRC: Final = "15005550100"
 PREFIXES: Final = ("1415555", "4477009", "9198765", "4915123", "3361234", "5511987")
 FIXED_ENDINGS: Final = ("15005550030", "15005550080", "15005550001")
 FIXED_EVERY: Final = 10
+MAX_LISTED: Final = 20
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -138,10 +139,12 @@ async def wait_until_settled(
 def account_for(tx: Transaction, sent: Sent, *, source: str) -> Report:
     """Compare what was sent with what was received, message by message and status by status."""
     found = messages.by_uuid(tx, sent.uuids)
-    owed = callbacks.of_messages(tx, sent.uuids)
+    owed = callbacks.owed_for(tx, sent.uuids)
     arrived = received.of_messages(tx, sent.uuids)
     totals = received.totals(tx, source)
-    delivered = Counter((callback.message_uuid, callback.sequence) for callback in owed if callback.state == "delivered")
+    delivered = Counter(
+        (callback.message_uuid, callback.sequence) for callback in owed if callback.state == "delivered"
+    )
     seen = Counter((event.message_uuid, event.sequence) for event in arrived if event.flag != "duplicate")
     explained, unexplained = _explanations(found), list(sent.refused)
     unexplained += [f"{uuid} sequence {n}: sent, not received" for uuid, n in delivered - seen]
@@ -151,7 +154,9 @@ def account_for(tx: Transaction, sent: Sent, *, source: str) -> Report:
         for callback in owed
         if callback.state != "delivered"
     ]
-    unexplained += [f"{event.message_uuid} {event.status}: received twice" for event in arrived if event.flag == "duplicate"]
+    unexplained += [
+        f"{event.message_uuid} {event.status}: received twice" for event in arrived if event.flag == "duplicate"
+    ]
     if totals.rejected:
         unexplained.append(f"{totals.rejected} callbacks were not verified")
     unexplained += [f"{message.uuid}: still queued" for message in found.values() if message.status == Status.QUEUED]
@@ -167,9 +172,13 @@ def account_for(tx: Transaction, sent: Sent, *, source: str) -> Report:
         ),
         accept_to_last_callback_s=_latency(found, arrived),
         explained=explained,
-        unexplained=unexplained,
+        unexplained=[*unexplained[:MAX_LISTED], *_and_more(unexplained)],
         complete=not unexplained,
     )
+
+
+def _and_more(texts: list[str]) -> list[str]:
+    return [f"and {len(texts) - MAX_LISTED} more"] if len(texts) > MAX_LISTED else []
 
 
 def _explanations(found: dict[str, Message]) -> list[str]:

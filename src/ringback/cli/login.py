@@ -7,11 +7,12 @@ import typer
 
 from ringback.cli.options import ConfigFile, DataDir, Host, Port, settings_from
 from ringback.settings import Settings
-from ringback.web.dashboard.login import make_login_link
+from ringback.web.dashboard.sessions import make_login_link
 from ringback.wiring import base_url, open_backbone
 
 Url = Annotated[
-    str | None, typer.Option("--url", help="Where the dashboard is reached, when not on this machine.", show_default=False)
+    str | None,
+    typer.Option("--url", help="Where the dashboard is reached, when not on this machine.", show_default=False),
 ]
 
 

@@ -14,7 +14,8 @@ ConfigFile = Annotated[
     typer.Option("--config", envvar="RINGBACK_CONFIG", help="TOML file with settings.", show_default=False),
 ]
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where the database is kept.  [default: .ringback]", show_default=False)
+    Path | None,
+    typer.Option("--data-dir", help="Where the database is kept.  [default: .ringback]", show_default=False),
 ]
 Host = Annotated[
     str | None, typer.Option("--host", help="Address to listen on.  [default: 127.0.0.1]", show_default=False)

@@ -129,7 +129,7 @@ def decide(
             outcome=answer.outcome,
             http_status=answer.http_status,
             request_headers=_encode(request.headers).decode(),
-            response_headers=_encode(answer.headers).decode("utf-8", "replace"),
+            response_headers=_encode(answer.headers).decode(),
             response_body=answer.body,
             error=answer.error,
         ),

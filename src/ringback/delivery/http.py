@@ -92,7 +92,7 @@ class HttpClient:
             return Answer(
                 outcome="ok" if 200 <= response.status < 300 else "http_status",
                 http_status=response.status,
-                headers=[(name, value) for name, value in response.headers.items()],
+                headers=[(_clean(name), _clean(value)) for name, value in response.headers.items()],
                 body=body,
                 error=None if response.status < 300 else f"answered {response.status} {response.reason or ''}".strip(),
                 duration_us=_since_us(started_ns),
@@ -107,6 +107,11 @@ async def _read(content: aiohttp.StreamReader, cap: int) -> bytes:
         parts.append(part)
         size += len(part)
     return b"".join(parts)
+
+
+def _clean(text: str) -> str:
+    """Make what came over the wire plain text: aiohttp keeps undecodable bytes as lone surrogates."""
+    return str(text).encode("utf-8", "replace").decode()
 
 
 def _since_us(started_ns: int) -> int:

@@ -260,7 +260,7 @@ def waiting(tx: Transaction) -> int:
     return tx.execute(sa.select(sa.func.count()).select_from(callback_queue)).scalar_one()
 
 
-def of_messages(tx: Transaction, uuids: Sequence[str]) -> list[Callback]:
+def owed_for(tx: Transaction, uuids: Sequence[str]) -> list[Callback]:
     """Return the callbacks of messages, by message and sequence."""
     query = (
         sa.select(callbacks)
@@ -270,9 +270,9 @@ def of_messages(tx: Transaction, uuids: Sequence[str]) -> list[Callback]:
     return [Callback(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
 
 
-def with_attempts(tx: Transaction, uuid: str) -> list[tuple[Callback, list[Attempt]]]:
+def of_message(tx: Transaction, uuid: str) -> list[tuple[Callback, list[Attempt]]]:
     """Return a message's callbacks by sequence, each with its attempts."""
-    found = of_messages(tx, [uuid])
+    found = owed_for(tx, [uuid])
     made: dict[str, list[Attempt]] = defaultdict(list)
     query = (
         sa.select(attempts)

@@ -1,5 +1,6 @@
 """Callbacks that came in: every request as it was, and what the verified ones say."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
@@ -163,12 +164,33 @@ def newest(tx: Transaction, *, limit: int) -> list[tuple[ReceivedRequest, Receiv
     return [(item, said.get(item.id)) for item in requests]
 
 
-def sources(tx: Transaction) -> list[str]:
-    """Name every source that has sent anything, one look at the index for each."""
-    lowest = sa.select(sa.func.min(received_requests.c.source))
-    found: list[str] = []
-    name: str | None = tx.execute(lowest).scalar_one()
-    while name is not None:
-        found.append(name)
-        name = tx.execute(lowest.where(received_requests.c.source > name)).scalar_one()
-    return found
+def of_request(tx: Transaction, request_id: str) -> ReceivedEvent | None:
+    """Return what an accepted request says, ``None`` for a refused one."""
+    row = tx.execute(sa.select(received_events).where(received_events.c.request_id == request_id)).one_or_none()
+    return ReceivedEvent(**row._mapping) if row else None  # noqa: SLF001
+
+
+def totals_by_source(tx: Transaction) -> dict[str, Totals]:
+    """Count what every source has sent that has sent anything, by name in order."""
+    requests: dict[str, dict[bool, int]] = defaultdict(dict)
+    query = sa.select(received_requests.c.source, received_requests.c.accepted, sa.func.count()).group_by(
+        received_requests.c.source, received_requests.c.accepted
+    )
+    for source, accepted, total in tx.execute(query):
+        requests[source][accepted] = total
+    flags: dict[str, dict[str, int]] = defaultdict(dict)
+    marked = sa.select(received_events.c.source, received_events.c.flag, sa.func.count()).group_by(
+        received_events.c.source, received_events.c.flag
+    )
+    for source, flag, total in tx.execute(marked):
+        flags[source][flag] = total
+    return {
+        source: Totals(
+            requests=sum(requests[source].values()),
+            rejected=requests[source].get(False, 0),
+            unique=flags[source].get("", 0) + flags[source].get("out_of_order", 0),
+            duplicate=flags[source].get("duplicate", 0),
+            out_of_order=flags[source].get("out_of_order", 0),
+        )
+        for source in sorted(requests)
+    }

@@ -1,5 +1,6 @@
 """The HTTP server as a worker of the supervisor."""
 
+import asyncio
 import contextlib
 import errno
 import socket
@@ -38,8 +39,9 @@ class HttpServer:
 
     name = "http"
 
-    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, sock: socket.socket, *, stopping: asyncio.Event) -> None:
         self._sock = sock
+        self._stopping = stopping
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -63,7 +65,8 @@ class HttpServer:
         await self._server.serve(sockets=[self._sock])
 
     def stop(self) -> None:
-        """Take no new connections."""
+        """Take no new connections, and let endless answers know that they have to end."""
+        self._stopping.set()
         self._server.should_exit = True
 
 

@@ -46,7 +46,9 @@ class Chart(msgspec.Struct, frozen=True):
     ticks: Sequence[int]
     """Counts that the horizontal lines stand for, highest first."""
     labels: Sequence[str]
-    """Texts under equal shares of the width."""
+    """One for each hour; most are empty."""
+    minor: frozenset[int]
+    """Labels that may go where room is short."""
     statuses: Sequence[str]
     """Those that occur, bottom first."""
 
@@ -61,11 +63,13 @@ def draw(hours: Sequence[tuple[int, str, int]], *, first_hour_us: int, last_hour
     statuses = [*(status.value for status in STACK if status in occurring), *sorted(occurring - set(STACK))]
     top = ceiling(max((sum(by_status.values()) for by_status in counts.values()), default=0))
     bars = [_bar(index, at, by_status, statuses, top) for index, (at, by_status) in enumerate(counts.items())]
+    labels = _labels(list(counts))
     return Chart(
         width=len(bars) * UNITS_PER_HOUR,
         bars=bars,
         ticks=[top, top // 2, 0] if top % 2 == 0 else [top, 0],
-        labels=_labels(list(counts)),
+        labels=labels,
+        minor=frozenset([index for index, label in enumerate(labels) if label][1::2]),
         statuses=statuses,
     )
 
@@ -92,8 +96,11 @@ def _bar(index: int, at_us: int, counts: Mapping[str, int], statuses: Sequence[s
 
 
 def _labels(hours: Sequence[int]) -> list[str]:
-    """Label every third hour of a day, every day of a week."""
-    days = len(hours) > 48
-    step = 24 if days else 3 if len(hours) > 6 else 1
-    pattern = "%d %b" if days else "%H:%M"
-    return [datetime.fromtimestamp(at / 1_000_000, UTC).strftime(pattern) for at in hours[::step]]
+    """Label every hour, every third one, or midnights; none so near the end that it would stick out."""
+    step, pattern = (24, "%d %b") if len(hours) > 48 else (3, "%H:%M") if len(hours) > 6 else (1, "%H:%M")
+    return [
+        datetime.fromtimestamp(at_us / 1_000_000, UTC).strftime(pattern)
+        if at_us // HOUR_US % step == 0 and left > step // 2
+        else ""
+        for left, at_us in zip(range(len(hours), 0, -1), hours, strict=True)
+    ]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -38,7 +38,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     def takes(self, message: Message) -> bool:
         """Say whether a message belongs in the list."""
-        hidden = message.log in present.HIDES_NUMBER
+        hidden = message.log in messages.HIDES_NUMBER
         findable = {
             *([] if hidden and message.direction == "inbound" else [message.src]),
             *([] if hidden and message.direction != "inbound" else [message.dst]),
@@ -123,7 +123,7 @@ class Listing:
             first_page=before is None,
             older=wanted.query(before=rows[-1].key) if len(found) > PAGE_ROWS else "",
             newest=wanted.query(),
-            live=wanted.query(after=str(offset)),
+            live_query=wanted.query(after=str(offset)),
             base_url=str(request.base_url).rstrip("/"),
         )
 
@@ -137,8 +137,3 @@ def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None) -> Fo
     )
     found = messages.newest(tx, chosen, number=wanted.number or None, before=before, limit=PAGE_ROWS + 1)
     return found, messages.last_offset(tx), accounts.names(tx, limit=_ACCOUNTS_OFFERED)
-
-
-def facts_of(rows: list[Row]) -> dict[str, Any]:
-    """Return what the template of rows takes."""
-    return {"rows": rows}

@@ -11,7 +11,7 @@ Frames carry messages as rows ready to be put into the list. A frame that covers
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -74,7 +74,7 @@ class _Frames:
         self._wanted = wanted
         self._offset = offset
 
-    async def parts(self, listener: Listener, ended: asyncio.Event) -> AsyncIterator[bytes]:
+    async def parts(self, listener: Listener, ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
         """Give what is to be sent, until ``ended`` is set or the session is over."""
         yield f"retry: {RETRY_MS}\n\n".encode()
         while not ended.is_set():
@@ -128,7 +128,7 @@ class EventStream(Response):
         # Proxies that collect answers before passing them on would hold the stream up.
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         listener = self._context.wakeups.listen("events")
         ended = asyncio.Event()

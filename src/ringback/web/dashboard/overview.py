@@ -1,6 +1,6 @@
 """The first page: how messages and callbacks are doing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +20,8 @@ from ringback.web.dashboard.pages import Pages
 SPANS: Final = {"1h": 1, "24h": 24, "7d": 168}
 """Hours of each span."""
 DEFAULT_SPAN: Final = "24h"
+FEWEST_BARS: Final = 12
+"""A shorter span is drawn together with the hours before it."""
 
 
 class StatusCount(msgspec.Struct, frozen=True):
@@ -63,7 +65,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     hours: Sequence[tuple[int, str, int]]
     waiting: int
     given_up: int
-    sources: Sequence[tuple[str, Totals]]
+    sources: Mapping[str, Totals]
     ever: bool
     """Whether any message was ever accepted."""
 
@@ -117,14 +119,16 @@ class Overview:
             span = DEFAULT_SPAN
         now_us = self._context.clock.now_us()
         since_us = (now_us - SPANS[span] * HOUR_US) // HOUR_US * HOUR_US
-        facts = await self._context.store.read(lambda tx: _read(tx, since_us))
-        chart: Chart = draw(facts.hours, first_hour_us=since_us, last_hour_us=now_us // HOUR_US * HOUR_US)
+        last_hour_us = now_us // HOUR_US * HOUR_US
+        first_hour_us = min(since_us, last_hour_us - (FEWEST_BARS - 1) * HOUR_US)
+        facts = await self._context.store.read(lambda tx: _read(tx, since_us, first_hour_us))
+        chart: Chart = draw(facts.hours, first_hour_us=first_hour_us, last_hour_us=last_hour_us)
         return {
             "section": "overview",
             "span": span,
             "spans": list(SPANS),
             "since_us": since_us,
-            "now_us": now_us,
+            "wider": first_hour_us < since_us,
             "facts": facts,
             "figures": figures(facts.summary),
             "chart": chart,
@@ -132,14 +136,14 @@ class Overview:
         }
 
 
-def _read(tx: Transaction, since_us: int) -> Facts:
+def _read(tx: Transaction, since_us: int, first_hour_us: int) -> Facts:
     offset = messages.last_offset(tx)
     return Facts(
         offset=offset,
         summary=rollups.summary(tx, since_us=since_us),
-        hours=rollups.hourly(tx, since_us=since_us),
+        hours=rollups.hourly(tx, since_us=first_hour_us),
         waiting=callbacks.waiting(tx),
         given_up=callbacks.given_up(tx, since_us=since_us),
-        sources=[(name, received.totals(tx, name)) for name in received.sources(tx)],
+        sources=received.totals_by_source(tx),
         ever=offset > 0,
     )

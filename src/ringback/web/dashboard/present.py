@@ -10,14 +10,12 @@ import msgspec
 
 from ringback.model import numbers
 from ringback.model.message import Message
+from ringback.store.messages import HIDES_NUMBER
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 BODY_SHOWN: Final = 65_536
 """Bytes of a body that a page shows; the rest is only counted."""
-
-HIDES_NUMBER: Final = frozenset({"false", "content_only"})
-"""Values of a message's ``log`` under which its number is masked."""
 
 _SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
 
@@ -55,23 +53,16 @@ def duration(duration_us: float) -> str:
     if duration_us < 0:
         return f"-{duration(-duration_us)}"
     milliseconds = duration_us / 1000
-    if milliseconds < 10:
-        return f"{milliseconds:.1f} ms"
     if milliseconds < 999.5:
-        return f"{milliseconds:.0f} ms"
+        return f"{milliseconds:.{int(milliseconds < 9.95)}f} ms"
     seconds = milliseconds / 1000
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
     if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} m {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes:02d} m"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h"
+        return f"{seconds:.{int(seconds < 9.95)}f} s"
+    whole = round(seconds)
+    for larger, smaller, size, below in (("m", "s", 60, 3_600), ("h", "m", 3_600, 86_400)):
+        if whole < below:
+            return f"{whole // size} {larger} {whole % size * 60 // size:02d} {smaller}"
+    return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
 
 
 def number(value: int) -> str:

@@ -1,0 +1,179 @@
+"""Everything about one message: its facts, its events, its callbacks with every attempt, and what came back."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.dialect.callbacks import total_amount
+from ringback.model.ids import as_uuid
+from ringback.model.message import Event, Message
+from ringback.store import callbacks, messages, received
+from ringback.store.callbacks import Attempt, Callback
+from ringback.store.port import Transaction
+from ringback.store.received import ReceivedEvent, ReceivedRequest
+from ringback.web.dashboard import present
+from ringback.web.dashboard.context import DashboardContext
+from ringback.web.dashboard.pages import Pages
+
+_RECEIVED_SHOWN: Final = 50
+
+OUTCOMES: Final = {
+    "ok": "answered",
+    "http_status": "refused",
+    "timeout": "timed out",
+    "dns": "name not found",
+    "connect": "could not connect",
+    "tls": "TLS failed",
+    "broken": "connection broke",
+}
+"""Outcomes of attempts in words; others are shown as they are."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """An event, and the time since the one before it that counted."""
+
+    event: Event
+    detail: str
+    after_us: int | None
+
+
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt as the page shows it."""
+
+    attempt: Attempt
+    outcome: str
+    late_us: int
+    request_headers: Sequence[tuple[str, str]]
+    response_headers: Sequence[tuple[str, str]]
+    body: present.Body
+
+
+class Owed(msgspec.Struct, frozen=True, kw_only=True):
+    """A callback as the page shows it."""
+
+    callback: Callback
+    status: str
+    """The status that it tells."""
+    state: str
+    url: str
+    params: Sequence[tuple[str, str]]
+    tries: Sequence[Try]
+    next_at_us: int | None
+    """When the next attempt is planned; ``None`` for a finished callback and one that is held."""
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that the receiving side stored about this message."""
+
+    event: ReceivedEvent
+    request: ReceivedRequest
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read for the page, all of one moment."""
+
+    message: Message | None
+    events: Sequence[Event]
+    owed: Sequence[tuple[Callback, Sequence[Attempt]]]
+    due: Mapping[str, int | None]
+    arrivals: Sequence[Arrival]
+
+
+class Detail:
+    """The page of one message."""
+
+    def __init__(self, context: DashboardContext, pages: Pages) -> None:
+        self._context = context
+        self._pages = pages
+
+    async def page(self, request: Request) -> Response:
+        """The page, or 404."""
+        uuid = as_uuid(request.path_params["uuid"])
+        found = await self._context.store.read(lambda tx: _read(tx, uuid)) if uuid else None
+        if found is None or found.message is None:
+            return self._pages.answer(
+                request,
+                "notice.html",
+                status=404,
+                section="messages",
+                title="No such message",
+                text="There is no message of this id in this database.",
+            )
+        message = found.message
+        redact = present.redactor(message)
+        return self._pages.answer(
+            request,
+            "message.html",
+            section="messages",
+            message=message,
+            src=present.src_of(message),
+            dst=present.dst_of(message),
+            number_hidden=message.log in messages.HIDES_NUMBER,
+            text=present.kept_text(message),
+            amount=total_amount(message),
+            callback_url=redact(present.safe_url(message.callback_url)) if message.callback_url else None,
+            steps=steps(found.events, redact),
+            owed=owed(found, redact),
+            arrivals=found.arrivals,
+        )
+
+
+def steps(events: Sequence[Event], redact: Callable[[str], str]) -> list[Step]:
+    """Put beside each event the time since the last one that changed the status."""
+    out: list[Step] = []
+    last_us: int | None = None
+    for event in events:
+        out.append(Step(event, redact(event.detail or ""), None if last_us is None else event.at_us - last_us))
+        if not event.flag:
+            last_us = event.at_us
+    return out
+
+
+def owed(found: Found, redact: Callable[[str], str]) -> list[Owed]:
+    """Prepare the callbacks, ``redact`` hiding what may not be shown."""
+    told = {event.sequence: event.status for event in found.events if not event.flag}
+    return [
+        Owed(
+            callback=callback,
+            status=told.get(callback.sequence, ""),
+            # "delivered" is the word for messages here.
+            state="done" if callback.state == "delivered" else callback.state,
+            url=redact(present.safe_url(callback.url)),
+            params=present.param_pairs(callback.params, redact),
+            tries=[
+                Try(
+                    attempt=attempt,
+                    outcome=OUTCOMES.get(attempt.outcome, present.words(attempt.outcome)),
+                    late_us=attempt.started_at_us - attempt.planned_at_us,
+                    request_headers=present.header_pairs(attempt.request_headers, redact),
+                    response_headers=present.header_pairs(attempt.response_headers, redact),
+                    body=present.body(attempt.response_body, redact),
+                )
+                for attempt in attempts
+            ],
+            next_at_us=found.due.get(callback.id),
+        )
+        for callback, attempts in found.owed
+    ]
+
+
+def _read(tx: Transaction, uuid: str) -> Found:
+    message = messages.find(tx, None, uuid)
+    if message is None:
+        return Found(message=None, events=[], owed=[], due={}, arrivals=[])
+    made = callbacks.of_message(tx, uuid)
+    said = received.of_messages(tx, [uuid])[:_RECEIVED_SHOWN]
+    return Found(
+        message=message,
+        events=messages.timeline(tx, uuid),
+        owed=made,
+        due=callbacks.due_times(tx, [callback.id for callback, _ in made]),
+        arrivals=[
+            Arrival(event=event, request=request)
+            for event in said
+            if (request := received.request(tx, event.request_id)) is not None
+        ],
+    )

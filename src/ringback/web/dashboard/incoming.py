@@ -1,0 +1,100 @@
+"""What the receiving side has taken in: the newest requests, and each one as it came."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ringback.dialect.callbacks import missing_params, read_status
+from ringback.model.ids import as_uuid
+from ringback.model.message import Message
+from ringback.store import messages, received
+from ringback.store.port import Transaction
+from ringback.store.received import ReceivedEvent, ReceivedRequest
+from ringback.web.dashboard import present
+from ringback.web.dashboard.context import DashboardContext
+from ringback.web.dashboard.pages import Pages
+
+NEWEST: Final = 100
+
+REASONS: Final = {
+    "v3": "signature V3 is right",
+    "v2": "signature V2 is right",
+    "no_signature": "carries no signature",
+    "no_nonce": "carries a signature without its nonce",
+    "mismatch": "the signature does not match: another token, another URL, or changed on the way",
+    "malformed": "signed, but not a status callback",
+}
+"""Verdicts in words; others are shown as they are."""
+
+Whole = tuple[ReceivedRequest | None, ReceivedEvent | None, Message | None]
+
+
+class Incoming:
+    """The list and the pages of single requests."""
+
+    def __init__(self, context: DashboardContext, pages: Pages) -> None:
+        self._context = context
+        self._pages = pages
+
+    async def page(self, request: Request) -> Response:
+        """The newest requests of all sources."""
+        found, hidden = await self._context.store.read(_newest)
+        return self._pages.answer(
+            request,
+            "received.html",
+            section="received",
+            found=[(item, said, hidden.get(said.message_uuid) if said else None) for item, said in found],
+            reasons=REASONS,
+            newest=NEWEST,
+            base_url=str(request.base_url).rstrip("/"),
+        )
+
+    async def one(self, request: Request) -> Response:
+        """One request, or 404."""
+        request_id = as_uuid(request.path_params["id"])
+        empty: Whole = (None, None, None)
+        item, said, message = await self._context.store.read(lambda tx: _whole(tx, request_id)) if request_id else empty
+        if item is None:
+            return self._pages.answer(
+                request,
+                "notice.html",
+                status=404,
+                section="received",
+                title="No such request",
+                text="No request of this id was received, or it is not kept any more.",
+            )
+        redact = present.redactor(message)
+        headers = present.header_pairs(item.headers, redact)
+        return self._pages.answer(
+            request,
+            "request.html",
+            section="received",
+            item=item,
+            said=said,
+            message=message,
+            reasons=REASONS,
+            target=redact(item.target),
+            headers=headers,
+            body_shown=present.body(item.body, redact),
+            params=[(name, redact(value)) for name, value in present.form_pairs(item.target, headers, item.body)],
+        )
+
+
+def _newest(
+    tx: Transaction,
+) -> tuple[list[tuple[ReceivedRequest, ReceivedEvent | None]], dict[str, tuple[str, str]]]:
+    """Return the newest requests, and for messages of this database (sender, destination) as they may be shown."""
+    found = received.newest(tx, limit=NEWEST)
+    ours = messages.by_uuid(tx, [said.message_uuid for _, said in found if said])
+    return found, {uuid: (present.src_of(message), present.dst_of(message)) for uuid, message in ours.items()}
+
+
+def _whole(tx: Transaction, request_id: str) -> Whole:
+    item = received.request(tx, request_id)
+    if item is None:
+        return None, None, None
+    # A refused request may be about a message of ours too, and then must not show what its log hides.
+    params = dict(present.form_pairs(item.target, present.header_pairs(item.headers), item.body))
+    about = "" if missing_params(params) else read_status(params).message_uuid
+    return item, received.of_request(tx, request_id), messages.find(tx, None, about) if about else None

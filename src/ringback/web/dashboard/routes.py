@@ -1,0 +1,58 @@
+"""The dashboard's addresses. All are whole paths: the list goes into an application as it is."""
+
+from collections.abc import Sequence
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ringback.web.dashboard.assets import Assets
+from ringback.web.dashboard.context import DashboardContext
+from ringback.web.dashboard.detail import Detail
+from ringback.web.dashboard.incoming import Incoming
+from ringback.web.dashboard.listing import Listing
+from ringback.web.dashboard.live import Live
+from ringback.web.dashboard.overview import Overview
+from ringback.web.dashboard.pages import Pages, SecureHeaders
+from ringback.web.dashboard.sessions import Endpoint, Sessions
+
+
+def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
+    """Return the routes of all pages, under ``/dashboard``.
+
+    Before the server shuts down, ``context.stopping`` must be set: open live streams then end at once.
+    """
+    assets = Assets()
+    pages = Pages(assets)
+    sessions = Sessions(context, pages)
+    overview = Overview(context, pages)
+    incoming = Incoming(context, pages)
+
+    async def nowhere(request: Request) -> Response:
+        return pages.answer(
+            request, "notice.html", status=404, title="No such page", text="The dashboard has no page of this address."
+        )
+
+    inside: Sequence[tuple[str, Endpoint]] = (
+        ("/dashboard", overview.page),
+        ("/dashboard/", overview.page),
+        ("/dashboard/overview", overview.part),
+        ("/dashboard/messages", Listing(context, pages).page),
+        ("/dashboard/messages/{uuid}", Detail(context, pages).page),
+        ("/dashboard/received", incoming.page),
+        ("/dashboard/received/{id}", incoming.one),
+        ("/dashboard/live", Live(context, pages).stream),
+    )
+    return [
+        _route("/dashboard/static/{name}", assets.serve),
+        _route("/dashboard/login", sessions.show_login),
+        _route("/dashboard/login", sessions.login, "POST"),
+        _route("/dashboard/logout", sessions.logout, "POST"),
+        *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
+        _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
+    ]
+
+
+def _route(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
+    return Route(path, endpoint, methods=[method], middleware=[Middleware(SecureHeaders)])

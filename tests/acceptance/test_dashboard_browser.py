@@ -1,0 +1,269 @@
+"""The dashboard in a real browser: both schemes, wide and narrow, with and without JavaScript."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from tests.data.dashboard.seeding import add_day
+from tests.data.dashboard.serving import Dashboard, serve
+from tests.fakes.messages import message, message_uuid
+
+from ringback.messaging.progress import Change, Progress
+from ringback.model.message import Message
+from ringback.model.status import Status
+from ringback.store import received
+from ringback.store.port import Transaction
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+# Walks every text and gives those whose contrast with the nearest painted background is below 4.5.
+FAINT_TEXTS = """() => {
+  const channel = (c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0.99) return colour;
+    }
+    return matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0] : [255, 255, 255];
+  };
+  const faint = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !element.getClientRects().length || element.closest("svg")) continue;
+    const [a, b] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) faint.push([walker.currentNode.textContent.trim(), element.className, contrast]);
+  }
+  return faint;
+}"""
+
+
+@dataclass
+class Tab:
+    """A page, and what went wrong in it."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture
+async def dashboard(tmp_path: Path) -> AsyncIterator[Dashboard]:
+    async with serve(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        await launched.close()
+
+
+async def log_in(dashboard: Dashboard, context: BrowserContext) -> Tab:
+    """Open a page that has logged in by pressing the button of a link."""
+    page = await context.new_page()
+    tab = Tab(page)
+    page.on("console", lambda entry: tab.complaints.append(entry.text) if entry.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: tab.complaints.append(str(error)))
+    await page.goto(await dashboard.login_link())
+    await page.get_by_role("button", name="Open the dashboard").click()
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    return tab
+
+
+def one_message(dashboard: Dashboard, number: int, **fields: object) -> Message:
+    at_us = dashboard.clock.now_us() + number
+    return message(**{"uuid": message_uuid(number), "queued_at_us": at_us, "updated_at_us": at_us, **fields})
+
+
+async def accept(dashboard: Dashboard, *new: Message) -> None:
+    def work(tx: Transaction) -> None:
+        progress = Progress(dashboard.new_id)
+        for item in new:
+            progress.accept(item)
+        progress.write(tx)
+
+    await dashboard.commit(work)
+
+
+async def change(dashboard: Dashboard, standing: Message, status: Status) -> None:
+    def work(tx: Transaction) -> None:
+        progress = Progress(dashboard.new_id)
+        progress.change(standing, Change(status=status, at_us=standing.queued_at_us + 1_000_000))
+        progress.write(tx)
+
+    await dashboard.commit(work)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, scheme: str, width: int) -> None:
+    now_us = dashboard.clock.now_us()
+    sent = await dashboard.commit(lambda tx: add_day(tx, dashboard.new_id, now_us=now_us, count=120))
+    newest = await dashboard.store.read(lambda tx: received.newest(tx, limit=100))
+    retried = next(item for item in sent if "down.example" in (item.callback_url or ""))
+    paths = [
+        "/dashboard",
+        "/dashboard?span=1h",
+        "/dashboard?span=7d",
+        "/dashboard/messages",
+        "/dashboard/messages?status=undelivered",
+        "/dashboard/messages?number=1",
+        f"/dashboard/messages/{sent[-1].uuid}",
+        f"/dashboard/messages/{retried.uuid}",
+        "/dashboard/received",
+        f"/dashboard/received/{next(request.id for request, said in newest if said)}",
+        f"/dashboard/received/{next(request.id for request, said in newest if not said)}",
+    ]
+    context = await browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 844})
+    tab = await log_in(dashboard, context)
+    for path in paths:
+        await tab.page.goto(dashboard.base_url + path)
+        await tab.page.evaluate("document.querySelectorAll('details').forEach((element) => (element.open = true))")
+        wider = await tab.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider <= 0, path
+        assert await tab.page.evaluate(FAINT_TEXTS) == [], path
+        assert tab.complaints == [], path
+    await context.close()
+
+
+async def test_the_list_updates_itself(dashboard: Dashboard, browser: Browser) -> None:
+    first = one_message(dashboard, 1)
+    await accept(dashboard, first)
+    tab = await log_in(dashboard, await browser.new_context())
+    page = tab.page
+    await page.goto(f"{dashboard.base_url}/dashboard/messages")
+    await expect(page.get_by_role("status")).to_have_text("live")
+    await page.evaluate("window.untouched = true")
+    await change(dashboard, first, Status.SENT)
+    await expect(page.locator(f"#m-{first.uuid} .status")).to_have_text("sent")
+    evil = "<img src=x onerror=alert(1)>"
+    await accept(dashboard, one_message(dashboard, 2, src=evil))
+    await expect(page.locator("tbody tr").first.locator(".c-from")).to_have_text(evil)
+    await expect(page.locator("tbody tr")).to_have_count(2)
+    assert await page.evaluate("window.untouched")
+    assert tab.complaints == []
+
+
+async def test_new_rows_wait_while_one_reads(dashboard: Dashboard, browser: Browser) -> None:
+    await accept(dashboard, *(one_message(dashboard, number) for number in range(60)))
+    page = (await log_in(dashboard, await browser.new_context())).page
+    await page.goto(f"{dashboard.base_url}/dashboard/messages")
+    await expect(page.get_by_role("status")).to_have_text("live")
+    await page.evaluate("window.scrollTo(0, 900)")
+    await accept(dashboard, one_message(dashboard, 100), one_message(dashboard, 101))
+    pill = page.get_by_role("button", name="2 new")
+    await expect(pill).to_be_visible()
+    await expect(page.locator("tbody tr").first).to_have_id(f"m-{message_uuid(59)}")
+    await pill.click()
+    await expect(page.locator("tbody tr").first).to_have_id(f"m-{message_uuid(101)}")
+    await expect(pill).to_be_hidden()
+    await page.get_by_role("button", name="Pause").click()
+    await accept(dashboard, one_message(dashboard, 102))
+    await expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    await page.get_by_role("button", name="Resume").click()
+    await expect(page.locator("tbody tr").first).to_have_id(f"m-{message_uuid(102)}")
+
+
+async def test_the_overview_updates_itself(dashboard: Dashboard, browser: Browser) -> None:
+    tab = await log_in(dashboard, await browser.new_context())
+    page = tab.page
+    await expect(page.get_by_role("status")).to_have_text("live")
+    await expect(page.get_by_role("heading", name="No message yet")).to_be_visible()
+    await page.evaluate("window.untouched = true")
+    await accept(dashboard, one_message(dashboard, 1), one_message(dashboard, 2))
+    await expect(page.locator(".figure").first).to_have_text("2")
+    await page.get_by_text("The same as a table").click()
+    await page.locator("#legend-queued").focus()
+    await accept(dashboard, one_message(dashboard, 3))
+    await expect(page.locator(".figure").first).to_have_text("3")
+    await expect(page.get_by_role("columnheader", name="Hour (UTC)")).to_be_visible()
+    await expect(page.locator("#legend-queued")).to_be_focused()
+    assert await page.evaluate("window.untouched")
+    assert tab.complaints == []
+
+
+async def test_an_empty_list_fills_and_a_lost_session_shows(dashboard: Dashboard, browser: Browser) -> None:
+    page = (await log_in(dashboard, await browser.new_context())).page
+    await page.goto(f"{dashboard.base_url}/dashboard/messages")
+    await expect(page.get_by_role("status")).to_have_text("live")
+    await accept(dashboard, one_message(dashboard, 1))
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    await expect(page.get_by_role("status")).to_have_text("live")
+    dashboard.clock.advance(13 * 3600)
+    await accept(dashboard, one_message(dashboard, 2))
+    await expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
+
+
+async def test_everything_works_without_javascript(dashboard: Dashboard, browser: Browser) -> None:
+    await accept(dashboard, *(one_message(dashboard, number) for number in range(60)))
+    await accept(dashboard, one_message(dashboard, 60, dst="447911123456"))
+    context = await browser.new_context(java_script_enabled=False)
+    page = (await log_in(dashboard, context)).page
+    await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+    await page.get_by_role("link", name="7 d").click()
+    await expect(page.locator(".figure").first).to_have_text("61")
+    await page.get_by_text("The same as a table").click()
+    await expect(page.get_by_role("columnheader", name="Hour (UTC)")).to_be_visible()
+    await page.get_by_role("link", name="Messages", exact=True).click()
+    await expect(page.locator("tbody tr")).to_have_count(50)
+    await page.get_by_role("link", name="Older").click()
+    await expect(page.locator("tbody tr")).to_have_count(11)
+    await page.get_by_label("Number").fill("+44 7911 123456")
+    await page.get_by_role("button", name="Filter").click()
+    await expect(page.locator("tbody tr")).to_have_count(1)
+    assert "number=%2B44+7911+123456" in page.url
+    await page.locator("tbody a").click()
+    await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    await page.get_by_text("Parameters").click()
+    await expect(page.get_by_role("rowheader", name="MessageUUID", exact=True)).to_be_visible()
+    await page.get_by_role("button", name="Log out").click()
+    await expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
+
+
+async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashboard, browser: Browser) -> None:
+    await accept(dashboard, one_message(dashboard, 1))
+    page = (await log_in(dashboard, await browser.new_context())).page
+    await page.goto(f"{dashboard.base_url}/dashboard/messages?status=queued")
+    await expect(page.get_by_role("status")).to_have_text("live")
+    reached = []
+    for _ in range(13):
+        await page.keyboard.press("Tab")
+        reached.append(
+            await page.evaluate(
+                "(document.activeElement.name || document.activeElement.textContent).trim().replace(/\\s+/g, ' ')"
+            )
+        )
+        assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+    assert reached == [
+        "Skip to content",
+        "Ringback",
+        "Overview",
+        "Messages",
+        "Received",
+        "Log out",
+        "Pause",
+        "status",
+        "account",
+        "number",
+        "error",
+        "Filter",
+        "Clear",
+    ]
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()

@@ -1,0 +1,99 @@
+"""A dashboard on a free port, over a database of its own, in the test's event loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import uvicorn
+from starlette.applications import Starlette
+from tests.fakes.clock import FakeClock
+from tests.fakes.ids import counting_ids
+
+from ringback.model.ids import NewId
+from ringback.settings import DashboardSettings
+from ringback.store.port import Store, Transaction
+from ringback.store.sqlite import open_store
+from ringback.store.wakeups import Wakeups
+from ringback.web.dashboard.context import DashboardContext
+from ringback.web.dashboard.routes import dashboard_routes
+from ringback.web.dashboard.sessions import make_login_link
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """What a test holds of a running dashboard."""
+
+    base_url: str
+    context: DashboardContext
+    clock: FakeClock
+    new_id: NewId
+    store: Store
+    server: uvicorn.Server
+    serving: asyncio.Task[None]
+    sent: list[str] = field(default_factory=list)
+    """Uuids of the messages that the test has stored."""
+
+    async def commit(self, work: Callable[[Transaction], T]) -> T:
+        """Write something, and say that there are new events."""
+        result = await self.store.write(work)
+        self.context.wakeups.signal("events")
+        return result
+
+    async def login_link(self) -> str:
+        """Make a login link."""
+        return await make_login_link(self.store, self.clock, self.context.settings, self.base_url)
+
+    @contextlib.asynccontextmanager
+    async def stranger(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """Open a client that has no session."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(self.base_url, cookie_jar=jar) as client:
+            yield client
+
+    @contextlib.asynccontextmanager
+    async def operator(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """Open a client that has logged in."""
+        key = urlsplit(await self.login_link()).query.removeprefix("key=")
+        async with self.stranger() as client:
+            async with client.post("/dashboard/login", data={"key": key}, allow_redirects=False) as answer:
+                assert answer.status == 303
+            yield client
+
+
+@contextlib.asynccontextmanager
+async def serve(directory: Path, *, clock: FakeClock | None = None, **pacing: Any) -> AsyncIterator[Dashboard]:
+    """Run a dashboard for as long as the context lasts."""
+    clock = clock or FakeClock()
+    store = open_store(directory, busy_timeout_s=4)
+    context = DashboardContext(
+        store=store,
+        clock=clock,
+        wakeups=Wakeups(),
+        settings=DashboardSettings(),
+        stopping=asyncio.Event(),
+        **pacing,
+    )
+    # Only for sockets that say TCP does asyncio send small answers without delay.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listening:
+        listening.bind(("127.0.0.1", 0))
+        app = Starlette(routes=dashboard_routes(context))
+        config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none")
+        server = uvicorn.Server(config)
+        listening.listen()
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        try:
+            yield Dashboard(base_url, context, clock, counting_ids(), store, server, serving)
+        finally:
+            context.stopping.set()
+            server.should_exit = True
+            await serving
+            await store.close()

@@ -1,0 +1,44 @@
+"""A connector that answers as told, and hands receipts over when told."""
+
+from collections.abc import Sequence
+
+from ringback.carriers.port import Accepted, Awaiting, Outbound, Receipt, ReceiptSink, SubmitOutcome
+from ringback.model.status import Status
+
+
+class ScriptedConnector:
+    """Implements ``carriers.port.Connector``; by default it accepts everything."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.submitted: list[Outbound] = []
+        self.resumed: list[Awaiting] = []
+        self.outcomes: list[SubmitOutcome] = []
+        self.sink: ReceiptSink | None = None
+
+    async def submit(self, message: Outbound) -> SubmitOutcome:
+        """Give the next scripted outcome, else accept under ``ref-<n>``."""
+        self.submitted.append(message)
+        if self.outcomes:
+            return self.outcomes.pop(0)
+        return Accepted(carrier_ref=f"ref-{len(self.submitted)}", mcc="310", mnc="004", network="Example")
+
+    def deliver_receipts_to(self, sink: ReceiptSink) -> None:
+        """Remember the sink."""
+        self.sink = sink
+
+    def resume(self, awaiting: Sequence[Awaiting]) -> None:
+        """Remember what was open."""
+        self.resumed.extend(awaiting)
+
+    async def run(self) -> None:
+        """Nothing to keep up."""
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+
+def receipt(ref: str, status: Status = Status.DELIVERED, error_code: str = "000") -> Receipt:
+    """Make a receipt of the scripted connector."""
+    return Receipt(connector="scripted", carrier_ref=ref, status=status, error_code=error_code, detail=f"stat:{status}")

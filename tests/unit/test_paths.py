@@ -1,0 +1,27 @@
+import pytest
+
+from ringback.web.api.paths import canonical
+
+ID = "MAXXXXXXXXXXXXXXXXXX"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/v1/Account/{ID}/Message/",
+        f"/v1/Account/{ID}/Message",
+        f"/V1/ACCOUNT/{ID.lower()}/message/",
+        f"//v1//Account/{ID}//Message//",
+    ],
+)
+def test_one_route_for_every_way_to_write_it(path: str) -> None:
+    assert canonical(path) == f"/v1/account/{ID}/message/"
+
+
+def test_ids_keep_their_case() -> None:
+    assert canonical(f"/v1/Account/{ID}/Message/AbC/Media/DeF") == f"/v1/account/{ID}/message/AbC/media/DeF/"
+
+
+@pytest.mark.parametrize("path", ["/hooks/Demo/sms_status", "/dashboard/", "/", "/v10/Account"])
+def test_other_paths_are_left_alone(path: str) -> None:
+    assert canonical(path) == path

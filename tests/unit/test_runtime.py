@@ -1,0 +1,235 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from ringback.runtime import BacklogFullError, Batcher, Supervisor, SystemClock, WorkLoop, persist
+
+
+class AwayError(Exception):
+    """A failure that has nothing to do with the items."""
+
+
+class Recorder:
+    """Writes batches when allowed, and remembers them."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.poison: set[int] = set()
+        self.away = False
+
+    async def write(self, items: list[int]) -> Sequence[int]:
+        await self.gate.wait()
+        self.batches.append(list(items))
+        if self.away:
+            raise AwayError
+        if self.poison & set(items):
+            raise ValueError("poison")
+        return [item * 10 for item in items]
+
+
+async def test_callers_that_arrive_during_a_write_share_the_next() -> None:
+    recorder = Recorder()
+    batcher: Batcher[int, int] = Batcher(recorder.write)
+    recorder.gate.clear()
+    first = asyncio.create_task(batcher.submit(0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    crowd = [asyncio.create_task(batcher.submit(number)) for number in range(1, 50)]
+    await asyncio.sleep(0)
+    recorder.gate.set()
+    assert await asyncio.gather(first, *crowd) == [number * 10 for number in range(50)]
+    assert recorder.batches == [[0], list(range(1, 50))]
+
+
+async def test_weight_bounds_a_batch_but_never_starves_a_heavy_item() -> None:
+    recorder = Recorder()
+    batcher: Batcher[int, int] = Batcher(recorder.write, max_weight=10, weight=lambda item: item)
+    assert await asyncio.gather(*(batcher.submit(weight) for weight in (4, 6, 25, 5))) == [40, 60, 250, 50]
+    assert recorder.batches == [[4, 6], [25], [5]]
+
+
+async def test_a_bad_item_fails_only_its_own_caller() -> None:
+    recorder = Recorder()
+    recorder.poison = {2}
+    batcher: Batcher[int, int] = Batcher(recorder.write, shared_errors=(AwayError,))
+    results = await asyncio.gather(*(batcher.submit(number) for number in range(4)), return_exceptions=True)
+    assert [result for result in results if not isinstance(result, Exception)] == [0, 10, 30]
+    assert isinstance(results[2], ValueError)
+
+
+async def test_a_shared_error_reaches_everybody_without_single_writes() -> None:
+    recorder = Recorder()
+    recorder.away = True
+    batcher: Batcher[int, int] = Batcher(recorder.write, shared_errors=(AwayError,))
+    results = await asyncio.gather(*(batcher.submit(number) for number in range(3)), return_exceptions=True)
+    assert all(isinstance(result, AwayError) for result in results)
+    assert recorder.batches == [[0, 1, 2]]
+    recorder.away = False
+    assert await batcher.submit(7) == 70
+
+
+async def test_a_full_backlog_is_refused_at_once() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    batcher: Batcher[int, int] = Batcher(recorder.write, max_waiting=2)
+    waiting = [asyncio.create_task(batcher.submit(number)) for number in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(BacklogFullError):
+        await batcher.submit(3)
+    recorder.gate.set()
+    assert await asyncio.gather(*waiting) == [0, 10]
+
+
+async def test_a_cancelled_caller_does_not_disturb_the_others() -> None:
+    recorder = Recorder()
+    recorder.gate.clear()
+    batcher: Batcher[int, int] = Batcher(recorder.write)
+    leaving, staying = (asyncio.create_task(batcher.submit(number)) for number in (1, 2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    recorder.gate.set()
+    assert await staying == 20
+    assert leaving.cancelled() or leaving.cancelling()
+
+
+async def test_persist_tries_again_only_for_the_named_error() -> None:
+    failures: list[Exception] = [AwayError(), AwayError()]
+
+    async def write() -> str:
+        if failures:
+            raise failures.pop()
+        return "written"
+
+    assert await persist(write, retry_on=AwayError, pause_s=0) == "written"
+    failures = [ValueError("defect")]
+    with pytest.raises(ValueError, match="defect"):
+        await persist(write, retry_on=AwayError, pause_s=0)
+
+
+class Hint:
+    """A hint that tests give by hand; counts how often it was waited for."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.waits = 0
+
+    async def wait(self, timeout_s: float) -> bool:
+        assert timeout_s <= 1.0
+        self.waits += 1
+        await self.event.wait()
+        self.event.clear()
+        return True
+
+    def wake(self) -> None:
+        self.event.set()
+
+
+async def test_work_loop_claims_in_batches_and_finishes_what_it_has() -> None:
+    jobs = list(range(10))
+    asked: list[int] = []
+    done: list[int] = []
+    release = asyncio.Event()
+
+    async def claim(limit: int) -> tuple[list[int], float | None]:
+        asked.append(limit)
+        taken, jobs[:] = jobs[:limit], jobs[limit:]
+        return taken, None
+
+    async def work(job: int) -> None:
+        await release.wait()
+        done.append(job)
+
+    hint = Hint()
+    loop: WorkLoop[int] = WorkLoop("test", claim=claim, work=work, hint=hint, capacity=4)
+    running = asyncio.create_task(loop.run())
+    while hint.waits == 0:
+        await asyncio.sleep(0)
+    assert asked == [4]
+    loop.stop()
+    release.set()
+    await running
+    assert done == [0, 1, 2, 3]
+    assert jobs == [4, 5, 6, 7, 8, 9]
+
+
+async def test_work_loop_survives_a_job_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    done: list[int] = []
+    jobs = [0, 1, 2]
+
+    async def claim(limit: int) -> tuple[list[int], float | None]:
+        taken, jobs[:] = jobs[:limit], jobs[limit:]
+        return taken, None
+
+    async def work(job: int) -> None:
+        if job == 1:
+            raise ValueError("defect")
+        done.append(job)
+        if job == 2:
+            loop.stop()
+
+    loop: WorkLoop[int] = WorkLoop("test", claim=claim, work=work, hint=Hint(), capacity=8)
+    await loop.run()
+    assert done == [0, 2]
+
+
+class Step:
+    """A worker that notes when it stops."""
+
+    def __init__(self, name: str, order: list[str]) -> None:
+        self.name = name
+        self._order = order
+        self._stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        await self._stopped.wait()
+        self._order.append(self.name)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+async def test_supervisor_stops_workers_one_after_the_other() -> None:
+    order: list[str] = []
+    supervisor = Supervisor(
+        [Step("first", order), Step("second", order)], drain_s=5, before_drain=lambda: order.append("gate")
+    )
+    supervisor.stop()
+    assert await supervisor.run()
+    assert order == ["gate", "first", "second"]
+
+
+async def test_supervisor_says_when_the_bound_was_reached() -> None:
+    class Stuck(Step):
+        def stop(self) -> None:
+            """Never ends."""
+
+    supervisor = Supervisor([Stuck("stuck", [])], drain_s=0.01)
+    supervisor.stop()
+    assert not await supervisor.run()
+
+
+async def test_supervisor_starts_a_failed_worker_again() -> None:
+    class Flaky(Step):
+        runs = 0
+
+        async def run(self) -> None:
+            self.runs += 1
+            if self.runs == 1:
+                raise RuntimeError("defect")
+            supervisor.stop()
+
+    flaky = Flaky("flaky", [])
+    supervisor = Supervisor([flaky], drain_s=5)
+    assert await supervisor.run()
+    assert flaky.runs == 2
+
+
+def test_clock_starts_no_earlier_than_its_floor_and_never_steps_back() -> None:
+    far_us = 32_503_680_000_000_000
+    clock = SystemClock(floor_us=far_us)
+    readings = [clock.now_us() for _ in range(1000)]
+    assert readings[0] >= far_us
+    assert readings == sorted(readings)
