@@ -96,6 +96,8 @@ class SourceSettings(Group, frozen=True, kw_only=True):
     """Auth tokens that may have signed: sub and main account, old and new during a rotation."""
     account: str = ""
     """Take the tokens of this Ringback account instead."""
+    require_v3: bool = False
+    """Refuse requests signed with V2 alone, which covers the URL and not what the request says."""
     public_url: str = ""
     """Scheme, host and port that the provider calls, when they differ from ``server.public_base_url``."""
 
@@ -134,7 +136,7 @@ class Settings(Group, frozen=True, kw_only=True):
 ENV_PREFIX = "RINGBACK_"
 
 
-def load(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Mapping[str, Any]]) -> Settings:
+def load(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Mapping[str, object]]) -> Settings:
     """Merge file, environment and flags over the defaults.
 
     ``flags`` maps group to name to value; a value of ``None`` was not given. Raises ``Invalid``.

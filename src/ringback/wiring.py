@@ -23,7 +23,7 @@ from ringback.messaging.submit import Submitter
 from ringback.model.errors import ConfigInvalid
 from ringback.model.ids import AccountId, auth_id, uuid7
 from ringback.receiver.receive import Receiver
-from ringback.runtime import Supervisor, SystemClock
+from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Invalid, Settings, read_script
 from ringback.store import accounts, messages
 from ringback.store.accounts import Account, AccountCache
@@ -144,7 +144,7 @@ async def _connect(
     )
     # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
     # flight finish while whoever they go to (perhaps this very process) still listens.
-    workers = [submitter.worker(), carrier, deliverer.worker(), HttpServer(app, sock, stopping=stopping)]
+    workers: list[Worker] = [submitter.worker(), carrier, deliverer.worker(), HttpServer(app, sock, stopping=stopping)]
     supervisor = Supervisor(workers, drain_s=settings.drain_s, before_drain=acceptor.stop)
     return Platform(
         settings=settings,
@@ -176,9 +176,7 @@ async def create_account(store: Store, clock: SystemClock, name: str) -> Account
     now_us = clock.now_us()
     account_id: AccountId = auth_id(os.urandom(18))
     token = secrets.token_urlsafe(30)
-    await store.write(
-        lambda tx: accounts.create(tx, auth_id=account_id, token=token, name=name, now_us=now_us)
-    )
+    await store.write(lambda tx: accounts.create(tx, auth_id=account_id, token=token, name=name, now_us=now_us))
     created = await store.read(lambda tx: accounts.find(tx, account_id, now_us))
     if created is None:
         raise RuntimeError("an account that was committed is not there")

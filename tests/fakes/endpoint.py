@@ -21,7 +21,7 @@ class Recorded(msgspec.Struct, frozen=True):
 
     def header(self, name: str) -> str:
         """Give a header's value, empty when it is not there."""
-        return dict((key.lower(), value) for key, value in self.headers).get(name.lower(), "")
+        return {key.lower(): value for key, value in self.headers}.get(name.lower(), "")
 
 
 class RecordingEndpoint:

@@ -110,15 +110,15 @@ async def test_persist_tries_again_only_for_the_named_error() -> None:
 
 
 class Hint:
-    """A hint that tests give by hand; counts how often it was waited for."""
+    """A hint that tests give by hand; tells when it is waited for."""
 
     def __init__(self) -> None:
         self.event = asyncio.Event()
-        self.waits = 0
+        self.waited_for = asyncio.Event()
 
     async def wait(self, timeout_s: float) -> bool:
         assert timeout_s <= 1.0
-        self.waits += 1
+        self.waited_for.set()
         await self.event.wait()
         self.event.clear()
         return True
@@ -145,8 +145,7 @@ async def test_work_loop_claims_in_batches_and_finishes_what_it_has() -> None:
     hint = Hint()
     loop: WorkLoop[int] = WorkLoop("test", claim=claim, work=work, hint=hint, capacity=4)
     running = asyncio.create_task(loop.run())
-    while hint.waits == 0:
-        await asyncio.sleep(0)
+    await hint.waited_for.wait()
     assert asked == [4]
     loop.stop()
     release.set()

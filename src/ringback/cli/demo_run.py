@@ -141,8 +141,8 @@ def account_for(tx: Transaction, sent: Sent, *, source: str) -> Report:
     found = messages.by_uuid(tx, sent.uuids)
     owed = callbacks.owed_for(tx, sent.uuids)
     arrived = received.of_messages(tx, sent.uuids)
-    totals = received.totals(tx, source)
-    delivered = Counter(
+    totals = received.totals_by_source(tx).get(source, received.NOTHING)
+    delivered: Counter[tuple[str, int | None]] = Counter(
         (callback.message_uuid, callback.sequence) for callback in owed if callback.state == "delivered"
     )
     seen = Counter((event.message_uuid, event.sequence) for event in arrived if event.flag != "duplicate")

@@ -39,7 +39,11 @@ def settings_from(
 ) -> Settings:
     """Merge file, environment and flags. Raises ``ConfigInvalid``."""
     environment = {name: value for name, value in os.environ.items() if name != "RINGBACK_CONFIG"}
-    flags = {"server": {"host": host, "port": port}, "store": {"data_dir": data_dir}, "log": {"level": log_level}}
+    flags: dict[str, dict[str, object]] = {
+        "server": {"host": host, "port": port},
+        "store": {"data_dir": data_dir},
+        "log": {"level": log_level},
+    }
     try:
         return load(file=config, environment=environment, flags=flags)
     except Invalid as error:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from ringback.dialect.callbacks import FORM, missing_params, read_status
-from ringback.dialect.signatures import verify
+from ringback.dialect.signatures import Verdict, verify
 from ringback.model.errors import NotFound, StoreUnavailable, TryLater
 from ringback.model.ids import NewId
 from ringback.runtime import BacklogFullError, Batcher, Clock
@@ -100,15 +100,17 @@ class Receiver:
         base = source.public_url or self._public_base_url or incoming.origin
         url = base.rstrip("/") + incoming.target
         params = _params(incoming, headers)
-        verdict = verify(incoming.method, [url], params or [], headers, tokens)
+        verified_by, objection = _verdict(
+            verify(incoming.method, [url], params or [], headers, tokens), headers, require_v3=source.require_v3
+        )
         said: ReceivedEvent | None = None
         request_id = self._new_id(now_us)
-        if not verdict.ok:
-            answer, word = "forbidden", verdict.reason or "mismatch"
+        answer, word = "accepted", verified_by
+        if objection:
+            answer, word = "forbidden", objection
         elif params is None or missing_params(given := dict(params)):
             answer, word = "malformed", "malformed"
         else:
-            answer, word = "accepted", verdict.scheme or ""
             report = read_status(given)
             said = ReceivedEvent(
                 request_id=request_id,
@@ -142,6 +144,22 @@ class Receiver:
     async def _write(self, judged: list[_Judged]) -> Sequence[None]:
         await self._store.write(partial(_store, judged=judged))
         return [None] * len(judged)
+
+
+def _verdict(verdict: Verdict, headers: Mapping[str, str], *, require_v3: bool) -> tuple[str, str]:
+    """Return what verified a request, and what speaks against it all the same; one of the two is empty.
+
+    V2 covers neither body nor query. It is believed only from a sender that gives no V3 beside it: where V3 is
+    there and does not fit, somebody may have changed the parameters under a V2 that still does.
+    """
+    if not verdict.ok:
+        return "", verdict.reason or "mismatch"
+    if verdict.scheme == "v2":
+        if "x-plivo-signature-v3" in headers or "x-plivo-signature-ma-v3" in headers:
+            return "", "mismatch"
+        return ("", "v2_only") if require_v3 else ("v2", "")
+    # Some SDKs sign only one value of a repeated name; the others could be anybody's.
+    return ("v3", "") if verdict.complete else ("", "incomplete")
 
 
 def _store(tx: Transaction, *, judged: list[_Judged]) -> None:

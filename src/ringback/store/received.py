@@ -61,6 +61,9 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     out_of_order: int
 
 
+NOTHING = Totals(requests=0, rejected=0, unique=0, duplicate=0, out_of_order=0)
+
+
 def store(tx: Transaction, requests: Sequence[ReceivedRequest], said: Sequence[ReceivedEvent]) -> list[ReceivedEvent]:
     """Store requests and, for the accepted ones, their events; returns these with their flags.
 
@@ -102,35 +105,6 @@ def _flag(tx: Transaction, said: Sequence[ReceivedEvent]) -> list[ReceivedEvent]
         highest[message] = max(highest.get(message, 0), event.sequence or 0)
         flagged.append(msgspec.structs.replace(event, flag=flag) if flag else event)
     return flagged
-
-
-def totals(tx: Transaction, source: str) -> Totals:
-    """Count what a source has sent."""
-    accepted: dict[bool, int] = dict(
-        tx.execute(
-            sa.select(received_requests.c.accepted, sa.func.count())
-            .where(received_requests.c.source == source)
-            .group_by(received_requests.c.accepted)
-        )
-        .tuples()
-        .all()
-    )
-    flags: dict[str, int] = dict(
-        tx.execute(
-            sa.select(received_events.c.flag, sa.func.count())
-            .where(received_events.c.source == source)
-            .group_by(received_events.c.flag)
-        )
-        .tuples()
-        .all()
-    )
-    return Totals(
-        requests=sum(accepted.values()),
-        rejected=accepted.get(False, 0),
-        unique=flags.get("", 0) + flags.get("out_of_order", 0),
-        duplicate=flags.get("duplicate", 0),
-        out_of_order=flags.get("out_of_order", 0),
-    )
 
 
 def of_messages(tx: Transaction, uuids: Sequence[str]) -> list[ReceivedEvent]:

@@ -144,6 +144,13 @@ callbacks = sa.Table(
     sa.Column("done_at_us", _Time, nullable=True),
     sqlite_with_rowid=False,
 )
+# Given-up callbacks are few and asked for on every overview.
+sa.Index(
+    "ix_callbacks_given_up",
+    callbacks.c.created_at_us,
+    sqlite_where=callbacks.c.state == "given_up",
+    postgresql_where=callbacks.c.state == "given_up",
+)
 
 callback_queue = sa.Table(
     "callback_queue",

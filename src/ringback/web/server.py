@@ -18,7 +18,7 @@ GRACE_S = 5
 def listen(host: str, port: int) -> socket.socket:
     """Bind before anything else is started. Raises ``PortInUse`` with what to do."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))

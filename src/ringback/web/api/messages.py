@@ -72,8 +72,10 @@ class MessageApi:
         """Return one message."""
         account = await self._authenticator.account(request)
         uuid = as_uuid(request.path_params["message_uuid"])
-        found = uuid and await self._store.read(lambda tx: messages.find(tx, account.auth_id, uuid))
-        if not found:
+        if uuid is None:
+            raise NotFound("not found")
+        found = await self._store.read(lambda tx: messages.find(tx, account.auth_id, uuid))
+        if found is None:
             raise NotFound("not found")
         return json_response({"api_id": str(uuid4()), **records.message_record(found)})
 

@@ -23,6 +23,8 @@ REASONS: Final = {
     "no_signature": "carries no signature",
     "no_nonce": "carries a signature without its nonce",
     "mismatch": "the signature does not match: another token, another URL, or changed on the way",
+    "incomplete": "a parameter is repeated, and the signature covers only one of its values",
+    "v2_only": "signed with V2 alone, which this source does not accept",
     "malformed": "signed, but not a status callback",
 }
 """Verdicts in words; others are shown as they are."""

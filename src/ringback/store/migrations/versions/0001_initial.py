@@ -81,6 +81,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_callbacks")),
         sqlite_with_rowid=False,
     )
+    op.create_index(
+        "ix_callbacks_given_up",
+        "callbacks",
+        ["created_at_us"],
+        unique=False,
+        sqlite_where=sa.text("state = 'given_up'"),
+        postgresql_where=sa.text("state = 'given_up'"),
+    )
     op.create_index(op.f("ix_callbacks_message_uuid"), "callbacks", ["message_uuid"], unique=False)
     op.create_table(
         "early_receipts",
@@ -203,10 +211,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
-        "ix_received_requests_source_received_at_us",
-        "received_requests",
-        ["source", "received_at_us"],
-        unique=False,
+        "ix_received_requests_source_received_at_us", "received_requests", ["source", "received_at_us"], unique=False
     )
     op.create_table(
         "rollups",
@@ -264,6 +269,12 @@ def downgrade() -> None:
     op.drop_index("ix_early_receipts_carrier_ref", table_name="early_receipts")
     op.drop_table("early_receipts")
     op.drop_index(op.f("ix_callbacks_message_uuid"), table_name="callbacks")
+    op.drop_index(
+        "ix_callbacks_given_up",
+        table_name="callbacks",
+        sqlite_where=sa.text("state = 'given_up'"),
+        postgresql_where=sa.text("state = 'given_up'"),
+    )
     op.drop_table("callbacks")
     op.drop_index("ix_callback_queue_message_uuid", table_name="callback_queue")
     op.drop_index(
