@@ -45,6 +45,7 @@ class Platform(msgspec.Struct, frozen=True):
     settings: Settings
     store: Store
     clock: SystemClock
+    wakeups: Wakeups
     carrier: SimulatedCarrier
     supervisor: Supervisor
     base_url: str
@@ -120,6 +121,7 @@ async def _connect(
         clock=clock,
         new_id=new_id,
         accounts=known_accounts,
+        wakeups=wakeups,
         sources=settings.sources,
         public_base_url=settings.server.public_base_url,
         max_waiting=max_waiting,
@@ -150,6 +152,7 @@ async def _connect(
         settings=settings,
         store=store,
         clock=clock,
+        wakeups=wakeups,
         carrier=carrier,
         supervisor=supervisor,
         base_url=base_url(settings.server.host, sock.getsockname()[1]),

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
-from tests.data.dashboard.seeding import add_day
-from tests.data.dashboard.serving import Dashboard, serve
-from tests.fakes.messages import message, message_uuid
 
 from ringback.messaging.progress import Change, Progress
 from ringback.model.message import Message
 from ringback.model.status import Status
 from ringback.store import received
 from ringback.store.port import Transaction
+from tests.data.dashboard.seeding import add_day
+from tests.data.dashboard.serving import Dashboard, serve
+from tests.fakes.messages import message, message_uuid
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (

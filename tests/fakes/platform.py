@@ -45,9 +45,13 @@ class Running(msgspec.Struct, frozen=True):
 
     async def until(self, condition: Any, *, timeout_s: float = 15) -> Any:
         """Wait until ``condition(tx)`` is true in the store, looking after each thing that may change it."""
-        async with asyncio.timeout(timeout_s):
-            while not (found := await self.platform.store.read(condition)):
-                await asyncio.sleep(0.02)
+        hint = self.platform.wakeups.listen("events", "callbacks", "received")
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (found := await self.platform.store.read(condition)):
+                    await hint.wait(1)
+        finally:
+            hint.close()
         return found
 
     async def until_status(self, uuid: str, status: str) -> messages.Message:

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.data.dashboard.seeding import add_accounts, add_day, arrival, rejection
-from tests.data.dashboard.serving import Dashboard, serve
-from tests.fakes.messages import message, message_uuid
 
 from ringback.messaging.progress import Change, Progress
 from ringback.model.errors import StoreUnavailable
@@ -19,6 +16,9 @@ from ringback.store import callbacks, received
 from ringback.store.callbacks import Attempt, Outcome
 from ringback.store.port import Transaction
 from ringback.web.dashboard.pages import HEADERS
+from tests.data.dashboard.seeding import add_accounts, add_day, arrival, rejection
+from tests.data.dashboard.serving import Dashboard, serve
+from tests.fakes.messages import message, message_uuid
 
 HOUR_S = 3600
 PAGES = ("/dashboard", "/dashboard/messages", "/dashboard/received", "/dashboard/overview", "/dashboard/nowhere")

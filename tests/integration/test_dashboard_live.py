@@ -9,14 +9,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.data.dashboard.serving import Dashboard, serve
-from tests.fakes.messages import message, message_uuid
 
 from ringback.messaging.progress import Change, Progress
 from ringback.model.status import Status
 from ringback.store import messages
 from ringback.store.port import Transaction
 from ringback.web.dashboard.live import EVENTS_PER_FRAME, MOST_ROWS
+from tests.data.dashboard.serving import Dashboard, serve
+from tests.fakes.messages import message, message_uuid
 
 
 @pytest.fixture

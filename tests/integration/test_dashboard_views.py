@@ -1,7 +1,6 @@
 """How the dashboard writes and draws facts: pure functions."""
 
 import pytest
-from tests.fakes.messages import message
 
 from ringback.model.latency import bucket_of
 from ringback.store.rollups import HOUR_US, Summary
@@ -9,6 +8,7 @@ from ringback.web.dashboard import present
 from ringback.web.dashboard.chart import HEIGHT, ceiling, draw
 from ringback.web.dashboard.listing import Wanted, read_wanted
 from ringback.web.dashboard.overview import figures
+from tests.fakes.messages import message
 
 SECOND_US = 1_000_000
 

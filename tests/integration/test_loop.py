@@ -1,12 +1,14 @@
 """The loop over real sockets: callbacks out to a recording endpoint, callbacks in to the receiver."""
 
 import asyncio
+import itertools
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 import pytest
+from aiohttp import web
 from plivo.utils import validate_signature, validate_v3_signature
 
 from ringback.dialect.signatures import callback_headers
@@ -73,7 +75,7 @@ async def test_failed_attempts_are_retried_by_the_plan_and_kept(tmp_path: Path) 
         outcomes = sorted((item.outcome, item.http_status) for item in (*first, *second) if item.outcome != "ok")
         assert outcomes == [("http_status", 302), ("http_status", 500), ("timeout", None)]
         for attempts in (first, second):
-            for earlier, later in zip(attempts, attempts[1:], strict=False):
+            for earlier, later in itertools.pairwise(attempts):
                 planned_s = fast["retry_delays_s"][earlier.number - 1]  # type: ignore[index]
                 assert later.planned_at_us - earlier.started_at_us >= planned_s * 1_000_000
                 assert later.started_at_us >= later.planned_at_us
@@ -104,8 +106,6 @@ async def test_a_huge_answer_is_read_up_to_the_cap(tmp_path: Path) -> None:
     async with recording_endpoint() as endpoint, running(settings_for(tmp_path)) as ringback:
 
         async def huge(_: Any) -> Any:
-            from aiohttp import web  # noqa: PLC0415
-
             return web.Response(body=b"x" * 5_000_000)
 
         endpoint.answer_next(huge)

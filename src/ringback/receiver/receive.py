@@ -20,6 +20,7 @@ from ringback.store import received
 from ringback.store.accounts import AccountCache
 from ringback.store.port import Store, Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
+from ringback.store.wakeups import Wakeups
 
 _encode = msgspec.json.Encoder().encode
 
@@ -56,6 +57,7 @@ class Receiver:
         clock: Clock,
         new_id: NewId,
         accounts: AccountCache,
+        wakeups: Wakeups,
         sources: Mapping[str, SourceSettings],
         public_base_url: str,
         max_waiting: int,
@@ -64,6 +66,7 @@ class Receiver:
         self._clock = clock
         self._new_id = new_id
         self._accounts = accounts
+        self._wakeups = wakeups
         self._sources = sources
         self._public_base_url = public_base_url
         self._batcher: Batcher[_Judged, None] = Batcher(
@@ -143,6 +146,7 @@ class Receiver:
 
     async def _write(self, judged: list[_Judged]) -> Sequence[None]:
         await self._store.write(partial(_store, judged=judged))
+        self._wakeups.signal("received")
         return [None] * len(judged)
 
 

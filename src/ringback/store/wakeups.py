@@ -7,6 +7,7 @@ them delays work by at most the poll interval and loses none.
 import asyncio
 import contextlib
 from collections import defaultdict
+from collections.abc import Sequence
 
 
 class Wakeups:
@@ -20,19 +21,21 @@ class Wakeups:
         for event in self._waiting[topic]:
             event.set()
 
-    def listen(self, topic: str) -> "Listener":
-        """Begin to hear signals; one that comes between two waits is not missed."""
+    def listen(self, *topics: str) -> "Listener":
+        """Begin to hear signals of any of ``topics``; one that comes between two waits is not missed."""
         event = asyncio.Event()
-        self._waiting[topic].add(event)
-        return Listener(event, self._waiting[topic])
+        heard = [self._waiting[topic] for topic in topics]
+        for waiting in heard:
+            waiting.add(event)
+        return Listener(event, heard)
 
 
 class Listener:
     """One listener's memory of whether it was signalled since it last waited."""
 
-    def __init__(self, event: asyncio.Event, others: set[asyncio.Event]) -> None:
+    def __init__(self, event: asyncio.Event, heard: Sequence[set[asyncio.Event]]) -> None:
         self._event = event
-        self._others = others
+        self._heard = heard
 
     async def wait(self, timeout_s: float) -> bool:
         """Wait for a signal, at most ``timeout_s``. Returns whether one came."""
@@ -49,4 +52,5 @@ class Listener:
 
     def close(self) -> None:
         """Hear no more."""
-        self._others.discard(self._event)
+        for waiting in self._heard:
+            waiting.discard(self._event)

@@ -1,0 +1,28 @@
+"""What the demo promises, run as a user would."""
+
+import json
+
+from tests.fakes.process import run
+
+
+def test_two_hundred_messages_are_accounted_for() -> None:
+    ended = run("demo", "--messages", "200", "--exit", "--json", timeout_s=150, RINGBACK_SIMULATOR__SPEED="3")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    report = json.loads(ended.stdout)
+    assert report["accepted"] == 200
+    assert sum(report["final_by_status"].values()) == 200
+    assert "queued" not in report["final_by_status"]
+    callbacks = report["callbacks"]
+    assert callbacks["sent"] == callbacks["received"] == callbacks["verified"] >= 500
+    assert callbacks["duplicate"] == 0
+    assert report["unexplained"] == []
+    assert report["complete"] is True
+    assert 0 < report["accept_to_last_callback_s"]["p50"] <= report["accept_to_last_callback_s"]["p95"]
+
+
+def test_time_that_is_not_enough_is_told_and_fails() -> None:
+    ended = run("demo", "--messages", "20", "--exit", "--json", "--timeout", "1", RINGBACK_SIMULATOR__SPEED="0.05")
+    assert ended.returncode == 1
+    report = json.loads(ended.stdout)
+    assert report["complete"] is False
+    assert report["unexplained"]

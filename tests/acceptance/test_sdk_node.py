@@ -1,0 +1,74 @@
+"""The official Node SDK, with the base URL that its constructor takes, against a running Ringback."""
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+from tests.fakes.endpoint import recording_endpoint
+from tests.fakes.platform import running, settings_for
+
+HERE = Path(__file__).parent / "sdk_node"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sdk() -> None:
+    """Install the pinned SDK beside its driver, once."""
+    installed = HERE / "node_modules" / "plivo" / "package.json"
+    wanted = json.loads((HERE / "package.json").read_text())["dependencies"]["plivo"]
+    if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
+        subprocess.run(
+            ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"],
+            cwd=HERE,
+            check=True,
+            timeout=300,
+        )
+
+
+async def node(script: str, *arguments: str, stdin: str = "") -> Any:
+    """Run a script and give the JSON that it prints."""
+    process = await asyncio.create_subprocess_exec(
+        "node", str(HERE / script), *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(60):
+        out, err = await process.communicate(stdin.encode())
+    assert process.returncode == 0, err.decode()
+    return json.loads(out)
+
+
+async def test_the_node_sdk_cannot_tell_the_difference(tmp_path: Path) -> None:
+    async with recording_endpoint() as endpoint, running(settings_for(tmp_path)) as ringback:
+        token = ringback.account.tokens[0]
+        seen = await node("drive.js", ringback.url, ringback.account.auth_id, token, f"{endpoint.url}/cb")
+        uuid = seen["one"]["messageUuid"][0]
+        assert seen["one"]["message"] == "message(s) queued"
+        assert seen["one"]["apiId"]
+        assert len(seen["many"]["messageUuid"]) == 2
+        assert seen["got"] == {
+            "messageUuid": uuid, "units": 1, "fromNumber": "15005550100", "totalRate": "0.00550",
+        }  # fmt: skip
+        assert len(seen["listed"]) == 2
+        assert "nonsense is not a valid phone number" in seen["errors"]["invalid"]["message"]
+        assert seen["errors"]["invalid"]["status"] == 400
+        assert seen["errors"]["notFound"]["status"] == 404
+        assert seen["errors"]["unauthenticated"]["status"] == 401
+
+        requests = await endpoint.wait_for(9)
+        await ringback.until_called_back()
+        asked = [
+            {
+                "method": request.method,
+                "url": endpoint.url + request.target,
+                "headers": {name.lower(): value for name, value in request.headers},
+                "params": dict(parse_qsl(request.body.decode(), keep_blank_values=True)),
+                "token": token,
+            }
+            for request in requests
+        ]
+        assert {request["method"] for request in asked} == {"GET", "POST"}
+        assert await node("verify.js", stdin=json.dumps(asked)) == [[True] * 4] * 9

@@ -1,0 +1,102 @@
+"""Ringback as a process of its own, to be signalled and killed."""
+
+import asyncio
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+COMMAND = [str(Path(sys.executable).parent / "ringback")]
+
+
+def run(*arguments: str, timeout_s: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
+    )
+
+
+class Served:
+    """A ``ringback serve`` that is ready."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str, account: dict[str, str]) -> None:
+        self.process = process
+        self.url = url
+        self.account = account
+
+    async def send(self, http: aiohttp.ClientSession, **fields: Any) -> tuple[int, dict[str, Any]]:
+        """Send a message; gives status and body."""
+        auth = aiohttp.encode_basic_auth(self.account["auth_id"], self.account["auth_token"])
+        url = f"{self.url}/v1/Account/{self.account['auth_id']}/Message/"
+        body = {"src": "15005550100", "dst": "15005550001", "text": "hello", **fields}
+        async with http.post(url, json=body, headers={"Authorization": auth}) as response:
+            return response.status, await response.json()
+
+    async def kill(self) -> None:
+        """End it at once, as a power cut would."""
+        self.process.kill()
+        await self.process.wait()
+
+    async def terminate(self, *, timeout_s: float = 20) -> int:
+        """End it orderly; gives its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(timeout_s):
+            return await self.process.wait()
+
+
+def create_account(data_dir: Path) -> dict[str, str]:
+    """Make an account with the command line."""
+    made = run("account", "create", "test", "--json", "--data-dir", str(data_dir))
+    assert made.returncode == 0, made.stderr
+    account: dict[str, str] = json.loads(made.stdout)
+    return account
+
+
+@asynccontextmanager
+async def served(data_dir: Path, account: dict[str, str], **environment: str) -> AsyncIterator[Served]:
+    """Run ``ringback serve`` on a free port; killed at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "serve", "--data-dir", str(data_dir), "--port", "0",
+        env={"PATH": "/usr/bin:/bin", "NO_COLOR": "1", **environment},
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(20):
+            while True:
+                line = (await process.stderr.readline()).decode()
+                assert line, "ringback ended before it was ready"
+                if found := re.search(r"listens on (http://\S+);", line):
+                    break
+        drain = asyncio.create_task(_drain(process.stderr))
+        yield Served(process, found[1], account)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await drain
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    while await stream.readline():
+        pass
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """Listen on a port, so that nobody else can."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock.getsockname()[1]
