@@ -1,8 +1,8 @@
 import pytest
-from tests.fakes.messages import QUEUED_AT_US, message
 
 from ringback.dialect import callbacks, records, times
 from ringback.model.errors import InvalidRequest
+from tests.fakes.messages import QUEUED_AT_US, message
 
 NOW_US = 1_764_000_000_000_000
 

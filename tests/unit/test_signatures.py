@@ -8,7 +8,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from plivo.utils import validate_signature, validate_v3_signature
-from tests.unit.sdk_signers import SDKS, CannotSign, Sdk
 
 from ringback.dialect.callbacks import with_query
 from ringback.dialect.signatures import (
@@ -23,6 +22,7 @@ from ringback.dialect.signatures import (
     sign_v3,
     verify,
 )
+from tests.unit.sdk_signers import SDKS, CannotSign, Sdk
 
 VECTORS: Any = json.loads((Path(__file__).parents[1] / "data" / "signature_vectors.json").read_text())
 V3_BY_NAME = {vector["name"][:5]: vector for vector in VECTORS["v3"]}

@@ -7,7 +7,6 @@ from heapq import heappop, heappush
 from typing import Any
 
 import pytest
-from tests.fakes.clock import FakeClock
 
 from ringback.carriers.port import Accepted, Awaiting, Connector, Deferred, Outbound, Receipt, Rejected, SubmitOutcome
 from ringback.carriers.simulator import connector
@@ -32,6 +31,7 @@ from ringback.carriers.simulator.schedule import Schedule
 from ringback.carriers.simulator.script import BUILT_IN, Script, script_of
 from ringback.model.errors import StoreUnavailable
 from ringback.model.status import Status
+from tests.fakes.clock import FakeClock
 
 NOTHING = Fixed(seconds=0)
 SOON_S = 0.01

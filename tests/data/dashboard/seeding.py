@@ -8,7 +8,6 @@ import random
 from urllib.parse import urlencode
 
 import msgspec
-from tests.fakes.messages import message
 
 from ringback.messaging.progress import Change, Progress
 from ringback.model import numbers
@@ -19,6 +18,7 @@ from ringback.store import accounts, callbacks, received
 from ringback.store.callbacks import Attempt, DueCallback, Outcome
 from ringback.store.port import Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
+from tests.fakes.messages import message
 
 HOUR_US = 3_600_000_000
 MAIN = AccountId("MAZTQ0MWQ1NJC5ZDBIYT")

@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import uvicorn
 from starlette.applications import Starlette
-from tests.fakes.clock import FakeClock
-from tests.fakes.ids import counting_ids
 
 from ringback.model.ids import NewId
 from ringback.settings import DashboardSettings
@@ -23,6 +21,8 @@ from ringback.store.wakeups import Wakeups
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.dashboard.sessions import make_login_link
+from tests.fakes.clock import FakeClock
+from tests.fakes.ids import counting_ids
 
 T = TypeVar("T")
 
