@@ -265,6 +265,8 @@ class WorkLoop(Generic[Item]):
 
 
 RESTART_PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0)
+HEALTHY_AFTER_S: Final = 60.0
+"""A worker that ran for so long is not in a row of failures any more."""
 
 
 class Supervisor:
@@ -316,7 +318,9 @@ class Supervisor:
 
     async def _keep_running(self, worker: Worker) -> None:
         failures = 0
+        loop = asyncio.get_running_loop()
         while True:
+            started_s = loop.time()
             try:
                 await worker.run()
             except Exception:
@@ -324,6 +328,8 @@ class Supervisor:
                 log.exception("worker_failed", worker=worker.name)
             if self._stopping.is_set():
                 return
+            if loop.time() - started_s > HEALTHY_AFTER_S:
+                failures = 0
             pause_s = RESTART_PAUSES_S[min(failures, len(RESTART_PAUSES_S) - 1)]
             failures += 1
             with contextlib.suppress(TimeoutError):

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
+import structlog
 
 from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
@@ -37,6 +38,8 @@ from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.hooks.receive import hook_routes
 from ringback.web.server import HttpServer, listen
+
+log = structlog.stdlib.get_logger("ringback.wiring")
 
 
 class Platform(msgspec.Struct, frozen=True):
@@ -68,12 +71,26 @@ async def open_backbone(settings: Settings) -> AsyncIterator[tuple[Store, System
     async with AsyncExitStack() as stack:
         store = open_store(settings.store.data_dir, busy_timeout_s=settings.store.busy_timeout_s)
         stack.push_async_callback(store.close)
-        yield store, SystemClock(await store.read(messages.newest_time_us))
+        newest_us = await store.read(messages.newest_time_us)
+        clock = SystemClock(newest_us)
+        behind_s = (newest_us - SystemClock().now_us()) // 1_000_000
+        if behind_s > 0:
+            log.warning(
+                "system_clock_is_behind_the_newest_event",
+                behind_s=behind_s,
+                consequence="times go on from the newest event; set the system clock, then restart",
+            )
+        yield store, clock
 
 
 @asynccontextmanager
 async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     """Open everything and connect it. Raises ``StartupError`` with one line that says what to do."""
+    if settings.delivery.lease_s <= settings.delivery.deadline_s:
+        raise ConfigInvalid(
+            f"settings: delivery.lease_s ({settings.delivery.lease_s:g}) must be longer than delivery.deadline_s "
+            f"({settings.delivery.deadline_s:g}), or attempts that still run would be made a second time"
+        )
     async with AsyncExitStack() as stack:
         sock = listen(settings.server.host, settings.server.port)
         stack.callback(sock.close)

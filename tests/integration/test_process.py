@@ -68,6 +68,7 @@ def test_a_database_of_a_newer_ringback_is_named(tmp_path: Path) -> None:
     ("environment", "complaint"),
     [
         ({"RINGBACK_SERVER__PORT": "eighty"}, "server.port"),
+        ({"RINGBACK_DELIVERY__LEASE_S": "5"}, "delivery.lease_s"),
         ({"RINGBACK_SERVRE__PORT": "80"}, "servre"),
         ({"RINGBACK_CONFIG": "/nonexistent.toml"}, "cannot read /nonexistent.toml"),
         ({"RINGBACK_SIMULATOR__SCRIPT": "/nonexistent.toml"}, "cannot read /nonexistent.toml"),
@@ -78,6 +79,28 @@ def test_wrong_settings_are_named(tmp_path: Path, environment: dict[str, str], c
     assert ended.returncode == 2
     assert complaint in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+async def test_a_clock_set_back_between_runs_loses_nothing(tmp_path: Path) -> None:
+    account = create_account(tmp_path)
+    ahead_us = 10**15 * 3
+    async with aiohttp.ClientSession() as http:
+        async with served(tmp_path, account, **FAST) as ringback:
+            await ringback.send(http, dst="15005550003")
+            assert await ringback.terminate() == 0
+        with sqlite3.connect(tmp_path / "ringback.db") as connection:
+            # What is stored was stored while the clock was years ahead.
+            connection.execute("UPDATE events SET at_us = at_us + ?", (ahead_us,))
+        connection.close()
+        async with served(tmp_path, account, **FAST) as ringback:
+            status, _ = await ringback.send(http, dst="15005550003")
+            assert status == 202
+            assert await ringback.terminate() == 0
+    with sqlite3.connect(tmp_path / "ringback.db") as connection:
+        times = [at_us for (at_us,) in connection.execute("SELECT at_us FROM events ORDER BY id")]
+    connection.close()
+    assert times == sorted(times)
+    assert len(times) >= 3
 
 
 def test_help_and_version() -> None:
@@ -108,7 +131,12 @@ async def test_sigterm_finishes_attempts_in_flight(tmp_path: Path) -> None:
 async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Killed again and again under load: every accepted message ends, and every status reaches the endpoint."""
     account = create_account(tmp_path)
-    environment = {**FAST, "RINGBACK_DELIVERY__LEASE_S": "1", "RINGBACK_MESSAGING__SUBMIT_LEASE_S": "1"}
+    environment = {
+        **FAST,
+        "RINGBACK_DELIVERY__DEADLINE_S": "1",
+        "RINGBACK_DELIVERY__LEASE_S": "1.5",
+        "RINGBACK_MESSAGING__SUBMIT_LEASE_S": "1",
+    }
     dice = random.Random(20261123)
     accepted: set[str] = set()
     timeout = aiohttp.ClientTimeout(total=10)

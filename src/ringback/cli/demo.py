@@ -8,6 +8,7 @@ callbacks over real HTTP, and accounts for every one of them.
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -132,7 +133,7 @@ def _print_summary(platform: Platform, account: Account, link: str) -> None:
 [bold]auth id[/]        {account.auth_id}
 [bold]auth token[/]     {account.tokens[0]}
 [bold]dashboard[/]      {link}
-               (the link works once; another: ringback login-link)
+               (the link works once; another: {_command()} login-link)
 
 [bold]Three things to try[/]
 1. Send a message, and watch its callbacks arrive in the dashboard:
@@ -140,11 +141,17 @@ def _print_summary(platform: Platform, account: Account, link: str) -> None:
      -d src=15005550100 -d dst=14155550123 -d text=Hello -d url={base}/hooks/{SOURCE}/sms_status
 2. Send to a number with a fixed ending, 15005550030: undelivered with code 30. All of them: docs/simulator.md
 3. Send 200 through the official SDK and account for every callback:
-   ringback demo --messages 200 --exit --json"""
+   {_command()} demo --messages 200 --exit --json"""
     # Lines that people copy must not be broken or boxed.
     console = Console(soft_wrap=True, highlight=False)
     console.print(Panel.fit("[bold]Ringback is running[/] with a simulated carrier. Ctrl-C ends it."))
     console.print(text)
+
+
+def _command() -> str:
+    """Return what this user types to run Ringback: its name, or its path when it is not on theirs."""
+    ran = Path(sys.argv[0])
+    return "ringback" if shutil.which("ringback") else os.path.relpath(ran)
 
 
 def _print_report(report: Report, *, as_json: bool) -> None:
