@@ -1,7 +1,7 @@
 """How things run: the clock, group commit, supervised workers, and a clean end.
 
-**Batcher.** Durable writes cost an fsync each, and an fsync costs about as much as hundreds of rows. The
-batcher lets concurrent callers share one: while a batch is being written, the callers that arrive wait
+**Batcher.** Durable writes cost an fsync each, and an fsync costs about as much as the rows of nine accepted
+messages. The batcher lets concurrent callers share one: while a batch is being written, the callers that arrive wait
 together and become the next batch. Nothing is delayed on purpose, so a lone caller pays one write, and a
 crowd pays one write for all.
 
@@ -201,8 +201,12 @@ class WorkLoop(Generic[Item]):
     """A worker that claims jobs and does many at once.
 
     ``claim(limit)`` takes up to so many jobs that are due and says in how many seconds the next one is
-    (``None`` when there is none). ``work`` does one; it deals with its own failures. A claim is made when at
-    least a quarter of ``capacity`` is free, so that a busy loop claims in batches and not one by one.
+    (``None`` when there is none). One that fails with ``retry_on`` is made again after a pause. ``work`` does
+    one job; it deals with its own failures. A claim is made when at least a quarter of ``capacity`` is free, so
+    that a busy loop claims in batches and not one by one.
+
+    A loop that is cancelled cuts its jobs off: what they did is not recorded, and is done again by whoever
+    holds the work next.
     """
 
     def __init__(
@@ -213,12 +217,14 @@ class WorkLoop(Generic[Item]):
         work: Callable[[Item], Awaitable[None]],
         hint: Hint,
         capacity: int,
+        retry_on: type[Exception],
     ) -> None:
         self.name = name
         self._claim = claim
         self._work = work
         self._hint = hint
         self._capacity = capacity
+        self._retry_on = retry_on
         self._least_free = max(1, capacity // 4)
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -227,18 +233,32 @@ class WorkLoop(Generic[Item]):
         """Claim and work until stopped; then finish what is in hand."""
         try:
             while not self._stopping:
-                free = self._capacity - len(self._running)
-                if free < self._least_free:
-                    await self._hint.wait(POLL_S)
-                    continue
-                jobs, next_due_s = await self._claim(free)
-                for job in jobs:
-                    self._start(job)
-                if len(jobs) < free and not self._stopping:
-                    await self._hint.wait(POLL_S if next_due_s is None else min(max(next_due_s, 0), POLL_S))
-        finally:
-            if self._running:
-                await asyncio.wait(self._running)
+                await self._fill()
+            await self._finish()
+        except asyncio.CancelledError:
+            for task in self._running:
+                task.cancel()
+            await self._finish()
+            raise
+
+    async def _fill(self) -> None:
+        free = self._capacity - len(self._running)
+        if free < self._least_free:
+            await self._hint.wait(POLL_S)
+            return
+        try:
+            jobs, next_due_s = await self._claim(free)
+        except self._retry_on as error:
+            log.warning("claim_failed_trying_again", loop=self.name, error=str(error), pause_s=POLL_S)
+            jobs, next_due_s = (), None
+        for job in jobs:
+            self._start(job)
+        if len(jobs) < free and not self._stopping:
+            await self._hint.wait(POLL_S if next_due_s is None else min(max(next_due_s, 0), POLL_S))
+
+    async def _finish(self) -> None:
+        if self._running:
+            await asyncio.wait(self._running)
 
     def stop(self) -> None:
         """Claim no more."""
@@ -342,6 +362,8 @@ class Supervisor:
 def configure_logging(level: str) -> None:
     """Send log lines to standard error: JSON, or columns when a person is looking at a terminal."""
     person = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    # Local variables hold tokens and texts, which a traceback must not show.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -349,7 +371,7 @@ def configure_logging(level: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([] if person else [structlog.processors.format_exc_info]),
-            structlog.dev.ConsoleRenderer() if person else structlog.processors.JSONRenderer(),
+            console if person else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=_StderrLoggerFactory(),

@@ -1,13 +1,14 @@
 """Every setting, documented once; the only reader of files and environment.
 
-Sources, later ones win: the defaults here, the TOML file, environment variables
-``RINGBACK_<GROUP>__<NAME>``, and flags of the command line. An unknown name is an error, not a silence.
+Sources, later ones win: the defaults here, the TOML file, environment variables ``RINGBACK_<GROUP>__<NAME>``
+(``RINGBACK_DRAIN_S``, which is in no group), and flags of the command line. An unknown name is an error, not a
+silence.
 """
 
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -95,7 +96,7 @@ class SourceSettings(Group, frozen=True, kw_only=True):
     tokens: tuple[str, ...] = ()
     """Auth tokens that may have signed: sub and main account, old and new during a rotation."""
     account: str = ""
-    """Take the tokens of this Ringback account instead."""
+    """Accept the tokens of this Ringback account too."""
     require_v3: bool = False
     """Refuse requests signed with V2 alone, which covers the URL and not what the request says."""
     public_url: str = ""
@@ -114,8 +115,8 @@ class DashboardSettings(Group, frozen=True, kw_only=True):
 class LogSettings(Group, frozen=True, kw_only=True):
     """What goes to standard error."""
 
-    level: str = "info"
-    """``debug``, ``info``, ``warning`` or ``error``."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is shown."""
 
 
 class Settings(Group, frozen=True, kw_only=True):
@@ -147,7 +148,10 @@ def load(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[st
             _place(merged, name.removeprefix(ENV_PREFIX).lower().split("__"), value, name)
     for group, values in flags.items():
         given = {name: value for name, value in values.items() if value is not None}
-        merged.setdefault(group, {}).update(given)
+        place = merged.setdefault(group, {})
+        if not isinstance(place, dict):
+            raise Invalid(f"settings: {group} is a group, not a value")
+        place.update(given)
     try:
         return msgspec.convert(merged, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 import structlog
+from starlette.routing import BaseRoute, Route
 
 from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
@@ -104,13 +105,10 @@ async def _connect(
 ) -> Platform:
     wakeups = Wakeups()
     known_accounts = AccountCache(store)
-    max_waiting = settings.server.max_waiting_requests
-
     carrier = SimulatedCarrier(
         clock=clock, script=_script(settings), seed=settings.simulator.seed, speed=settings.simulator.speed
     )
-    receipts = ReceiptTaker(store=store, clock=clock, new_id=new_id, wakeups=wakeups)
-    carrier.deliver_receipts_to(receipts.take)
+    carrier.deliver_receipts_to(ReceiptTaker(store=store, clock=clock, new_id=new_id, wakeups=wakeups).take)
     submitter = Submitter(
         store=store, clock=clock, new_id=new_id, wakeups=wakeups, settings=settings.messaging, connector=carrier
     )
@@ -121,7 +119,7 @@ async def _connect(
         new_id=new_id,
         wakeups=wakeups,
         settings=settings.messaging,
-        max_waiting=max_waiting,
+        max_waiting=settings.server.max_waiting_requests,
     )
     deliverer = Deliverer(
         store=store,
@@ -133,6 +131,44 @@ async def _connect(
         wakeups=wakeups,
         settings=settings.delivery,
     )
+    await _warn_of_deaf_sources(settings, known_accounts, clock)
+    stopping = asyncio.Event()
+    app = build_app(
+        [
+            *_api_routes(settings, store, clock, acceptor, known_accounts),
+            *_hook_routes(settings, store, clock, wakeups, known_accounts),
+            *_dashboard_routes(settings, store, clock, wakeups, stopping),
+        ]
+    )
+    # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
+    # flight finish while whoever they go to (perhaps this very process) still listens.
+    workers: list[Worker] = [submitter.worker(), carrier, deliverer.worker(), HttpServer(app, sock, stopping=stopping)]
+    return Platform(
+        settings=settings,
+        store=store,
+        clock=clock,
+        wakeups=wakeups,
+        carrier=carrier,
+        supervisor=Supervisor(workers, drain_s=settings.drain_s, before_drain=acceptor.stop),
+        base_url=base_url(settings.server.host, sock.getsockname()[1]),
+    )
+
+
+def _api_routes(
+    settings: Settings, store: Store, clock: SystemClock, acceptor: Acceptor, known_accounts: AccountCache
+) -> list[Route]:
+    return MessageApi(
+        store=store,
+        clock=clock,
+        acceptor=acceptor,
+        authenticator=Authenticator(known_accounts, clock),
+        max_body_bytes=settings.server.max_body_bytes,
+    ).routes()
+
+
+def _hook_routes(
+    settings: Settings, store: Store, clock: SystemClock, wakeups: Wakeups, known_accounts: AccountCache
+) -> list[Route]:
     receiver = Receiver(
         store=store,
         clock=clock,
@@ -141,39 +177,38 @@ async def _connect(
         wakeups=wakeups,
         sources=settings.sources,
         public_base_url=settings.server.public_base_url,
-        max_waiting=max_waiting,
+        max_waiting=settings.server.max_waiting_requests,
     )
-    api = MessageApi(
-        store=store,
-        clock=clock,
-        acceptor=acceptor,
-        authenticator=Authenticator(known_accounts, clock),
-        max_body_bytes=settings.server.max_body_bytes,
+    return hook_routes(receiver, max_body_bytes=settings.server.max_body_bytes)
+
+
+def _dashboard_routes(
+    settings: Settings, store: Store, clock: SystemClock, wakeups: Wakeups, stopping: asyncio.Event
+) -> list[BaseRoute]:
+    return dashboard_routes(
+        DashboardContext(
+            store=store,
+            clock=clock,
+            wakeups=wakeups,
+            settings=settings.dashboard,
+            secure_cookies=settings.server.public_base_url.lower().startswith("https:"),
+            stopping=stopping,
+        )
     )
-    stopping = asyncio.Event()
-    dashboard = DashboardContext(
-        store=store, clock=clock, wakeups=wakeups, settings=settings.dashboard, stopping=stopping
-    )
-    app = build_app(
-        [
-            *api.routes(),
-            *hook_routes(receiver, max_body_bytes=settings.server.max_body_bytes),
-            *dashboard_routes(dashboard),
-        ]
-    )
-    # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
-    # flight finish while whoever they go to (perhaps this very process) still listens.
-    workers: list[Worker] = [submitter.worker(), carrier, deliverer.worker(), HttpServer(app, sock, stopping=stopping)]
-    supervisor = Supervisor(workers, drain_s=settings.drain_s, before_drain=acceptor.stop)
-    return Platform(
-        settings=settings,
-        store=store,
-        clock=clock,
-        wakeups=wakeups,
-        carrier=carrier,
-        supervisor=supervisor,
-        base_url=base_url(settings.server.host, sock.getsockname()[1]),
-    )
+
+
+async def _warn_of_deaf_sources(settings: Settings, known_accounts: AccountCache, clock: SystemClock) -> None:
+    """Name sources of which no request can be verified, before their provider meets a 403."""
+    for name, source in settings.sources.items():
+        known = source.account and await known_accounts.get(source.account, clock.now_us())
+        if source.account and not known:
+            log.warning("source_names_an_unknown_account", source=name, account_id=source.account)
+        if not source.tokens and not known:
+            log.warning(
+                "source_verifies_nothing",
+                source=name,
+                consequence="every request is refused: give it tokens or account",
+            )
 
 
 def base_url(host: str, port: int) -> str:

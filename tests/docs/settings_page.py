@@ -61,6 +61,8 @@ def _kind(kind: inspect.Type) -> str:
             words = f"list of: {_kind(item)}"
         case inspect.UnionType(types=(item, inspect.NoneType())):
             words = _kind(item)
+        case inspect.LiteralType(values=values):
+            words = ", ".join(f"`{value}`" for value in values)
         case inspect.CustomType():
             words = "path"
         case _:

@@ -218,13 +218,14 @@ async def test_posts_from_other_sites_change_nothing(dashboard: Dashboard, heade
             assert answer.status == 303
 
 
-async def test_the_cookie_is_secure_behind_https(dashboard: Dashboard) -> None:
-    key = (await dashboard.login_link()).partition("key=")[2]
-    headers = {"X-Forwarded-Proto": "https"}
-    async with dashboard.stranger() as client:
-        form = {"key": key}
+@pytest.mark.parametrize("secure", [True, False])
+async def test_the_cookie_is_secure_when_the_public_address_is(tmp_path: Path, *, secure: bool) -> None:
+    async with serve(tmp_path, secure_cookies=secure) as dashboard, dashboard.stranger() as client:
+        form = {"key": (await dashboard.login_link()).partition("key=")[2]}
+        # What the client says about the proxy decides nothing.
+        headers = {"X-Forwarded-Proto": "http" if secure else "https"}
         async with client.post("/dashboard/login", data=form, headers=headers, allow_redirects=False) as answer:
-            assert "secure" in answer.headers["Set-Cookie"].lower()
+            assert ("secure" in answer.headers["Set-Cookie"].lower()) is secure
 
 
 # ---- every page ----

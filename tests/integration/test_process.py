@@ -1,6 +1,7 @@
 """Ringback as a process: what it refuses to start with, how it ends, and what a kill costs."""
 
 import asyncio
+import json
 import random
 import sqlite3
 import sys
@@ -10,8 +11,11 @@ from urllib.parse import parse_qsl
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
+from ringback.wiring import open_platform
 from tests.fakes.endpoint import RecordingEndpoint, hang, recording_endpoint
+from tests.fakes.platform import settings_for
 from tests.fakes.process import Served, create_account, held_port, run, served
 
 FAST = {"RINGBACK_SIMULATOR__SPEED": "20"}
@@ -81,6 +85,21 @@ def test_wrong_settings_are_named(tmp_path: Path, environment: dict[str, str], c
     assert len(ended.stderr.strip().splitlines()) == 1
 
 
+async def test_sources_that_verify_nothing_are_named(tmp_path: Path) -> None:
+    sources = {
+        "deaf": {},
+        "lost": {"account": "MAXXXXXXXXXXXXXXXXXX", "tokens": ["t"]},
+        "heard": {"tokens": ["t"]},
+    }
+    with capture_logs() as lines:
+        async with open_platform(settings_for(tmp_path, sources=sources)):
+            pass
+    assert [(line["event"], line["source"]) for line in lines] == [
+        ("source_verifies_nothing", "deaf"),
+        ("source_names_an_unknown_account", "lost"),
+    ]
+
+
 async def test_a_clock_set_back_between_runs_loses_nothing(tmp_path: Path) -> None:
     account = create_account(tmp_path)
     ahead_us = 10**15 * 3
@@ -101,6 +120,53 @@ async def test_a_clock_set_back_between_runs_loses_nothing(tmp_path: Path) -> No
     connection.close()
     assert times == sorted(times)
     assert len(times) >= 3
+
+
+def test_standard_output_is_data_only(tmp_path: Path) -> None:
+    create_account(tmp_path)
+    with sqlite3.connect(tmp_path / "ringback.db") as connection:
+        connection.execute(
+            "INSERT INTO events (message_uuid, account_id, sequence, status, flag, at_us)"
+            " VALUES ('', '', 1, '', '', ?)",
+            (9 * 10**15,),
+        )
+    connection.close()
+    made = run("account", "create", "second", "--json", "--data-dir", str(tmp_path))
+    assert "behind" in made.stderr
+    assert set(json.loads(made.stdout)) == {"auth_id", "auth_token", "name"}
+
+
+def test_a_login_link_needs_to_know_the_port(tmp_path: Path) -> None:
+    ended = run("login-link", "--data-dir", str(tmp_path), "--port", "0")
+    assert ended.returncode == 2
+    assert "--port" in ended.stderr
+    assert run("login-link", "--data-dir", str(tmp_path)).stdout.startswith(
+        "http://127.0.0.1:8080/dashboard/login?key="
+    )
+
+
+async def test_the_drain_bound_holds_while_the_database_is_held(tmp_path: Path) -> None:
+    account = create_account(tmp_path)
+    bound = {"RINGBACK_DRAIN_S": "1", "RINGBACK_STORE__BUSY_TIMEOUT_S": "0.2"}
+    release = asyncio.Event()
+    async with (
+        recording_endpoint() as endpoint,
+        served(tmp_path, account, **FAST, **bound) as ringback,
+        aiohttp.ClientSession() as http,
+    ):
+        endpoint.answer_next(hang(release))
+        await ringback.send(http, dst="15005550003", url=endpoint.url)
+        await endpoint.wait_for(1)
+        holder = sqlite3.connect(tmp_path / "ringback.db", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        release.set()
+        assert await ringback.terminate(timeout_s=10) == 1
+        holder.close()
+    # What could not be recorded is still owed.
+    with sqlite3.connect(tmp_path / "ringback.db") as connection:
+        assert connection.execute("SELECT count(*) FROM callback_queue").fetchone()[0] >= 1
+        assert connection.execute("SELECT count(*) FROM attempts").fetchone() == (0,)
+    connection.close()
 
 
 def test_help_and_version() -> None:

@@ -143,7 +143,7 @@ async def test_work_loop_claims_in_batches_and_finishes_what_it_has() -> None:
         done.append(job)
 
     hint = Hint()
-    loop: WorkLoop[int] = WorkLoop("test", claim=claim, work=work, hint=hint, capacity=4)
+    loop: WorkLoop[int] = WorkLoop("test", claim=claim, work=work, hint=hint, capacity=4, retry_on=KeyError)
     running = asyncio.create_task(loop.run())
     await hint.waited_for.wait()
     assert asked == [4]
@@ -169,9 +169,54 @@ async def test_work_loop_survives_a_job_that_fails(caplog: pytest.LogCaptureFixt
         if job == 2:
             loop.stop()
 
-    loop: WorkLoop[int] = WorkLoop("test", claim=claim, work=work, hint=Hint(), capacity=8)
+    loop: WorkLoop[int] = WorkLoop("test", claim=claim, work=work, hint=Hint(), capacity=8, retry_on=KeyError)
     await loop.run()
     assert done == [0, 2]
+
+
+async def test_the_drain_bound_holds_for_jobs_that_never_end() -> None:
+    started = asyncio.Event()
+    ended: list[str] = []
+
+    async def claim(limit: int) -> tuple[list[int], float | None]:
+        return ([1] if not started.is_set() else []), None
+
+    async def work(job: int) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cut off")
+
+    loop: WorkLoop[int] = WorkLoop("stuck", claim=claim, work=work, hint=Hint(), capacity=4, retry_on=KeyError)
+    supervisor = Supervisor([loop], drain_s=0.01)
+    running = asyncio.create_task(supervisor.run())
+    await started.wait()
+    supervisor.stop()
+    async with asyncio.timeout(5):
+        assert not await running
+    assert ended == ["cut off"]
+
+
+async def test_a_claim_that_fails_as_expected_is_made_again() -> None:
+    answers: list[list[int] | KeyError] = [KeyError("away"), [7]]
+    done: list[int] = []
+
+    async def claim(limit: int) -> tuple[list[int], float | None]:
+        answer = answers.pop(0)
+        if isinstance(answer, KeyError):
+            hint.wake()
+            raise answer
+        return answer, None
+
+    async def work(job: int) -> None:
+        done.append(job)
+        loop.stop()
+
+    hint = Hint()
+    loop: WorkLoop[int] = WorkLoop("test", claim=claim, work=work, hint=hint, capacity=4, retry_on=KeyError)
+    await loop.run()
+    assert done == [7]
 
 
 class Step:

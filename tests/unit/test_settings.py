@@ -26,12 +26,21 @@ def test_later_sources_win(tmp_path: Path) -> None:
         ({"RINGBACK_SERVER__PORT": "eighty"}, r"int.*\$\.server\.port"),
         ({"RINGBACK_MESSAGING__DEFAULT_RATE": "free"}, "default_rate"),
         ({"RINGBACK_SERVER": "x"}, "server"),
+        ({"RINGBACK_LOG__LEVEL": "loud"}, "level"),
         ({"RINGBACK_DRAIN_S": "1", "RINGBACK_DRAIN_S__X": "1"}, "drain_s is a value, not a group"),
     ],
 )
 def test_mistakes_are_named(environment: dict[str, str], complaint: str) -> None:
     with pytest.raises(Invalid, match=complaint):
         load(file=None, environment=environment, flags={})
+
+
+@pytest.mark.parametrize("flags", [{}, {"server": {"port": 3}}])
+def test_a_group_that_is_a_value_is_named(tmp_path: Path, flags: dict[str, dict[str, object]]) -> None:
+    file = tmp_path / "ringback.toml"
+    file.write_text("server = 5")
+    with pytest.raises(Invalid, match="server"):
+        load(file=file, environment={}, flags=flags)
 
 
 @pytest.mark.parametrize(("text", "complaint"), [("[server", "not valid TOML"), (None, "cannot read")])

@@ -4,7 +4,7 @@ Behaviour of every driver:
 
 - ``submit`` hands over one message and answers as soon as the carrier has. It never raises for something
   the carrier or the link did: every ending has an outcome.
-- A receipt is offered to the sink given to ``run``; it counts as taken when the sink returns, and is
+- A receipt is offered to the sink given to ``deliver_receipts_to``; it counts as taken when the sink returns, and is
   acknowledged to the carrier only then. A sink that raises has not taken it: it is offered again.
 - Receipts may come before the answer to their submission, twice, late or never.
 """

@@ -8,6 +8,7 @@ import typer
 from ringback import __version__
 from ringback.cli import account, demo, login, serve
 from ringback.model.errors import RingbackError
+from ringback.runtime import configure_logging
 
 app = typer.Typer(
     name="ringback",
@@ -38,6 +39,8 @@ def root(
 
 def main() -> None:
     """Run the command line; errors of the tree end it with one line and exit code 2."""
+    # Before any command knows its level: a warning on the way must not land in its output.
+    configure_logging("info")
     try:
         app()
     except RingbackError as error:

@@ -64,6 +64,7 @@ class Deliverer:
             work=self.deliver,
             hint=self._wakeups.listen("callbacks"),
             capacity=self._settings.concurrency,
+            retry_on=StoreUnavailable,
         )
 
     async def claim(self, limit: int) -> tuple[Sequence[DueCallback], float | None]:

@@ -13,7 +13,7 @@ from ringback.delivery.request import Headers, Request
 from ringback.settings import DeliverySettings
 
 Outcome = Literal["ok", "http_status", "timeout", "dns", "connect", "tls", "broken"]
-"""``ok`` is any 2xx with a whole answer; ``http_status`` any other answer, redirects included."""
+"""``ok`` is any 2xx whose body came, as far as it is read; ``http_status`` any other answer, redirects included."""
 
 MAX_HEADER_BYTES: Final = 16_384
 

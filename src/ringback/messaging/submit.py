@@ -64,6 +64,7 @@ class Submitter:
             work=self.submit,
             hint=self._wakeups.listen("submissions"),
             capacity=self._settings.concurrency,
+            retry_on=StoreUnavailable,
         )
 
     async def resume(self) -> None:

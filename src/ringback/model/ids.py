@@ -11,11 +11,9 @@ from uuid import UUID
 AccountId = NewType("AccountId", str)
 """``MA`` or ``SA`` and 18 characters of ``A-Z0-9``: Plivo's *auth id*."""
 
-MessageId = NewType("MessageId", str)
-"""A message's uuid as 36 characters, time-ordered so that new ones lie together in the index."""
-
 NewId = Callable[[int], str]
-"""Makes a new time-ordered uuid for a time in microseconds; the composition root decides on its randomness."""
+"""Makes a new uuid (36 characters) for a time in microseconds, time-ordered so that new ones lie together in an
+index; the composition root decides on its randomness."""
 
 AUTH_ID: Final = re.compile(r"[MS]A[A-Z0-9]{18}")
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -73,6 +73,8 @@ def open_store(data_dir: Path, *, busy_timeout_s: float) -> SqliteStore:
     engine = sa.create_engine(
         f"sqlite:///{path}",
         poolclass=sa.pool.QueuePool,
+        # Errors quote statements; what was bound to them is message text and tokens.
+        hide_parameters=True,
         pool_size=READERS + 1,
         max_overflow=0,
         connect_args={

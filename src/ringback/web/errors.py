@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ringback.model import errors
@@ -63,6 +63,9 @@ def guarded(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Req
             return await endpoint(request)
         except errors.RingbackError as error:
             return to_response(error)
+        except ClientDisconnect:
+            # Nobody reads this answer; the request was not whole, so nothing was stored.
+            return Response(status_code=400)
         except Exception:
             log.exception("request_failed", method=request.method, path=request.scope["path"])
             return error_response(500, "internal error; it is in Ringback's log")

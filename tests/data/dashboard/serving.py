@@ -69,7 +69,9 @@ class Dashboard:
 
 
 @contextlib.asynccontextmanager
-async def serve(directory: Path, *, clock: FakeClock | None = None, **pacing: Any) -> AsyncIterator[Dashboard]:
+async def serve(
+    directory: Path, *, clock: FakeClock | None = None, secure_cookies: bool = False, **pacing: Any
+) -> AsyncIterator[Dashboard]:
     """Run a dashboard for as long as the context lasts."""
     clock = clock or FakeClock()
     store = open_store(directory, busy_timeout_s=4)
@@ -78,6 +80,7 @@ async def serve(directory: Path, *, clock: FakeClock | None = None, **pacing: An
         clock=clock,
         wakeups=Wakeups(),
         settings=DashboardSettings(),
+        secure_cookies=secure_cookies,
         stopping=asyncio.Event(),
         **pacing,
     )
@@ -85,7 +88,7 @@ async def serve(directory: Path, *, clock: FakeClock | None = None, **pacing: An
     with socket.socket(proto=socket.IPPROTO_TCP) as listening:
         listening.bind(("127.0.0.1", 0))
         app = Starlette(routes=dashboard_routes(context))
-        config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none")
+        config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none", proxy_headers=False)
         server = uvicorn.Server(config)
         listening.listen()
         serving = asyncio.create_task(server.serve(sockets=[listening]))

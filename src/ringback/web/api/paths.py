@@ -2,8 +2,6 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-API_PREFIX = "/v1/"
-
 
 def canonical(path: str) -> str:
     """Return the path that routes are written for.

@@ -25,6 +25,8 @@ class DashboardContext:
     wakeups: Wakeups
     """Topic ``events`` is signalled after every commit that appends events."""
     settings: DashboardSettings
+    secure_cookies: bool
+    """Whether browsers reach the dashboard over TLS only."""
     stopping: asyncio.Event
     """Set before the server shuts down: live streams, which never end by themselves, then do."""
     new_secret: Callable[[], str] = new_secret

@@ -106,7 +106,7 @@ class Sessions:
             path=HOME,
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=self._context.secure_cookies,
         )
         return answer
 
