@@ -8,13 +8,14 @@ silence.
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Role = Literal["web", "submit", "deliver"]
 
 
 class Invalid(Exception):
@@ -36,6 +37,8 @@ class ServerSettings(Group, frozen=True, kw_only=True):
     """Scheme, host and port under which customers reach Ringback, if a proxy stands in front of it."""
     max_body_bytes: Count = 1_048_576
     """Larger request bodies get 413."""
+    share_port: bool = False
+    """Let several processes listen on the same port; the kernel spreads connections over them."""
     max_waiting_requests: Count = 10_000
     """With more API calls than this waiting for the database, further ones get 503."""
 
@@ -130,11 +133,15 @@ class Settings(Group, frozen=True, kw_only=True):
     sources: dict[str, SourceSettings] = {}
     dashboard: DashboardSettings = DashboardSettings()
     log: LogSettings = LogSettings()
+    roles: tuple[Role, ...] = get_args(Role)
+    """What this process does; processes with different roles share one database."""
     drain_s: Seconds = 15.0
     """After SIGTERM, the longest time until the process ends."""
 
 
-ENV_PREFIX = "RINGBACK_"
+ENV_PREFIX: Final = "RINGBACK_"
+LISTS: Final = frozenset({"tokens", "retry_delays_s", "roles"})
+"""Settings that an environment variable gives as values with commas between."""
 
 
 def load(*, file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Mapping[str, object]]) -> Settings:
@@ -179,7 +186,7 @@ def _place(merged: dict[str, Any], path: list[str], value: str, name: str) -> No
         place = place.setdefault(group, {})
         if not isinstance(place, dict):
             raise Invalid(f"{name}: {group} is a value, not a group")
-    place[last] = [part for part in value.split(",") if part] if last in {"tokens", "retry_delays_s"} else value
+    place[last] = [part for part in value.split(",") if part] if last in LISTS else value
 
 
 def _decode(kind: type, value: Any) -> Any:

@@ -8,12 +8,12 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import get_args
 
 import msgspec
 import structlog
-from starlette.routing import BaseRoute, Route
 
 from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
@@ -26,7 +26,7 @@ from ringback.model.errors import ConfigInvalid
 from ringback.model.ids import AccountId, auth_id, uuid7
 from ringback.receiver.receive import Receiver
 from ringback.runtime import Supervisor, SystemClock, Worker
-from ringback.settings import Invalid, Settings, read_script
+from ringback.settings import Invalid, Role, Settings, read_script
 from ringback.store import accounts, messages
 from ringback.store.accounts import Account, AccountCache
 from ringback.store.port import Store
@@ -50,10 +50,21 @@ class Platform(msgspec.Struct, frozen=True):
     store: Store
     clock: SystemClock
     wakeups: Wakeups
-    carrier: SimulatedCarrier
+    carrier: SimulatedCarrier | None
+    """``None`` without the role ``submit``."""
     supervisor: Supervisor
     base_url: str
-    """Where it listens: scheme, host and port."""
+    """Where it listens: scheme, host and port; empty without the role ``web``."""
+
+
+class _Core(msgspec.Struct, frozen=True):
+    """What every role is given."""
+
+    settings: Settings
+    store: Store
+    clock: SystemClock
+    wakeups: Wakeups
+    accounts: AccountCache
 
 
 def new_id(now_us: int) -> str:
@@ -93,114 +104,130 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             f"({settings.delivery.deadline_s:g}), or attempts that still run would be made a second time"
         )
     async with AsyncExitStack() as stack:
-        sock = listen(settings.server.host, settings.server.port)
-        stack.callback(sock.close)
+        server = settings.server
+        sock = listen(server.host, server.port, share=server.share_port) if "web" in settings.roles else None
+        if sock is not None:
+            stack.callback(sock.close)
         store, clock = await stack.enter_async_context(open_backbone(settings))
-        http = await stack.enter_async_context(HttpClient(settings.delivery))
-        yield await _connect(settings, sock, store, clock, http)
-
-
-async def _connect(
-    settings: Settings, sock: socket.socket, store: Store, clock: SystemClock, http: HttpClient
-) -> Platform:
-    wakeups = Wakeups()
-    known_accounts = AccountCache(store)
-    carrier = SimulatedCarrier(
-        clock=clock, script=_script(settings), seed=settings.simulator.seed, speed=settings.simulator.speed
-    )
-    carrier.deliver_receipts_to(ReceiptTaker(store=store, clock=clock, new_id=new_id, wakeups=wakeups).take)
-    submitter = Submitter(
-        store=store, clock=clock, new_id=new_id, wakeups=wakeups, settings=settings.messaging, connector=carrier
-    )
-    await submitter.resume()
-    acceptor = Acceptor(
-        store=store,
-        clock=clock,
-        new_id=new_id,
-        wakeups=wakeups,
-        settings=settings.messaging,
-        max_waiting=settings.server.max_waiting_requests,
-    )
-    deliverer = Deliverer(
-        store=store,
-        clock=clock,
-        new_id=new_id,
-        new_nonce=new_nonce,
-        accounts=known_accounts,
-        http=http,
-        wakeups=wakeups,
-        settings=settings.delivery,
-    )
-    await _warn_of_deaf_sources(settings, known_accounts, clock)
-    stopping = asyncio.Event()
-    app = build_app(
-        [
-            *_api_routes(settings, store, clock, acceptor, known_accounts),
-            *_hook_routes(settings, store, clock, wakeups, known_accounts),
-            *_dashboard_routes(settings, store, clock, wakeups, stopping),
-        ]
-    )
-    # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
-    # flight finish while whoever they go to (perhaps this very process) still listens.
-    workers: list[Worker] = [submitter.worker(), carrier, deliverer.worker(), HttpServer(app, sock, stopping=stopping)]
-    return Platform(
-        settings=settings,
-        store=store,
-        clock=clock,
-        wakeups=wakeups,
-        carrier=carrier,
-        supervisor=Supervisor(workers, drain_s=settings.drain_s, before_drain=acceptor.stop),
-        base_url=base_url(settings.server.host, sock.getsockname()[1]),
-    )
-
-
-def _api_routes(
-    settings: Settings, store: Store, clock: SystemClock, acceptor: Acceptor, known_accounts: AccountCache
-) -> list[Route]:
-    return MessageApi(
-        store=store,
-        clock=clock,
-        acceptor=acceptor,
-        authenticator=Authenticator(known_accounts, clock),
-        max_body_bytes=settings.server.max_body_bytes,
-    ).routes()
-
-
-def _hook_routes(
-    settings: Settings, store: Store, clock: SystemClock, wakeups: Wakeups, known_accounts: AccountCache
-) -> list[Route]:
-    receiver = Receiver(
-        store=store,
-        clock=clock,
-        new_id=new_id,
-        accounts=known_accounts,
-        wakeups=wakeups,
-        sources=settings.sources,
-        public_base_url=settings.server.public_base_url,
-        max_waiting=settings.server.max_waiting_requests,
-    )
-    return hook_routes(receiver, max_body_bytes=settings.server.max_body_bytes)
-
-
-def _dashboard_routes(
-    settings: Settings, store: Store, clock: SystemClock, wakeups: Wakeups, stopping: asyncio.Event
-) -> list[BaseRoute]:
-    return dashboard_routes(
-        DashboardContext(
+        core = _Core(settings, store, clock, Wakeups(), AccountCache(store))
+        # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
+        # flight finish while whoever they go to (perhaps this very process) still listens.
+        workers: list[Worker] = []
+        before_drain: Callable[[], None] = _nothing
+        carrier: SimulatedCarrier | None = None
+        if "submit" in settings.roles:
+            carrier = _carrier(settings, clock)
+            workers += [await _submitting(core, carrier), carrier]
+        if "deliver" in settings.roles:
+            http = await stack.enter_async_context(HttpClient(settings.delivery))
+            workers.append(_delivering(core, http))
+        if sock is not None:
+            acceptor = _acceptor(core)
+            before_drain = acceptor.stop
+            await _warn_of_deaf_sources(core)
+            workers.append(_web(core, acceptor, sock))
+        if set(settings.roles) != set(get_args(Role)):
+            workers.append(store.watch(core.wakeups))
+        yield Platform(
+            settings=settings,
             store=store,
             clock=clock,
-            wakeups=wakeups,
-            settings=settings.dashboard,
-            secure_cookies=settings.server.public_base_url.lower().startswith("https:"),
-            stopping=stopping,
+            wakeups=core.wakeups,
+            carrier=carrier,
+            supervisor=Supervisor(workers, drain_s=settings.drain_s, before_drain=before_drain),
+            base_url=base_url(server.host, sock.getsockname()[1]) if sock else "",
         )
+
+
+def _nothing() -> None:
+    """Stand in for what a role without an API need not stop."""
+
+
+def _carrier(settings: Settings, clock: SystemClock) -> SimulatedCarrier:
+    simulator = settings.simulator
+    return SimulatedCarrier(clock=clock, script=_script(settings), seed=simulator.seed, speed=simulator.speed)
+
+
+async def _submitting(core: _Core, carrier: SimulatedCarrier) -> Worker:
+    receipts = ReceiptTaker(store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups)
+    carrier.deliver_receipts_to(receipts.take)
+    submitter = Submitter(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        settings=core.settings.messaging,
+        connector=carrier,
+    )
+    await submitter.resume()
+    return submitter.worker()
+
+
+def _delivering(core: _Core, http: HttpClient) -> Worker:
+    return Deliverer(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        new_nonce=new_nonce,
+        accounts=core.accounts,
+        http=http,
+        wakeups=core.wakeups,
+        settings=core.settings.delivery,
+    ).worker()
+
+
+def _acceptor(core: _Core) -> Acceptor:
+    return Acceptor(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        settings=core.settings.messaging,
+        max_waiting=core.settings.server.max_waiting_requests,
     )
 
 
-async def _warn_of_deaf_sources(settings: Settings, known_accounts: AccountCache, clock: SystemClock) -> None:
+def _web(core: _Core, acceptor: Acceptor, sock: socket.socket) -> Worker:
+    stopping = asyncio.Event()
+    api = MessageApi(
+        store=core.store,
+        clock=core.clock,
+        acceptor=acceptor,
+        authenticator=Authenticator(core.accounts, core.clock),
+        max_body_bytes=core.settings.server.max_body_bytes,
+    )
+    receiver = Receiver(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        accounts=core.accounts,
+        wakeups=core.wakeups,
+        sources=core.settings.sources,
+        public_base_url=core.settings.server.public_base_url,
+        max_waiting=core.settings.server.max_waiting_requests,
+    )
+    dashboard = DashboardContext(
+        store=core.store,
+        clock=core.clock,
+        wakeups=core.wakeups,
+        settings=core.settings.dashboard,
+        secure_cookies=core.settings.server.public_base_url.lower().startswith("https:"),
+        stopping=stopping,
+    )
+    app = build_app(
+        [
+            *api.routes(),
+            *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes),
+            *dashboard_routes(dashboard),
+        ]
+    )
+    return HttpServer(app, sock, stopping=stopping)
+
+
+async def _warn_of_deaf_sources(core: _Core) -> None:
     """Name sources of which no request can be verified, before their provider meets a 403."""
-    for name, source in settings.sources.items():
-        known = source.account and await known_accounts.get(source.account, clock.now_us())
+    for name, source in core.settings.sources.items():
+        known = source.account and await core.accounts.get(source.account, core.clock.now_us())
         if source.account and not known:
             log.warning("source_names_an_unknown_account", source=name, account_id=source.account)
         if not source.tokens and not known:

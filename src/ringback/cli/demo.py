@@ -25,6 +25,7 @@ from rich.panel import Panel
 from ringback.cli.demo_run import Report, account_for, send_all, wait_until_settled
 from ringback.cli.options import ConfigFile, DataDir, Host, Json, LogLevel, Port, settings_from
 from ringback.cli.serve import run
+from ringback.model.errors import ConfigInvalid
 from ringback.runtime import configure_logging
 from ringback.settings import Settings, SourceSettings
 from ringback.store import accounts
@@ -113,6 +114,8 @@ async def _first_account(settings: Settings) -> Account:
 
 
 async def _exercise(platform: Platform, account: Account, count: int, timeout_s: float, *, quiet: bool) -> Report:
+    if platform.carrier is None:
+        raise ConfigInvalid("the demo needs every role: leave out roles")
     callback_url = f"{platform.base_url}/hooks/{SOURCE}/sms_status"
     progress = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
     with progress.status(f"sending {count} messages through the official SDK ..."):

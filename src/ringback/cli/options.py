@@ -23,6 +23,12 @@ Host = Annotated[
 Port = Annotated[
     int | None, typer.Option("--port", help="Port; 0 takes a free one.  [default: 8080]", show_default=False)
 ]
+Roles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--role", help="What this process does: web, submit or deliver; can be given several times.  [default: all]"
+    ),
+]
 LogLevel = Annotated[
     str | None, typer.Option("--log-level", help="debug, info, warning or error.  [default: info]", show_default=False)
 ]
@@ -36,9 +42,12 @@ def settings_from(
     host: str | None = None,
     port: int | None = None,
     log_level: str | None = None,
+    roles: list[str] | None = None,
 ) -> Settings:
     """Merge file, environment and flags. Raises ``ConfigInvalid``."""
     environment = {name: value for name, value in os.environ.items() if name != "RINGBACK_CONFIG"}
+    if roles:
+        environment["RINGBACK_ROLES"] = ",".join(roles)
     flags: dict[str, dict[str, object]] = {
         "server": {"host": host, "port": port},
         "store": {"data_dir": data_dir},

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 import typer
 import uvloop
 
-from ringback.cli.options import ConfigFile, DataDir, Host, LogLevel, Port, settings_from
-from ringback.runtime import configure_logging
+from ringback.cli.options import ConfigFile, DataDir, Host, LogLevel, Port, Roles, settings_from
+from ringback.runtime import configure_logging, favour_writers
 from ringback.settings import Settings
 from ringback.wiring import Platform, open_platform
 
@@ -19,19 +19,24 @@ def serve(
     host: Host = None,
     port: Port = None,
     log_level: LogLevel = None,
+    roles: Roles = None,
 ) -> None:
     """Run Ringback: API, receiver, dashboard, and the workers behind them."""
-    settings = settings_from(config=config, data_dir=data_dir, host=host, port=port, log_level=log_level)
+    settings = settings_from(config=config, data_dir=data_dir, host=host, port=port, log_level=log_level, roles=roles)
     configure_logging(settings.log.level)
 
     async def announce(platform: Platform) -> None:
-        typer.echo(f"Ringback listens on {platform.base_url}; a login link: ringback login-link", err=True)
+        if platform.base_url:
+            typer.echo(f"Ringback listens on {platform.base_url}; a login link: ringback login-link", err=True)
+        else:
+            typer.echo(f"Ringback runs as {', '.join(settings.roles)}", err=True)
 
     sys.exit(0 if uvloop.run(run(settings, announce)) else 1)
 
 
 async def run(settings: Settings, started: Callable[[Platform], Awaitable[None]]) -> bool:
     """Run a platform until a signal; call ``started`` when it is ready. Returns whether it drained in time."""
+    favour_writers()
     async with open_platform(settings) as platform:
         platform.supervisor.stop_on_signals()
         await started(platform)

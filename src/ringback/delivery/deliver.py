@@ -22,7 +22,7 @@ from ringback.settings import DeliverySettings
 from ringback.store import callbacks
 from ringback.store.accounts import AccountCache
 from ringback.store.callbacks import Attempt, DueCallback, Outcome
-from ringback.store.port import Store, Transaction
+from ringback.store.port import POLITE_BATCH, Store, Transaction
 from ringback.store.wakeups import Wakeups
 
 log = structlog.stdlib.get_logger("ringback.delivery")
@@ -54,7 +54,9 @@ class Deliverer:
         self._wakeups = wakeups
         self._settings = settings
         self._plan = RetryPlan(delays_s=settings.retry_delays_s)
-        self._outcomes: Batcher[Outcome, None] = Batcher(self._record, shared_errors=(StoreUnavailable,))
+        self._outcomes: Batcher[Outcome, None] = Batcher(
+            self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
+        )
 
     def worker(self) -> WorkLoop[DueCallback]:
         """Return the worker that does the delivering."""
@@ -74,7 +76,9 @@ class Deliverer:
         token = self._new_id(now_us)
 
         def work(tx: Transaction) -> tuple[list[DueCallback], int | None]:
-            leased = callbacks.claim(tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=limit)
+            leased = callbacks.claim(
+                tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=min(limit, POLITE_BATCH)
+            )
             return leased, callbacks.next_due_at_us(tx)
 
         leased, next_due_at_us = await self._store.write(work)

@@ -17,7 +17,7 @@ from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId
 from ringback.runtime import Batcher, Clock
 from ringback.store import messages, submissions
-from ringback.store.port import Store, Transaction
+from ringback.store.port import POLITE_BATCH, Store, Transaction
 from ringback.store.wakeups import Wakeups
 
 
@@ -34,7 +34,9 @@ class ReceiptTaker:
         self._clock = clock
         self._new_id = new_id
         self._wakeups = wakeups
-        self._arrivals: Batcher[_Arrival, None] = Batcher(self._record, shared_errors=(StoreUnavailable,))
+        self._arrivals: Batcher[_Arrival, None] = Batcher(
+            self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
+        )
 
     async def take(self, receipt: Receipt) -> None:
         """Store a receipt and what follows from it. Raises ``StoreUnavailable``: then it was not taken."""

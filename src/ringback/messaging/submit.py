@@ -18,7 +18,7 @@ from ringback.model.status import Status
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import MessagingSettings
 from ringback.store import messages, submissions
-from ringback.store.port import Store, Transaction
+from ringback.store.port import POLITE_BATCH, Store, Transaction
 from ringback.store.submissions import Submission
 from ringback.store.wakeups import Wakeups
 
@@ -54,7 +54,9 @@ class Submitter:
         self._wakeups = wakeups
         self._settings = settings
         self._connector = connector
-        self._answers: Batcher[_Answer, None] = Batcher(self._record, shared_errors=(StoreUnavailable,))
+        self._answers: Batcher[_Answer, None] = Batcher(
+            self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
+        )
 
     def worker(self) -> WorkLoop[Submission]:
         """Return the worker that does the submitting."""
@@ -91,7 +93,9 @@ class Submitter:
         token = self._new_id(now_us)
 
         def work(tx: Transaction) -> tuple[list[Submission], int | None]:
-            leased = submissions.claim(tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=limit)
+            leased = submissions.claim(
+                tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=min(limit, POLITE_BATCH)
+            )
             return leased, submissions.next_due_at_us(tx)
 
         leased, next_due_at_us = await self._store.write(work)

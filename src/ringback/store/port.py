@@ -11,11 +11,18 @@ Behaviour of every driver:
 """
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from ringback.runtime import Worker
+from ringback.store.wakeups import Wakeups
+
 T = TypeVar("T")
+
+POLITE_BATCH: Final = 64
+"""Items of one background write. Whoever accepts a message waits for the write before its own: larger batches
+would move more a second, and make accepting slow while they do."""
 
 Transaction = Connection
 """What the functions of the noun modules take first."""
@@ -30,6 +37,10 @@ class Store(Protocol):
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` on one consistent state. Raises ``StoreUnavailable``."""
+        ...
+
+    def watch(self, wakeups: Wakeups) -> Worker:
+        """Return a worker that signals ``wakeups`` when other processes have changed something."""
         ...
 
     async def close(self) -> None:

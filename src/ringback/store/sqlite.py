@@ -1,8 +1,8 @@
 """The embedded driver: one SQLite file, write-ahead log, every commit synced to disk.
 
 One thread owns the writing connection, so writers queue in order instead of colliding; a few threads own
-reading connections, which WAL lets proceed beside it. Other processes may use the same file: a write then
-waits for theirs, up to the busy timeout.
+reading connections, which WAL lets proceed beside it. Other processes may use the same file: Ringback's take
+turns (``store.turn``), and a write waits for anybody else's up to the busy timeout.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -20,47 +21,94 @@ from alembic.util import CommandError
 
 from ringback.model.errors import DatabaseUnusable, DataDirUnusable, StoreUnavailable
 from ringback.store.port import Transaction
+from ringback.store.turn import Turn
+from ringback.store.wakeups import Wakeups
 
 T = TypeVar("T")
 
 FILE_NAME: Final = "ringback.db"
+TURN_FILE: Final = "ringback.turn"
 READERS: Final = 3
+WATCH_INTERVAL_S: Final = 0.02
 
 
 class SqliteStore:
     """A ``Store`` in one file. Made by :func:`open_store`."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+        self._path = path
+        self._writing = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
+        self._reading = _engine(path, busy_timeout_s=busy_timeout_s, connections=READERS, query_only=True)
+        self._turn = Turn(path.with_name(TURN_FILE), timeout_s=busy_timeout_s)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """See ``Store.write``."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._transact, work, "IMMEDIATE")
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, work)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """See ``Store.read``."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._transact, work, "DEFERRED")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, _transact, self._reading, "BEGIN", work)
 
-    def _transact(self, work: Callable[[Transaction], T], kind: str) -> T:
-        with _named_errors(), self._engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA query_only = {int(kind == 'DEFERRED')}")
-            connection.exec_driver_sql(f"BEGIN {kind}")
-            try:
-                result = work(connection)
-                connection.exec_driver_sql("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sa.exc.DBAPIError):
-                    connection.exec_driver_sql("ROLLBACK")
-                raise
-            return result
+    def _write(self, work: Callable[[Transaction], T]) -> T:
+        with self._turn:
+            return _transact(self._writing, "BEGIN IMMEDIATE", work)
+
+    def watch(self, wakeups: Wakeups) -> "ChangeWatch":
+        """See ``Store.watch``."""
+        return ChangeWatch(self._path, wakeups)
 
     async def close(self) -> None:
         """See ``Store.close``."""
         await asyncio.to_thread(self._writer.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
-        self._engine.dispose()
+        self._writing.dispose()
+        self._reading.dispose()
+        self._turn.close()
+
+
+def _transact(engine: sa.Engine, begin: str, work: Callable[[Transaction], T]) -> T:
+    with _named_errors(), engine.connect() as connection:
+        connection.exec_driver_sql(begin)
+        try:
+            result = work(connection)
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sa.exc.DBAPIError):
+                connection.exec_driver_sql("ROLLBACK")
+            raise
+        return result
+
+
+class ChangeWatch:
+    """Asks the database every 20 ms whether anybody has committed since: SQLite tells nobody by itself."""
+
+    name = "watch"
+
+    def __init__(self, path: Path, wakeups: Wakeups) -> None:
+        self._path = path
+        self._wakeups = wakeups
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Signal all topics after each change, until stopped."""
+        with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
+            known = 0
+            while not self._stopping.is_set():
+                # A look into shared memory: nothing that an event loop would have to fear.
+                (version,) = connection.execute("PRAGMA data_version").fetchone()
+                if version != known:
+                    self._wakeups.signal_all()
+                known = version
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WATCH_INTERVAL_S):
+                        await self._stopping.wait()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopping.set()
 
 
 def open_store(data_dir: Path, *, busy_timeout_s: float) -> SqliteStore:
@@ -70,13 +118,27 @@ def open_store(data_dir: Path, *, busy_timeout_s: float) -> SqliteStore:
     """
     _prepare(data_dir)
     path = data_dir / FILE_NAME
+    engine = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
+    try:
+        _upgrade(engine)
+    except (sa.exc.DBAPIError, CommandError) as error:
+        raise DatabaseUnusable(_explain(path, error)) from error
+    finally:
+        engine.dispose()
+    path.chmod(0o600)
+    return SqliteStore(path, busy_timeout_s=busy_timeout_s)
+
+
+def _engine(path: Path, *, busy_timeout_s: float, connections: int, query_only: bool = False) -> sa.Engine:
     engine = sa.create_engine(
         f"sqlite:///{path}",
         poolclass=sa.pool.QueuePool,
         # Errors quote statements; what was bound to them is message text and tokens.
         hide_parameters=True,
-        pool_size=READERS + 1,
+        pool_size=connections,
         max_overflow=0,
+        # Every transaction ends by name; the pool has nothing to roll back.
+        pool_reset_on_return=None,
         connect_args={
             "timeout": busy_timeout_s,
             "check_same_thread": False,
@@ -84,14 +146,8 @@ def open_store(data_dir: Path, *, busy_timeout_s: float) -> SqliteStore:
             "isolation_level": None,
         },
     )
-    sa.event.listen(engine, "connect", _configure)
-    try:
-        _upgrade(engine)
-    except (sa.exc.DBAPIError, CommandError) as error:
-        engine.dispose()
-        raise DatabaseUnusable(_explain(path, error)) from error
-    path.chmod(0o600)
-    return SqliteStore(engine)
+    sa.event.listen(engine, "connect", partial(_configure, query_only=query_only))
+    return engine
 
 
 def _prepare(data_dir: Path) -> None:
@@ -107,7 +163,7 @@ def _prepare(data_dir: Path) -> None:
         ) from error
 
 
-def _configure(connection: sqlite3.Connection, _: Any) -> None:
+def _configure(connection: sqlite3.Connection, _: Any, *, query_only: bool) -> None:
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",
@@ -115,6 +171,7 @@ def _configure(connection: sqlite3.Connection, _: Any) -> None:
         "temp_store = MEMORY",
         "cache_size = -32768",
         "wal_autocheckpoint = 4000",
+        f"query_only = {int(query_only)}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -21,6 +21,11 @@ class Wakeups:
         for event in self._waiting[topic]:
             event.set()
 
+    def signal_all(self) -> None:
+        """Wake everybody: something has changed, and nobody knows what."""
+        for topic in list(self._waiting):
+            self.signal(topic)
+
     def listen(self, *topics: str) -> "Listener":
         """Begin to hear signals of any of ``topics``; one that comes between two waits is not missed."""
         event = asyncio.Event()

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from ringback.web.api.paths import TolerantPaths
+from ringback.web.direct import DirectRoute, DirectRoutes
 from ringback.web.errors import http_exception
 
 
@@ -25,7 +26,7 @@ def build_app(routes: Sequence[BaseRoute]) -> ASGIApp:
     )
     # Paths are made canonical instead; a redirect would lose the body of a POST.
     app.router.redirect_slashes = False
-    return TolerantPaths(app)
+    return TolerantPaths(DirectRoutes([route for route in routes if isinstance(route, DirectRoute)], app))
 
 
 async def _home(_: Request) -> Response:

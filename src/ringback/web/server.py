@@ -15,12 +15,17 @@ BACKLOG = 2048
 GRACE_S = 5
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Bind before anything else is started. Raises ``PortInUse`` with what to do."""
+def listen(host: str, port: int, *, share: bool = False) -> socket.socket:
+    """Bind before anything else is started. Raises ``PortInUse`` with what to do.
+
+    With ``share``, other processes that ask for it too may bind the same port.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind((host, port))
         sock.listen(BACKLOG)
     except OSError as error:

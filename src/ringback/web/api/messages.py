@@ -20,6 +20,7 @@ from ringback.store import messages
 from ringback.store.port import Store, Transaction
 from ringback.web.api.auth import Authenticator
 from ringback.web.body import read_body
+from ringback.web.direct import DirectRoute
 from ringback.web.errors import guarded, json_response
 
 MAX_FIELDS = 200
@@ -47,7 +48,7 @@ class MessageApi:
         """Return the routes, in canonical form."""
         collection = "/v1/account/{auth_id}/message/"
         return [
-            Route(collection, guarded(self.send), methods=["POST"]),
+            DirectRoute(collection, guarded(self.send), methods=["POST"]),
             Route(collection, guarded(self.list), methods=["GET"]),
             Route(collection + "{message_uuid}/", guarded(self.get), methods=["GET"]),
         ]

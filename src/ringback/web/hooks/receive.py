@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from ringback.receiver.receive import Incoming, Receiver
 from ringback.web.body import read_body
+from ringback.web.direct import DirectRoute
 from ringback.web.errors import error_response, guarded
 
 REFUSALS: Final = {
@@ -41,6 +42,6 @@ def hook_routes(receiver: Receiver, *, max_body_bytes: int) -> list[Route]:
 
     endpoint = guarded(take)
     return [
-        Route(path, endpoint, methods=["POST", "GET"])
+        DirectRoute(path, endpoint, methods=["POST", "GET"])
         for path in ("/hooks/{source}/sms_status", "/hooks/{source}/sms_status/")
     ]
