@@ -21,7 +21,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON line for each benchmark")
     parser.add_argument("--directory", type=Path, help="where data is kept; a temporary directory without it")
     wanted = parser.parse_args()
-    if missing := [tool for tool in ("wrk", "nginx") if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")]:
+    if missing := [
+        tool for tool in ("wrk", "nginx") if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")
+    ]:
         sys.exit(f"missing: {', '.join(missing)}. Install them: scripts/install-system-packages {' '.join(missing)}")
     for name in BENCHMARKS if wanted.name == "all" else [wanted.name]:
         with tempfile.TemporaryDirectory(prefix="ringback-bench-", dir=wanted.directory) as directory:

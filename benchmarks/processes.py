@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,20 +58,39 @@ def create_account(environment: Mapping[str, str]) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def ringback(environment: Mapping[str, str], log: Path) -> Iterator[Process]:
-    """Run ``ringback serve`` on a free port."""
+def ringback(
+    environment: Mapping[str, str], log: Path, *, roles: Sequence[Sequence[str]] = ((),)
+) -> Iterator["Ringback"]:
+    """Run ``ringback serve`` on a free port: one process for each set of roles, the first with the role ``web``."""
     port = free_port()
-    with log.open("wb") as stderr:
-        served = subprocess.Popen(
-            [RINGBACK, "serve", "--port", str(port), "--log-level", "warning"],
-            stderr=stderr,
-            env={**os.environ, **environment},
+    started: list[subprocess.Popen[bytes]] = []
+    with log.open("ab") as stderr:
+        try:
+            for these in roles:
+                flags = [flag for role in these for flag in ("--role", role)]
+                command = [RINGBACK, "serve", "--port", str(port), "--log-level", "warning", *flags]
+                started.append(subprocess.Popen(command, stderr=stderr, env={**os.environ, **environment}))
+                _wait_for(port, started[0])
+            yield Ringback(f"http://127.0.0.1:{port}", [Process(each.pid, "") for each in started])
+        finally:
+            for each in reversed(started):
+                _end(each)
+
+
+class Ringback(msgspec.Struct, frozen=True):
+    """A Ringback of one or several processes."""
+
+    url: str
+    processes: list[Process]
+
+    def usage(self) -> Usage:
+        """Sum up what the processes have used."""
+        parts = [process.usage() for process in self.processes]
+        return Usage(
+            cpu_s=sum(part.cpu_s for part in parts),
+            rss_mb=sum(part.rss_mb for part in parts),
+            peak_rss_mb=sum(part.peak_rss_mb for part in parts),
         )
-    try:
-        _wait_for(port, served)
-        yield Process(served.pid, f"http://127.0.0.1:{port}")
-    finally:
-        _end(served)
 
 
 @contextlib.contextmanager

@@ -66,10 +66,10 @@ def create_account(data_dir: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def served(data_dir: Path, account: dict[str, str], **environment: str) -> AsyncIterator[Served]:
-    """Run ``ringback serve`` on a free port; killed at the end if it still runs."""
+async def served(data_dir: Path, account: dict[str, str], *flags: str, **environment: str) -> AsyncIterator[Served]:
+    """Run ``ringback serve`` with flags of the caller's, on a free port unless they say otherwise."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "serve", "--data-dir", str(data_dir), "--port", "0",
+        *COMMAND, "serve", "--data-dir", str(data_dir), "--port", "0", *flags,
         env={"PATH": "/usr/bin:/bin", "NO_COLOR": "1", **environment},
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -79,10 +79,10 @@ async def served(data_dir: Path, account: dict[str, str], **environment: str) ->
             while True:
                 line = (await process.stderr.readline()).decode()
                 assert line, "ringback ended before it was ready"
-                if found := re.search(r"listens on (http://\S+);", line):
+                if found := re.search(r"Ringback (?:listens on (http://\S+);|runs as )", line):
                     break
         drain = asyncio.create_task(_drain(process.stderr))
-        yield Served(process, found[1], account)
+        yield Served(process, found[1] or "", account)
     finally:
         if process.returncode is None:
             process.kill()

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_NAIVE: Final = _EPOCH.replace(tzinfo=None)
 _FILTER: Final = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?", re.ASCII)
 
 
 def callback_time(at_us: int) -> str:
     """Write a time as callbacks carry it: ``2024-05-01 10:00:00.000000``, UTC."""
-    return (_EPOCH + timedelta(microseconds=at_us)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return (_EPOCH_NAIVE + timedelta(microseconds=at_us)).isoformat(" ", "microseconds")
 
 
 def record_time(at_us: int) -> str:

@@ -1,0 +1,136 @@
+"""One database, several processes: each with its roles, writing in turn."""
+
+import asyncio
+import multiprocessing
+import os
+from multiprocessing.connection import Connection
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import aiohttp
+import pytest
+
+from ringback.model.errors import StoreUnavailable
+from ringback.store import messages
+from ringback.store.sqlite import open_store
+from ringback.store.turn import Turn
+from ringback.store.wakeups import Wakeups
+from tests.fakes.endpoint import recording_endpoint
+from tests.fakes.messages import message
+from tests.fakes.process import create_account, run, served
+
+FAST = {"RINGBACK_SIMULATOR__SPEED": "20"}
+
+
+async def test_roles_in_processes_of_their_own_share_the_work(tmp_path: Path) -> None:
+    account = create_account(tmp_path)
+    async with (
+        recording_endpoint() as endpoint,
+        served(tmp_path, account, "--role", "web", **FAST) as ringback,
+        served(tmp_path, account, "--role", "submit", **FAST),
+        served(tmp_path, account, "--role", "deliver", **FAST),
+        served(tmp_path, account, "--role", "deliver", **FAST),
+        aiohttp.ClientSession() as http,
+    ):
+        answers = [await ringback.send(http, dst="15005550001", url=endpoint.url) for _ in range(40)]
+        requests = await endpoint.wait_for(120, timeout_s=20)
+    assert {status for status, _ in answers} == {202}
+    said = [dict(parse_qsl(request.body.decode())) for request in requests]
+    pairs = [(each["MessageUUID"], each["Status"]) for each in said]
+    assert len(pairs) == len(set(pairs)) == 120
+
+
+async def test_two_processes_listen_on_one_port_only_when_both_are_told(tmp_path: Path) -> None:
+    account = create_account(tmp_path)
+    shared = {"RINGBACK_SERVER__SHARE_PORT": "true"}
+    async with served(tmp_path, account, "--role", "web", **shared) as first:
+        port = first.url.rpartition(":")[2]
+        refused = run("serve", "--data-dir", str(tmp_path), "--port", port)
+        assert refused.returncode == 2
+        async with served(tmp_path, account, "--role", "web", "--port", port, **shared) as second:
+            assert second.url == first.url
+
+
+async def test_a_change_by_somebody_else_is_signalled(tmp_path: Path) -> None:
+    ours = open_store(tmp_path, busy_timeout_s=2)
+    theirs = open_store(tmp_path, busy_timeout_s=2)
+    wakeups = Wakeups()
+    hint = wakeups.listen("events")
+    watch = ours.watch(wakeups)
+    watching = asyncio.create_task(watch.run())
+    assert await hint.wait(5)
+    await theirs.write(lambda tx: messages.insert(tx, [message()]))
+    assert await hint.wait(5)
+    watch.stop()
+    await watching
+    await ours.close()
+    await theirs.close()
+
+
+def _hold(path: Path, pipe: Connection) -> None:
+    with Turn(path, timeout_s=5):
+        pipe.send("held")
+        pipe.recv()
+    pipe.send("released")
+
+
+def _take_many(path: Path, pipe: Connection, count: int) -> None:
+    turn = Turn(path, timeout_s=20)
+    taken = []
+    pipe.recv()
+    for _ in range(count):
+        with turn, path.with_suffix(".log").open("a+") as log:
+            log.seek(0)
+            taken.append(log.read().count("\n"))
+            log.write(f"{os.getpid()}\n")
+    pipe.send(len(taken) == len(set(taken)))
+
+
+def test_a_turn_that_does_not_come_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "turn"
+    ours, theirs = multiprocessing.Pipe()
+    holder = multiprocessing.get_context("spawn").Process(target=_hold, args=(path, theirs))
+    holder.start()
+    assert ours.recv() == "held"
+    turn = Turn(path, timeout_s=0.05)
+    with pytest.raises(StoreUnavailable, match="other processes write"):
+        turn.__enter__()
+    ours.send("let go")
+    assert ours.recv() == "released"
+    with turn:
+        holder.join()
+
+
+def test_a_process_that_dies_loses_its_turn(tmp_path: Path) -> None:
+    path = tmp_path / "turn"
+    ours, theirs = multiprocessing.Pipe()
+    holder = multiprocessing.get_context("spawn").Process(target=_hold, args=(path, theirs))
+    holder.start()
+    assert ours.recv() == "held"
+    holder.kill()
+    with Turn(path, timeout_s=10):
+        holder.join()
+
+
+def test_nobody_is_starved_of_turns(tmp_path: Path) -> None:
+    path = tmp_path / "turn"
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = [], []
+    for _ in range(2):
+        ours, theirs = multiprocessing.Pipe()
+        processes.append(context.Process(target=_take_many, args=(path, theirs, 300)))
+        processes[-1].start()
+        pipes.append(ours)
+    for pipe in pipes:
+        pipe.send("go")
+    assert all(pipe.recv() for pipe in pipes), "two held the turn at once"
+    for process in processes:
+        process.join()
+    takers = path.with_suffix(".log").read_text().split()
+    both = range(takers.index(next(t for t in takers if t != takers[0])), 300)
+    longest, current = 0, 0
+    for at in both:
+        current = current + 1 if takers[at] == takers[at - 1] else 0
+        longest = max(longest, current)
+    # Whoever waits at the gate comes next; a row comes about only while the other is not waiting.
+    assert longest < 100
