@@ -48,6 +48,8 @@ class StoreSettings(Group, frozen=True, kw_only=True):
 
     data_dir: Path = Path(".ringback")
     """Directory of the database and other state; created when missing, readable by its owner only."""
+    url: str = ""
+    """PostgreSQL database instead of the one in the data directory: ``postgresql://USER:PASSWORD@HOST:PORT/NAME``."""
     busy_timeout_s: Seconds = 4.0
     """How long a write waits for another process that holds the database."""
 
@@ -76,8 +78,16 @@ class DeliverySettings(Group, frozen=True, kw_only=True):
     """The part of the deadline that connecting may take."""
     lease_s: Seconds = 30.0
     """An attempt not recorded after this time (its process died) is made again."""
-    concurrency: Count = 256
-    """Attempts in flight at once."""
+    concurrency: Count = 512
+    """Attempts in flight at once. A quarter is kept for endpoints that work."""
+    endpoint_concurrency: Count = 128
+    """Attempts in flight at once to one endpoint; it begins with 4, and each success allows one more."""
+    park_after_failures: Count = 10
+    """After so many failures in a row an endpoint is parked: only a probe goes there, first after 30 s."""
+    keep_parked: bool = False
+    """Make attempts later that fell due while the endpoint was parked. Otherwise they count as made."""
+    egress_allow: tuple[str, ...] = ()
+    """Networks of your own that callbacks may go to, such as ``10.1.0.0/16`` or ``127.0.0.1``."""
     response_cap_bytes: Count = 16_384
     """How much of an answer's body is read and kept."""
 
@@ -140,7 +150,7 @@ class Settings(Group, frozen=True, kw_only=True):
 
 
 ENV_PREFIX: Final = "RINGBACK_"
-LISTS: Final = frozenset({"tokens", "retry_delays_s", "roles"})
+LISTS: Final = frozenset({"tokens", "retry_delays_s", "roles", "egress_allow"})
 """Settings that an environment variable gives as values with commas between."""
 
 

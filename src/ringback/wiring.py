@@ -27,10 +27,9 @@ from ringback.model.ids import AccountId, auth_id, uuid7
 from ringback.receiver.receive import Receiver
 from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Invalid, Role, Settings, read_script
-from ringback.store import accounts, messages
+from ringback.store import accounts, messages, postgres, sqlite
 from ringback.store.accounts import Account, AccountCache
 from ringback.store.port import Store
-from ringback.store.sqlite import open_store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.auth import Authenticator
 from ringback.web.api.messages import MessageApi
@@ -81,7 +80,7 @@ def new_nonce() -> str:
 async def open_backbone(settings: Settings) -> AsyncIterator[tuple[Store, SystemClock]]:
     """Open what every command needs: the store, and a clock that does not start before its newest event."""
     async with AsyncExitStack() as stack:
-        store = open_store(settings.store.data_dir, busy_timeout_s=settings.store.busy_timeout_s)
+        store = _open_store(settings)
         stack.push_async_callback(store.close)
         newest_us = await store.read(messages.newest_time_us)
         clock = SystemClock(newest_us)
@@ -93,6 +92,12 @@ async def open_backbone(settings: Settings) -> AsyncIterator[tuple[Store, System
                 consequence="times go on from the newest event; set the system clock, then restart",
             )
         yield store, clock
+
+
+def _open_store(settings: Settings) -> Store:
+    if settings.store.url:
+        return postgres.open_store(settings.store.url, busy_timeout_s=settings.store.busy_timeout_s)
+    return sqlite.open_store(settings.store.data_dir, busy_timeout_s=settings.store.busy_timeout_s)
 
 
 @asynccontextmanager
@@ -126,7 +131,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             before_drain = acceptor.stop
             await _warn_of_deaf_sources(core)
             workers.append(_web(core, acceptor, sock))
-        if set(settings.roles) != set(get_args(Role)):
+        if settings.store.url or set(settings.roles) != set(get_args(Role)):
+            # Somebody else may work on the same database.
             workers.append(store.watch(core.wakeups))
         yield Platform(
             settings=settings,

@@ -77,6 +77,7 @@ def settings_for(data_dir: Path, **groups: dict[str, Any]) -> Settings:
         "simulator": {"speed": 20.0},
         **groups,
     }
+    flags["delivery"] = {"egress_allow": ["127.0.0.0/8"], **groups.get("delivery", {})}
     flags["server"] = {"port": 0, **groups.get("server", {})}
     return load(file=None, environment={}, flags=flags)
 

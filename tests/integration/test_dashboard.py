@@ -18,6 +18,7 @@ from ringback.store.port import Transaction
 from ringback.web.dashboard.pages import HEADERS
 from tests.data.dashboard.seeding import add_accounts, add_day, arrival, rejection
 from tests.data.dashboard.serving import Dashboard, serve
+from tests.fakes.callbacks import take_due
 from tests.fakes.messages import message, message_uuid
 
 HOUR_S = 3600
@@ -88,7 +89,7 @@ async def attempt(dashboard: Dashboard, *, at_us: int, **fields: object) -> None
     """Make one attempt of everything that is due, with one answer for all."""
 
     def work(tx: Transaction) -> None:
-        due = callbacks.claim(tx, now_us=at_us, lease_until_us=at_us + 1, lease_token="lease", limit=100)
+        due = take_due(tx, now_us=at_us, lease_until_us=at_us + 1)
         callbacks.record(
             tx,
             [
@@ -110,6 +111,7 @@ async def attempt(dashboard: Dashboard, *, at_us: int, **fields: object) -> None
                             **fields,
                         }
                     ),
+                    attempts_made=callback.attempts_made + 1,
                     state="pending",
                     next_due_at_us=at_us + 60_000_000,
                     recorded_at_us=at_us,

@@ -34,6 +34,7 @@ from ringback.web.dashboard.sessions import make_login_link
 from ringback.wiring import Platform, create_account, open_backbone
 
 SOURCE = "demo"
+LOOPBACK = ("127.0.0.0/8", "::1")
 
 Messages = Annotated[int, typer.Option("--messages", min=0, max=10_000, help="Send so many through the official SDK.")]
 Exit = Annotated[bool, typer.Option("--exit", help="End when all are accounted for; uses a fresh, temporary database.")]
@@ -81,7 +82,10 @@ def _data_dir(given: Path | None, *, temporary: bool) -> Iterator[Path | None]:
 async def _demo(settings: Settings, *, count: int, end: bool, as_json: bool, timeout_s: float) -> bool:
     account = await _first_account(settings)
     settings = msgspec.structs.replace(
-        settings, sources={SOURCE: SourceSettings(account=account.auth_id), **settings.sources}
+        settings,
+        sources={SOURCE: SourceSettings(account=account.auth_id), **settings.sources},
+        # The demo calls itself back.
+        delivery=msgspec.structs.replace(settings.delivery, egress_allow=(*LOOPBACK, *settings.delivery.egress_allow)),
     )
     reports: list[Report] = []
 

@@ -12,20 +12,27 @@ from functools import partial
 import msgspec
 import structlog
 
-from ringback.delivery.http import Answer, HttpClient
+from ringback.delivery.claim import Claimed, Terms, claim, plan_of
+from ringback.delivery.http import Answer, HttpClient, retry_after_us
 from ringback.delivery.request import Request, build
+from ringback.delivery.settle import Result, Turnaround, settle
+from ringback.delivery.share import Places
+from ringback.model.circuit import Finding
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId
 from ringback.model.retry import RetryPlan
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import DeliverySettings
-from ringback.store import callbacks
+from ringback.store import endpoints
 from ringback.store.accounts import AccountCache
 from ringback.store.callbacks import Attempt, DueCallback, Outcome
 from ringback.store.port import POLITE_BATCH, Store, Transaction
 from ringback.store.wakeups import Wakeups
 
 log = structlog.stdlib.get_logger("ringback.delivery")
+
+NO_TURN_PAUSE_S = 0.05
+"""How soon to look again when something is due and the lane that it is in has no place."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -54,11 +61,12 @@ class Deliverer:
         self._wakeups = wakeups
         self._settings = settings
         self._plan = RetryPlan(delays_s=settings.retry_delays_s)
-        self._outcomes: Batcher[Outcome, None] = Batcher(
+        self._places = Places(capacity=settings.concurrency, endpoint_limit=settings.endpoint_concurrency)
+        self._results: Batcher[Result, None] = Batcher(
             self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
         )
 
-    def worker(self) -> WorkLoop[DueCallback]:
+    def worker(self) -> WorkLoop[Claimed]:
         """Return the worker that does the delivering."""
         return WorkLoop(
             "deliver",
@@ -69,84 +77,120 @@ class Deliverer:
             retry_on=StoreUnavailable,
         )
 
-    async def claim(self, limit: int) -> tuple[Sequence[DueCallback], float | None]:
-        """Lease callbacks that are due; also returns the seconds until the next one is."""
+    async def claim(self, limit: int) -> tuple[Sequence[Claimed], float | None]:
+        """Lease callbacks that are due; also returns the seconds until the next endpoint is worth a look."""
         now_us = self._clock.now_us()
-        lease_until_us = now_us + round(self._settings.lease_s * 1_000_000)
-        token = self._new_id(now_us)
+        terms = Terms(
+            now_us=now_us,
+            lease_until_us=now_us + round(self._settings.lease_s * 1_000_000),
+            lease_token=self._new_id(now_us),
+            plan=self._plan,
+            keep_parked=self._settings.keep_parked,
+        )
 
-        def work(tx: Transaction) -> tuple[list[DueCallback], int | None]:
-            leased = callbacks.claim(
-                tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=min(limit, POLITE_BATCH)
-            )
-            return leased, callbacks.next_due_at_us(tx)
+        def work(tx: Transaction) -> tuple[list[Claimed], int | None]:
+            claimed = claim(tx, self._places, terms, limit=min(limit, POLITE_BATCH * 2))
+            return claimed, endpoints.next_ready_at_us(tx)
 
-        leased, next_due_at_us = await self._store.write(work)
-        return leased, None if next_due_at_us is None else (next_due_at_us - now_us) / 1_000_000
+        claimed, next_ready_at_us = await self._store.write(work)
+        for each in claimed:
+            self._places.start(each.endpoint, each.lane, now_us)
+        if next_ready_at_us is None:
+            return claimed, None
+        pause_s = (next_ready_at_us - now_us) / 1_000_000
+        return claimed, pause_s if claimed else max(pause_s, NO_TURN_PAUSE_S)
 
-    async def deliver(self, callback: DueCallback) -> None:
+    async def deliver(self, claimed: Claimed) -> None:
         """Make one attempt and record it."""
+        finding: Finding | None = None
+        try:
+            result = await self._attempt(claimed)
+            finding = result.finding
+        finally:
+            self._places.end(claimed.endpoint, claimed.lane, finding)
+        await self._results.submit(result)
+
+    async def _attempt(self, claimed: Claimed) -> Result:
+        callback = claimed.callback
         started_at_us = self._clock.now_us()
         account = await self._accounts.get(callback.account_id, started_at_us)
         if account is None:
             raise RuntimeError(f"callback {callback.id} belongs to account {callback.account_id}, which is gone")
         request = build(callback, account, nonce_v2=self._new_nonce(), nonce_v3=self._new_nonce())
         answer = await self._http.attempt(request)
-        outcome = decide(
-            callback, request, answer, self._plan, started_at_us=started_at_us, now_us=self._clock.now_us()
-        )
-        _log_attempt(outcome)
-        await self._outcomes.submit(outcome)
+        now_us = self._clock.now_us()
+        plan = plan_of(claimed.endpoint, self._plan)
+        attempt = attempt_of(callback, request, answer, started_at_us=started_at_us)
+        outcome = decide(callback, attempt, plan, now_us=now_us)
+        _log_attempt(outcome, attempt)
+        return Result(outcome, finding_of(answer), retry_after_us(answer, now_us))
 
-    async def _record(self, outcomes: list[Outcome]) -> Sequence[None]:
+    async def _record(self, results: list[Result]) -> Sequence[None]:
         # The attempts were made: forgetting them would make them again.
-        await persist(
-            lambda: self._store.write(partial(callbacks.record, outcomes=outcomes)), retry_on=StoreUnavailable
+        changed = await persist(
+            lambda: self._store.write(partial(settle, results=results, park_after=self._settings.park_after_failures)),
+            retry_on=StoreUnavailable,
         )
+        for each in changed:
+            _log_turnaround(each)
         self._wakeups.signal("callbacks")
-        return [None] * len(outcomes)
+        return [None] * len(results)
 
 
-def decide(
-    callback: DueCallback,
-    request: Request,
-    answer: Answer,
-    plan: RetryPlan,
-    *,
-    started_at_us: int,
-    now_us: int,
-) -> Outcome:
+def attempt_of(callback: DueCallback, request: Request, answer: Answer, *, started_at_us: int) -> Attempt:
+    """Return what is kept of a try."""
+    return Attempt(
+        callback_id=callback.id,
+        number=callback.attempts_made + 1,
+        planned_at_us=callback.planned_at_us,
+        started_at_us=started_at_us,
+        duration_us=answer.duration_us,
+        outcome=answer.outcome,
+        http_status=answer.http_status,
+        request_headers=_encode(request.headers).decode(),
+        response_headers=_encode(answer.headers).decode(),
+        response_body=answer.body,
+        error=answer.error,
+    )
+
+
+def decide(callback: DueCallback, attempt: Attempt, plan: RetryPlan, *, now_us: int) -> Outcome:
     """Say what follows from an attempt (contract section 4.1): success is any 2xx, else the plan decides."""
-    number = callback.attempts_made + 1
     next_due_at_us: int | None = None
     state = "delivered"
-    if answer.outcome != "ok":
-        next_due_at_us = plan.next_due_at_us(number, callback.planned_at_us, started_at_us)
+    if attempt.outcome != "ok":
+        next_due_at_us = plan.next_due_at_us(attempt.number, callback.planned_at_us, attempt.started_at_us)
         state = "given_up" if next_due_at_us is None else "pending"
     return Outcome(
         callback=callback,
-        attempt=Attempt(
-            callback_id=callback.id,
-            number=number,
-            planned_at_us=callback.planned_at_us,
-            started_at_us=started_at_us,
-            duration_us=answer.duration_us,
-            outcome=answer.outcome,
-            http_status=answer.http_status,
-            request_headers=_encode(request.headers).decode(),
-            response_headers=_encode(answer.headers).decode(),
-            response_body=answer.body,
-            error=answer.error,
-        ),
+        attempt=attempt,
+        attempts_made=attempt.number,
         state=state,
         next_due_at_us=next_due_at_us,
         recorded_at_us=now_us,
     )
 
 
-def _log_attempt(outcome: Outcome) -> None:
+def finding_of(answer: Answer) -> Finding:
+    """Say what an answer tells about the endpoint.
+
+    Answers of 400 and above that name this request's fault say nothing about others (RFC 9110 section 15.5); 429
+    and 5xx do, 410 says that there is nobody to answer any more.
+    """
+    if answer.outcome == "ok":
+        return Finding.UP
+    if answer.outcome == "blocked":
+        return Finding.ANSWERS
+    if answer.http_status is None:
+        return Finding.DOWN
+    if answer.http_status == 410:
+        return Finding.GONE
+    return Finding.DOWN if answer.http_status == 429 or answer.http_status >= 500 else Finding.ANSWERS
+
+
+def _log_attempt(outcome: Outcome, attempt: Attempt) -> None:
     """Write the one log line of an attempt: every id and decision, no parameter and no token."""
-    callback, attempt = outcome.callback, outcome.attempt
+    callback = outcome.callback
     write = log.debug if attempt.outcome == "ok" else log.info
     write(
         "callback_attempt",
@@ -163,4 +207,18 @@ def _log_attempt(outcome: Outcome) -> None:
         http_status=attempt.http_status,
         state=outcome.state,
         next_due_at_us=outcome.next_due_at_us,
+    )
+
+
+def _log_turnaround(change: Turnaround) -> None:
+    endpoint = change.endpoint
+    log.warning(
+        "endpoint_changed",
+        endpoint_id=endpoint.id,
+        account_id=endpoint.account_id,
+        endpoint=endpoint.origin,
+        before=change.before.value,
+        state=endpoint.circuit.state.value,
+        reason=endpoint.circuit.reason,
+        probe_at_us=endpoint.circuit.probe_at_us,
     )

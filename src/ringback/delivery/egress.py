@@ -5,6 +5,7 @@ network behind it, the metadata service of its cloud. Names prove nothing, as wh
 resolves to, and may answer differently each time. What counts is the address that is dialled.
 """
 
+import contextlib
 import errno
 import ipaddress
 import socket
@@ -59,7 +60,7 @@ REFUSED: Final = _table(
     ("224.0.0.0/4", "multicast"),  # RFC 5771
     ("255.255.255.255/32", "broadcast"),  # RFC 919
     ("240.0.0.0/4", "reserved"),  # RFC 1112, 4
-    # IPv6. What is in none of these must lie in GLOBAL_UNICAST_V6.
+    # IPv6. What is in none of these must lie in GLOBAL_UNICAST_V6, and EMBEDDINGS are judged before.
     ("::/128", "unspecified"),  # RFC 4291, 2.5.2
     ("::1/128", "loopback"),  # RFC 4291, 2.5.3
     ("64:ff9b:1::/48", "NAT64 for local use"),  # RFC 8215
@@ -67,7 +68,6 @@ REFUSED: Final = _table(
     ("2001:2::/48", "benchmark"),  # RFC 5180
     ("2001:db8::/32", "documentation"),  # RFC 3849
     ("2001::/23", "reserved"),  # RFC 2928: protocol assignments, Teredo and ORCHID (RFC 4843, RFC 7343) among them
-    ("2002::/16", "6to4"),  # RFC 3056
     ("3ffe::/16", "reserved"),  # RFC 3701: once the 6bone
     ("3fff::/20", "documentation"),  # RFC 9637
     ("fc00::/7", "private"),  # RFC 4193: unique local
@@ -142,17 +142,14 @@ class EgressPolicy(msgspec.Struct, frozen=True):
 
 def _network(entry: str) -> Network:
     # ipaddress also reads netmasks ("10.0.0.0/255.0.0.0") and host masks, which are easily taken for each other.
-    length = entry.partition("/")[2]
-    try:
-        if "%" in entry or not (length.isdigit() or "/" not in entry):
-            raise ValueError(entry)
-        return ipaddress.ip_network(entry)
-    except ValueError:
-        raise Invalid(
-            f"{entry!r} is no address or network that callbacks may go to;"
-            " expected is an address such as 10.1.2.3 or ::1,"
-            " or a network in CIDR notation without host bits such as 10.0.0.0/8 or fd00::/8"
-        ) from None
+    if "%" not in entry and ("/" not in entry or entry.partition("/")[2].isdigit()):
+        with contextlib.suppress(ValueError):
+            return ipaddress.ip_network(entry)
+    raise Invalid(
+        f"{entry!r} is no address or network that callbacks may go to;"
+        " expected is an address such as 10.1.2.3 or ::1,"
+        " or a network in CIDR notation without host bits such as 10.0.0.0/8 or fd00::/8"
+    )
 
 
 def _has_needless_zone(ip: Address) -> bool:

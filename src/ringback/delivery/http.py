@@ -3,17 +3,26 @@
 import asyncio
 import ssl
 import time
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from typing import Final, Literal, Self
 
 import aiohttp
 import msgspec
 import yarl
 
+from ringback.delivery.egress import EgressPolicy, guarded_connector, refusal_of
 from ringback.delivery.request import Headers, Request
-from ringback.settings import DeliverySettings
+from ringback.model.errors import ConfigInvalid
+from ringback.settings import DeliverySettings, Invalid
 
-Outcome = Literal["ok", "http_status", "timeout", "dns", "connect", "tls", "broken"]
-"""``ok`` is any 2xx whose body came, as far as it is read; ``http_status`` any other answer, redirects included."""
+Outcome = Literal["ok", "http_status", "timeout", "dns", "connect", "tls", "broken", "blocked"]
+"""``ok`` is any 2xx whose body came, as far as it is read; ``http_status`` any other answer, redirects included;
+``blocked``: the address is not one that the operator lets callbacks go to."""
+
+MAX_RETRY_AFTER_S: Final = 3600
+LOOKUP_THREADS: Final = 64
+"""Name servers that do not answer hold a thread each for a while; they must not hold all of them."""
 
 MAX_HEADER_BYTES: Final = 16_384
 
@@ -34,11 +43,16 @@ class HttpClient:
 
     def __init__(self, settings: DeliverySettings) -> None:
         self._settings = settings
+        try:
+            self._policy = EgressPolicy.parse(settings.egress_allow)
+        except Invalid as error:
+            raise ConfigInvalid(f"settings: delivery.egress_allow: {error}") from error
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30),
+            connector=guarded_connector(self._policy),
             timeout=aiohttp.ClientTimeout(
                 total=self._settings.deadline_s, connect=self._settings.connect_timeout_s, ceil_threshold=60
             ),
@@ -69,11 +83,11 @@ class HttpClient:
         except TimeoutError:
             return failed("timeout", f"no full answer within {self._settings.deadline_s:g} s")
         except aiohttp.ClientConnectorDNSError as error:
-            return failed("dns", error)
+            return failed("blocked" if refusal_of(error) else "dns", refusal_of(error) or error)
         except (aiohttp.ClientSSLError, ssl.SSLError) as error:
             return failed("tls", error)
         except aiohttp.ClientConnectorError as error:
-            return failed("connect", error)
+            return failed("blocked" if refusal_of(error) else "connect", refusal_of(error) or error)
         except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
             return failed("broken", error)
 
@@ -97,6 +111,21 @@ class HttpClient:
                 error=None if response.status < 300 else f"answered {response.status} {response.reason or ''}".strip(),
                 duration_us=_since_us(started_ns),
             )
+
+
+def retry_after_us(answer: Answer, now_us: int) -> int:
+    """Return for how long an answer of 429 or 503 asks to wait (RFC 9110 section 10.2.3), at most an hour; else 0."""
+    if answer.http_status not in {429, 503}:
+        return 0
+    text = next((value for name, value in answer.headers if name.lower() == "retry-after"), "").strip()
+    if text.isascii() and text.isdigit():
+        wait_s = float(text[:9])
+    else:
+        try:
+            wait_s = parsedate_to_datetime(text).timestamp() - now_us / 1_000_000
+        except (ValueError, IndexError):
+            return 0
+    return round(min(max(wait_s, 0.0), MAX_RETRY_AFTER_S) * 1_000_000)
 
 
 async def _read(content: aiohttp.StreamReader, cap: int) -> bytes:

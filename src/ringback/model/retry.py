@@ -24,5 +24,17 @@ class RetryPlan(msgspec.Struct, frozen=True):
             return None
         return max(last_due_at_us, now_us) + round(self.delays_s[attempts_made - 1] * 1_000_000)
 
+    def skip_missed(self, attempts_made: int, planned_at_us: int, until_us: int) -> tuple[int, int | None]:
+        """Use up the attempts that fell due before ``until_us`` and were not made.
+
+        Returns how many attempts count as made then, and when the next is due: ``None`` when none is left.
+        """
+        while planned_at_us < until_us:
+            attempts_made += 1
+            if attempts_made > len(self.delays_s):
+                return attempts_made, None
+            planned_at_us += round(self.delays_s[attempts_made - 1] * 1_000_000)
+        return attempts_made, planned_at_us
+
 
 PLIVO: Final = RetryPlan(delays_s=(60.0, 120.0, 240.0))

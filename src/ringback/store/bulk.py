@@ -18,6 +18,8 @@ Row = Mapping[str, Any]
 MAX_PARAMETERS: Final = 8_192
 """Below every supported database's limit (SQLite 32,766, PostgreSQL 65,535); larger gains nothing."""
 
+_SQLITE_MARK: Final = "?"
+
 
 def insert(tx: Transaction, table: sa.Table, rows: Sequence[Row]) -> None:
     """Insert rows, all with the columns of the first one."""
@@ -26,7 +28,7 @@ def insert(tx: Transaction, table: sa.Table, rows: Sequence[Row]) -> None:
 
 
 def add(tx: Transaction, table: sa.Table, rows: Sequence[Row], *, total: str) -> None:
-    """Insert rows; where a row with the same key exists, add to its column ``total`` instead."""
+    """Insert rows, no two of the same key; where one with that key exists, add to its column ``total`` instead."""
     for columns, chunk in _chunks(rows):
         _run(tx, _add_sql(table, columns, len(chunk), total, _marks(tx)), columns, chunk)
 
@@ -54,7 +56,7 @@ def _run(tx: Transaction, sql: str, columns: tuple[str, ...], rows: Sequence[Row
 
 
 def _marks(tx: Transaction) -> str:
-    return "?" if tx.dialect.paramstyle == "qmark" else "%s"
+    return _SQLITE_MARK if tx.dialect.paramstyle == "qmark" else "%s"
 
 
 def _values(columns: tuple[str, ...], count: int, mark: str) -> str:
@@ -80,7 +82,7 @@ def _add_sql(table: sa.Table, columns: tuple[str, ...], count: int, total: str, 
 @lru_cache(maxsize=256)
 def _update_sql(table: sa.Table, columns: tuple[str, ...], count: int, key: str, mark: str) -> str:
     # A VALUES list takes its types from its first row, where PostgreSQL must not have to guess at a NULL.
-    typed = ", ".join(f"CAST({mark} AS {_type(table, column)})" for column in columns)
+    typed = ", ".join(f"CAST({mark} AS {_type(table, column, mark)})" for column in columns)
     values = ", ".join(part for part in (f"({typed})", _values(columns, count - 1, mark)) if part)
     changes = ", ".join(f"{column} = v.{column}" for column in columns if column != key)
     return (
@@ -89,6 +91,8 @@ def _update_sql(table: sa.Table, columns: tuple[str, ...], count: int, key: str,
     )
 
 
-def _type(table: sa.Table, column: str) -> str:
+def _type(table: sa.Table, column: str, mark: str) -> str:
     kind = table.c[column].type
+    if isinstance(kind, sa.LargeBinary):
+        return "BLOB" if mark == _SQLITE_MARK else "BYTEA"
     return "BIGINT" if isinstance(kind, sa.Integer) else "BOOLEAN" if isinstance(kind, sa.Boolean) else "TEXT"

@@ -3,17 +3,23 @@
 **Order.** A callback is held (``due_at_us`` null) while an earlier one of the same message has not had its
 first attempt. Recording a first attempt releases the next one. So a later status never overtakes an earlier
 one's first attempt, and a failing endpoint holds nothing up beyond it.
+
+**Queue.** Callbacks are leased endpoint by endpoint (``store.endpoints``), by whoever has the endpoint's row.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from ringback.store import bulk
+from ringback.store import bulk, endpoints
 from ringback.store.port import Transaction
 from ringback.store.schema import attempts, callback_queue, callbacks
+
+MAX_PARTS = 64
+"""Queues read by one statement."""
 
 
 class NewCallback(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,9 +48,18 @@ class DueCallback(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     endpoint: str
     params: str
+    endpoint_id: str
     attempts_made: int
     planned_at_us: int
     lease_token: str
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """So many callbacks of an endpoint's queue."""
+
+    endpoint_id: str
+    is_retry: bool
+    count: int
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +82,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of a leased callback after an attempt."""
 
     callback: DueCallback
-    attempt: Attempt
+    attempt: Attempt | None
+    """``None`` when the callback only moved on because attempts fell due while its endpoint was parked."""
+    attempts_made: int
+    """How many count as made now."""
     state: str
     """``pending`` (another try follows), ``delivered`` or ``given_up``."""
     next_due_at_us: int | None
@@ -110,6 +128,8 @@ def owe(tx: Transaction, new: Sequence[NewCallback]) -> None:
                 "callback_id": callback.id,
                 "message_uuid": callback.message_uuid,
                 "sequence": callback.sequence,
+                "endpoint_id": endpoints.key(callback.account_id, callback.endpoint),
+                "is_retry": False,
                 "attempts_made": 0,
                 "due_at_us": due_at_us,
                 "planned_at_us": due_at_us,
@@ -117,6 +137,10 @@ def owe(tx: Transaction, new: Sequence[NewCallback]) -> None:
             }
         )
     bulk.insert(tx, callback_queue, rows)
+    owed: dict[tuple[str, str], int] = {}
+    for callback in new:
+        owed.setdefault((callback.account_id, callback.endpoint), callback.created_at_us)
+    endpoints.wake(tx, owed)
 
 
 def _unattempted(tx: Transaction, uuids: Sequence[str]) -> set[str]:
@@ -126,73 +150,104 @@ def _unattempted(tx: Transaction, uuids: Sequence[str]) -> set[str]:
     return set(tx.execute(query).scalars())
 
 
-def claim(tx: Transaction, *, now_us: int, lease_until_us: int, lease_token: str, limit: int) -> list[DueCallback]:
-    """Lease up to ``limit`` callbacks that are due, those due longest first."""
-    due = (
-        sa.select(callback_queue.c.callback_id, callback_queue.c.attempts_made, callback_queue.c.planned_at_us)
-        .where(callback_queue.c.due_at_us <= now_us)
-        .order_by(callback_queue.c.due_at_us)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    leased = {row.callback_id: row for row in tx.execute(due)}
-    if not leased:
-        return []
-    tx.execute(
-        callback_queue.update()
-        .where(callback_queue.c.callback_id.in_(list(leased)))
-        .values(due_at_us=lease_until_us, lease_token=lease_token)
-    )
-    bodies = {row.id: row for row in tx.execute(sa.select(callbacks).where(callbacks.c.id.in_(list(leased))))}
-    return [
-        DueCallback(
-            id=callback_id,
-            account_id=bodies[callback_id].account_id,
-            message_uuid=bodies[callback_id].message_uuid,
-            sequence=bodies[callback_id].sequence,
-            url=bodies[callback_id].url,
-            method=bodies[callback_id].method,
-            endpoint=bodies[callback_id].endpoint,
-            params=bodies[callback_id].params,
-            attempts_made=queued.attempts_made,
-            planned_at_us=queued.planned_at_us,
-            lease_token=lease_token,
+class Leased(msgspec.Struct, frozen=True):
+    """What one queue gave."""
+
+    callbacks: list[DueCallback]
+    next_due_at_us: int | None
+    """When the queue has something again: the first callback that was left, or the end of the first lease."""
+
+
+def lease(
+    tx: Transaction, wanted: Sequence[Wanted], *, now_us: int, lease_until_us: int, lease_token: str
+) -> list[Leased]:
+    """Lease what is due of the wanted queues, those due longest first; one result for each of ``wanted``."""
+    found = [rows for at in range(0, len(wanted), MAX_PARTS) for rows in _oldest(tx, wanted[at : at + MAX_PARTS])]
+    due = [
+        [row for row in rows[: each.count] if row.due_at_us <= now_us] for each, rows in zip(wanted, found, strict=True)
+    ]
+    ids = [row.callback_id for rows in due for row in rows]
+    if ids:
+        tx.execute(
+            callback_queue.update()
+            .where(callback_queue.c.callback_id.in_(ids))
+            .values(due_at_us=lease_until_us, lease_token=lease_token)
         )
-        for callback_id, queued in leased.items()
+    bodies = {row.id: row for row in tx.execute(sa.select(callbacks).where(callbacks.c.id.in_(ids)))} if ids else {}
+    return [
+        Leased(
+            [_due_callback(bodies[row.callback_id], row, lease_token) for row in taken],
+            min([row.due_at_us for row in rows[len(taken) :]] + [lease_until_us] * bool(taken), default=None),
+        )
+        for rows, taken in zip(found, due, strict=True)
     ]
 
 
-def record(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
+def _oldest(tx: Transaction, wanted: Sequence[Wanted]) -> list[list[sa.Row[Any]]]:
+    """Read the head of several queues, one row more than wanted of each, with one statement."""
+    queue = callback_queue.c
+    parts = [
+        sa.select(
+            sa.literal_column(str(at)).label("part"),
+            queue.callback_id,
+            queue.attempts_made,
+            queue.due_at_us,
+            queue.planned_at_us,
+        )
+        .where(queue.endpoint_id == each.endpoint_id, queue.is_retry.is_(each.is_retry), queue.due_at_us.is_not(None))
+        .order_by(queue.due_at_us)
+        .limit(each.count + 1)
+        .subquery()
+        for at, each in enumerate(wanted)
+    ]
+    rows: list[list[sa.Row[Any]]] = [[] for _ in wanted]
+    for row in tx.execute(sa.union_all(*(sa.select(part) for part in parts))):
+        rows[row.part].append(row)
+    return rows
+
+
+def _due_callback(body: sa.Row[Any], queued: sa.Row[Any], lease_token: str) -> DueCallback:
+    return DueCallback(
+        id=body.id,
+        account_id=body.account_id,
+        message_uuid=body.message_uuid,
+        sequence=body.sequence,
+        url=body.url,
+        method=body.method,
+        endpoint=body.endpoint,
+        params=body.params,
+        endpoint_id=endpoints.key(body.account_id, body.endpoint),
+        attempts_made=queued.attempts_made,
+        planned_at_us=queued.planned_at_us,
+        lease_token=lease_token,
+    )
+
+
+def record(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """Store attempts and what follows from them; release callbacks that waited for a first attempt.
 
-    Outcomes of workers that have lost their lease are dropped; returns how many were recorded.
+    Outcomes of workers that have lost their lease are dropped; returns those that were recorded.
     """
     held = _held(tx, [outcome.callback for outcome in outcomes])
     valid = [outcome for outcome in outcomes if outcome.callback.id in held]
     if not valid:
-        return 0
-    bulk.insert(tx, attempts, [msgspec.structs.asdict(outcome.attempt) for outcome in valid])
+        return []
+    made = [outcome.attempt for outcome in valid if outcome.attempt is not None]
+    bulk.insert(tx, attempts, [msgspec.structs.asdict(attempt) for attempt in made])
     ended = [outcome for outcome in valid if outcome.next_due_at_us is None]
     if ended:
-        tx.execute(
-            callback_queue.delete().where(callback_queue.c.callback_id.in_([outcome.callback.id for outcome in ended]))
-        )
-        bulk.update(
-            tx,
-            callbacks,
-            [
-                {"id": outcome.callback.id, "state": outcome.state, "done_at_us": outcome.recorded_at_us}
-                for outcome in ended
-            ],
-            key="id",
-        )
+        ids = [outcome.callback.id for outcome in ended]
+        tx.execute(callback_queue.delete().where(callback_queue.c.callback_id.in_(ids)))
+        rows = [{"id": each.callback.id, "state": each.state, "done_at_us": each.recorded_at_us} for each in ended]
+        bulk.update(tx, callbacks, rows, key="id")
     bulk.update(
         tx,
         callback_queue,
         [
             {
                 "callback_id": outcome.callback.id,
-                "attempts_made": outcome.attempt.number,
+                "is_retry": outcome.attempts_made > 0,
+                "attempts_made": outcome.attempts_made,
                 "due_at_us": outcome.next_due_at_us,
                 "planned_at_us": outcome.next_due_at_us,
                 "lease_token": None,
@@ -202,9 +257,19 @@ def record(tx: Transaction, outcomes: Sequence[Outcome]) -> int:
         ],
         key="callback_id",
     )
-    first = {o.callback.message_uuid: o.recorded_at_us for o in valid if o.attempt.number == 1}
-    _release(tx, first)
-    return len(valid)
+    _release(tx, {each.callback.message_uuid: each for each in valid if each.callback.attempts_made == 0})
+    return valid
+
+
+def give_back(tx: Transaction, leased: Sequence[DueCallback]) -> None:
+    """Give up leases on callbacks that were not attempted; they are due as before."""
+    held = _held(tx, leased)
+    rows = [
+        {"callback_id": each.id, "due_at_us": each.planned_at_us, "lease_token": None}
+        for each in leased
+        if each.id in held
+    ]
+    bulk.update(tx, callback_queue, rows, key="callback_id")
 
 
 def _held(tx: Transaction, leased: Sequence[DueCallback]) -> set[str]:
@@ -215,44 +280,27 @@ def _held(tx: Transaction, leased: Sequence[DueCallback]) -> set[str]:
     return {callback.id for callback in leased if tokens.get(callback.id) == callback.lease_token}
 
 
-def _release(tx: Transaction, first_attempted: dict[str, int]) -> None:
+def _release(tx: Transaction, first_attempted: Mapping[str, Outcome]) -> None:
     """Make due the next callback of each message whose earlier ones have all had their first attempt."""
     if not first_attempted:
         return
+    queue = callback_queue.c
     query = (
-        sa.select(callback_queue.c.message_uuid, callback_queue.c.callback_id, callback_queue.c.due_at_us)
-        .where(callback_queue.c.message_uuid.in_(list(first_attempted)), callback_queue.c.attempts_made == 0)
-        .order_by(callback_queue.c.message_uuid, callback_queue.c.sequence)
+        sa.select(queue.message_uuid, queue.callback_id, queue.due_at_us, queue.endpoint_id)
+        .where(queue.message_uuid.in_(list(first_attempted)), queue.attempts_made == 0)
+        .order_by(queue.message_uuid, queue.sequence)
     )
     seen: set[str] = set()
     rows = []
+    ready: dict[str, int] = {}
     for row in tx.execute(query):
         if row.message_uuid not in seen and row.due_at_us is None:
-            due_at_us = first_attempted[row.message_uuid]
+            due_at_us = first_attempted[row.message_uuid].recorded_at_us
             rows.append({"callback_id": row.callback_id, "due_at_us": due_at_us, "planned_at_us": due_at_us})
+            ready.setdefault(row.endpoint_id, due_at_us)
         seen.add(row.message_uuid)
     bulk.update(tx, callback_queue, rows, key="callback_id")
-
-
-def give_back(tx: Transaction, leased: Sequence[DueCallback]) -> None:
-    """Give up leases on callbacks that were not attempted; they are due as before."""
-    held = _held(tx, leased)
-    bulk.update(
-        tx,
-        callback_queue,
-        [
-            {"callback_id": callback.id, "due_at_us": callback.planned_at_us, "lease_token": None}
-            for callback in leased
-            if callback.id in held
-        ],
-        key="callback_id",
-    )
-
-
-def next_due_at_us(tx: Transaction) -> int | None:
-    """Return when the next callback is due."""
-    due: int | None = tx.execute(sa.select(sa.func.min(callback_queue.c.due_at_us))).scalar_one()
-    return due
+    endpoints.lower_first(tx, ready)
 
 
 def waiting(tx: Transaction) -> int:

@@ -3,7 +3,8 @@
 Hot tables (``submissions``, ``callback_queue``) hold only work that is still to be done: a row is claimed by
 moving its ``due_at_us`` to the end of a lease and noting a ``lease_token``; finishing it deletes the row. So a
 claim reads the due index from its low end and never meets a row that is not due, and a lease that runs out
-makes its row due again by itself.
+makes its row due again by itself. Callbacks are queued by endpoint: ``endpoints`` says whose queue is worth a look, so
+a million rows of an endpoint that is parked are one row to everybody else.
 """
 
 import sqlalchemy as sa
@@ -152,12 +153,58 @@ sa.Index(
     postgresql_where=callbacks.c.state == "given_up",
 )
 
+endpoints = sa.Table(
+    "endpoints",
+    metadata,
+    # Derived from the two columns after it, so that nobody has to look it up.
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("account_id", _AuthId, nullable=False),
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("created_at_us", _Time, nullable=False),
+    # The circuit (model.circuit).
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("reason", sa.Text, nullable=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("proven", sa.Boolean, nullable=False),
+    sa.Column("cooldown_us", sa.BigInteger, nullable=False),
+    sa.Column("probe_at_us", _Time, nullable=True),
+    sa.Column("parked_at_us", _Time, nullable=True),
+    sa.Column("reopened_at_us", _Time, nullable=True),
+    # When its queue is worth a look, for first attempts and for retries; null when there is nothing to find.
+    sa.Column("first_ready_at_us", _Time, nullable=True),
+    sa.Column("retry_ready_at_us", _Time, nullable=True),
+    # As many attempts are out as its window allows: new callbacks wait for one to end.
+    sa.Column("is_full", sa.Boolean, nullable=False),
+    # What the operator said; null where the settings apply.
+    sa.Column("concurrency", sa.Integer, nullable=True),
+    sa.Column("rate_per_minute", sa.Integer, nullable=True),
+    sa.Column("retry_delays", sa.Text, nullable=True),
+    sa.Column("keep_parked", sa.Boolean, nullable=True),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_endpoints_account_id", endpoints.c.account_id)
+sa.Index(
+    "ix_endpoints_first_ready",
+    endpoints.c.proven,
+    endpoints.c.first_ready_at_us,
+    sqlite_where=endpoints.c.first_ready_at_us.is_not(None),
+    postgresql_where=endpoints.c.first_ready_at_us.is_not(None),
+)
+sa.Index(
+    "ix_endpoints_retry_ready",
+    endpoints.c.retry_ready_at_us,
+    sqlite_where=endpoints.c.retry_ready_at_us.is_not(None),
+    postgresql_where=endpoints.c.retry_ready_at_us.is_not(None),
+)
+
 callback_queue = sa.Table(
     "callback_queue",
     metadata,
     sa.Column("callback_id", _Uuid, primary_key=True),
     sa.Column("message_uuid", _Uuid, nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),
+    sa.Column("endpoint_id", sa.String(32), nullable=False),
+    sa.Column("is_retry", sa.Boolean, nullable=False),
     sa.Column("attempts_made", sa.Integer, nullable=False),
     # Null while an earlier callback of the same message has not had its first attempt.
     sa.Column("due_at_us", _Time, nullable=True),
@@ -167,7 +214,9 @@ callback_queue = sa.Table(
     sqlite_with_rowid=False,
 )
 sa.Index(
-    "ix_callback_queue_due_at_us",
+    "ix_callback_queue_due",
+    callback_queue.c.endpoint_id,
+    callback_queue.c.is_retry,
     callback_queue.c.due_at_us,
     sqlite_where=callback_queue.c.due_at_us.is_not(None),
     postgresql_where=callback_queue.c.due_at_us.is_not(None),

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from alembic.util import CommandError
 
 from ringback.model.errors import DatabaseUnusable, DataDirUnusable, StoreUnavailable
 from ringback.store.port import Transaction
 from ringback.store.turn import Turn
+from ringback.store.upgrade import is_newer, upgrade
 from ringback.store.wakeups import Wakeups
 
 T = TypeVar("T")
@@ -177,15 +176,12 @@ def _configure(connection: sqlite3.Connection, _: Any, *, query_only: bool) -> N
 
 
 def _upgrade(engine: sa.Engine) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     with engine.connect() as connection:
         # Taken before looking, so that two processes starting together do not both upgrade; and a database
         # that cannot be written fails here, not at the first message.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            upgrade(connection)
             connection.exec_driver_sql("COMMIT")
         except BaseException:
             with contextlib.suppress(sa.exc.DBAPIError):
@@ -195,7 +191,7 @@ def _upgrade(engine: sa.Engine) -> None:
 
 def _explain(path: Path, error: Exception) -> str:
     text = str(getattr(error, "orig", error)).lower()
-    if "can't locate revision" in text:
+    if is_newer(error):
         return f"{path} was written by a newer Ringback: upgrade this one, or choose another --data-dir"
     if "readonly" in text or "unable to open" in text:
         return f"{path} cannot be written: check its owner and mode, and those of its directory"

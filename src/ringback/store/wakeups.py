@@ -7,24 +7,35 @@ them delays work by at most the poll interval and loses none.
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class Wakeups:
-    """In-process hints by topic."""
+    """Hints by topic: in this process, and to others when somebody passes them on."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._pass_on: Callable[[str], None] | None = None
+
+    def forward_to(self, pass_on: Callable[[str], None]) -> None:
+        """Call ``pass_on`` with the topic of every :meth:`signal` from now on; it must not raise."""
+        self._pass_on = pass_on
 
     def signal(self, topic: str) -> None:
-        """Wake everybody who listens to ``topic``."""
-        for event in self._waiting[topic]:
+        """Wake everybody who listens to ``topic``, here and wherever hints are passed on to."""
+        self.signal_here(topic)
+        if self._pass_on is not None:
+            self._pass_on(topic)
+
+    def signal_here(self, topic: str) -> None:
+        """Wake those in this process who listen to ``topic``: what came from others is not sent back."""
+        for event in self._waiting.get(topic, ()):
             event.set()
 
     def signal_all(self) -> None:
-        """Wake everybody: something has changed, and nobody knows what."""
+        """Wake everybody in this process: something has changed, and nobody knows what."""
         for topic in list(self._waiting):
-            self.signal(topic)
+            self.signal_here(topic)
 
     def listen(self, *topics: str) -> "Listener":
         """Begin to hear signals of any of ``topics``; one that comes between two waits is not missed."""

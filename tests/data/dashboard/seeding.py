@@ -18,6 +18,7 @@ from ringback.store import accounts, callbacks, received
 from ringback.store.callbacks import Attempt, DueCallback, Outcome
 from ringback.store.port import Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
+from tests.fakes.callbacks import take_due
 from tests.fakes.messages import message
 
 HOUR_US = 3_600_000_000
@@ -124,9 +125,7 @@ def _changes(new: Message, chance: random.Random) -> list[Change]:
 
 
 def _call_back(tx: Transaction, chance: random.Random, until_us: int) -> None:
-    while due := callbacks.claim(
-        tx, now_us=until_us - 1, lease_until_us=until_us + HOUR_US, lease_token="lease", limit=100
-    ):
+    while due := take_due(tx, now_us=until_us - 1, lease_until_us=until_us + HOUR_US):
         callbacks.record(tx, [_attempt(callback, chance) for callback in due])
 
 
@@ -168,6 +167,7 @@ def _attempt(callback: DueCallback, chance: random.Random) -> Outcome:
             response_body=body,
             error=error,
         ),
+        attempts_made=number,
         state="delivered" if outcome == "ok" else "pending" if again else "given_up",
         next_due_at_us=started_at_us + delays_us[number - 1] if again else None,
         recorded_at_us=started_at_us + took_us,

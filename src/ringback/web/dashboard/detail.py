@@ -28,6 +28,8 @@ OUTCOMES: Final = {
     "connect": "could not connect",
     "tls": "TLS failed",
     "broken": "connection broke",
+    "blocked": "address not allowed",
+    "parked": "not made",
 }
 """Outcomes of attempts in words; others are shown as they are."""
 

@@ -1,4 +1,4 @@
-"""The first schema: accounts, messages, callbacks, what is received, logins."""
+"""The first schema: accounts, messages, callbacks, endpoints, what is received, logins."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -49,6 +49,8 @@ def upgrade() -> None:
         sa.Column("callback_id", sa.String(length=36), nullable=False),
         sa.Column("message_uuid", sa.String(length=36), nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
+        sa.Column("endpoint_id", sa.String(length=32), nullable=False),
+        sa.Column("is_retry", sa.Boolean(), nullable=False),
         sa.Column("attempts_made", sa.Integer(), nullable=False),
         sa.Column("due_at_us", sa.BigInteger(), nullable=True),
         sa.Column("planned_at_us", sa.BigInteger(), nullable=True),
@@ -57,9 +59,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
-        "ix_callback_queue_due_at_us",
+        "ix_callback_queue_due",
         "callback_queue",
-        ["due_at_us"],
+        ["endpoint_id", "is_retry", "due_at_us"],
         unique=False,
         sqlite_where=sa.text("due_at_us IS NOT NULL"),
         postgresql_where=sa.text("due_at_us IS NOT NULL"),
@@ -102,6 +104,47 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_early_receipts")),
     )
     op.create_index("ix_early_receipts_carrier_ref", "early_receipts", ["connector", "carrier_ref"], unique=False)
+    op.create_table(
+        "endpoints",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("proven", sa.Boolean(), nullable=False),
+        sa.Column("cooldown_us", sa.BigInteger(), nullable=False),
+        sa.Column("probe_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("parked_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("reopened_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("first_ready_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("retry_ready_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("is_full", sa.Boolean(), nullable=False),
+        sa.Column("concurrency", sa.Integer(), nullable=True),
+        sa.Column("rate_per_minute", sa.Integer(), nullable=True),
+        sa.Column("retry_delays", sa.Text(), nullable=True),
+        sa.Column("keep_parked", sa.Boolean(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_endpoints")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_endpoints_account_id", "endpoints", ["account_id"], unique=False)
+    op.create_index(
+        "ix_endpoints_first_ready",
+        "endpoints",
+        ["proven", "first_ready_at_us"],
+        unique=False,
+        sqlite_where=sa.text("first_ready_at_us IS NOT NULL"),
+        postgresql_where=sa.text("first_ready_at_us IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_endpoints_retry_ready",
+        "endpoints",
+        ["retry_ready_at_us"],
+        unique=False,
+        sqlite_where=sa.text("retry_ready_at_us IS NOT NULL"),
+        postgresql_where=sa.text("retry_ready_at_us IS NOT NULL"),
+    )
     op.create_table(
         "events",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -266,6 +309,20 @@ def downgrade() -> None:
     op.drop_table("logins")
     op.drop_index(op.f("ix_events_message_uuid"), table_name="events")
     op.drop_table("events")
+    op.drop_index(
+        "ix_endpoints_retry_ready",
+        table_name="endpoints",
+        sqlite_where=sa.text("retry_ready_at_us IS NOT NULL"),
+        postgresql_where=sa.text("retry_ready_at_us IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_endpoints_first_ready",
+        table_name="endpoints",
+        sqlite_where=sa.text("first_ready_at_us IS NOT NULL"),
+        postgresql_where=sa.text("first_ready_at_us IS NOT NULL"),
+    )
+    op.drop_index("ix_endpoints_account_id", table_name="endpoints")
+    op.drop_table("endpoints")
     op.drop_index("ix_early_receipts_carrier_ref", table_name="early_receipts")
     op.drop_table("early_receipts")
     op.drop_index(op.f("ix_callbacks_message_uuid"), table_name="callbacks")
@@ -278,7 +335,7 @@ def downgrade() -> None:
     op.drop_table("callbacks")
     op.drop_index("ix_callback_queue_message_uuid", table_name="callback_queue")
     op.drop_index(
-        "ix_callback_queue_due_at_us",
+        "ix_callback_queue_due",
         table_name="callback_queue",
         sqlite_where=sa.text("due_at_us IS NOT NULL"),
         postgresql_where=sa.text("due_at_us IS NOT NULL"),

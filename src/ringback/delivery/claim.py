@@ -1,0 +1,204 @@
+"""Taking what is due: which endpoints' turn it is, and what has become of callbacks that their parking held back."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ringback.delivery.share import Candidate, Places, allot
+from ringback.model.circuit import CircuitState, probing
+from ringback.model.retry import RetryPlan
+from ringback.store import callbacks, endpoints
+from ringback.store.callbacks import Attempt, DueCallback, Leased, Outcome, Wanted
+from ringback.store.endpoints import Endpoint, Lane
+from ringback.store.port import Transaction
+
+LOOK_AT: Final = 256
+"""Endpoints of a lane that one claim looks at."""
+SWEEP: Final = 256
+"""Callbacks of a parked endpoint that one claim sees after."""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A callback to be attempted, the endpoint as it stood, and the lane whose place the attempt takes."""
+
+    callback: DueCallback
+    endpoint: Endpoint
+    lane: Lane
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a claim is made under."""
+
+    now_us: int
+    lease_until_us: int
+    lease_token: str
+    plan: RetryPlan
+    keep_parked: bool
+    """Whether attempts that were not made because the endpoint was parked are still to be made."""
+
+    def plan_of(self, endpoint: Endpoint) -> RetryPlan:
+        """Return the plan that holds for an endpoint."""
+        return plan_of(endpoint, self.plan)
+
+
+def plan_of(endpoint: Endpoint, default: RetryPlan) -> RetryPlan:
+    """Return an endpoint's own retry plan, or the default."""
+    if endpoint.retry_delays is None:
+        return default
+    return RetryPlan(delays_s=msgspec.json.decode(endpoint.retry_delays, type=tuple[float, ...]))
+
+
+def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> list[Claimed]:
+    """Lease up to ``limit`` callbacks that are due, and note when each endpoint is worth the next look."""
+    lane_room = places.lane_room()
+    seen: dict[str, Endpoint] = {}
+    candidates: list[Candidate] = []
+    claimed: list[Claimed] = []
+    for lane in Lane:
+        if lane_room[lane] <= 0:
+            continue
+        for endpoint in endpoints.ready(tx, lane, now_us=terms.now_us, limit=LOOK_AT):
+            if endpoint.circuit.state is CircuitState.CLOSED:
+                seen.setdefault(endpoint.id, endpoint)
+                candidates.append(
+                    Candidate(endpoint.id, endpoint.account_id, lane, places.room(endpoint, terms.now_us))
+                )
+            elif endpoint.id not in seen:
+                claimed += _probe(tx, endpoint, lane, terms)
+    given = allot(candidates, free=max(limit - len(claimed), 0), lane_room=lane_room)
+    wanted = [
+        Wanted(candidate.endpoint_id, candidate.lane is Lane.RETRY, count)
+        for candidate, count in zip(candidates, given, strict=True)
+    ]
+    leased = callbacks.lease(
+        tx, wanted, now_us=terms.now_us, lease_until_us=terms.lease_until_us, lease_token=terms.lease_token
+    )
+    moved: list[Outcome] = []
+    for candidate, count, queue in zip(candidates, given, leased, strict=True):
+        endpoint = seen[candidate.endpoint_id]
+        due, held_back = _after_parking(queue.callbacks, endpoint, terms)
+        moved += held_back
+        claimed += [Claimed(callback, endpoint, candidate.lane) for callback in due]
+        seen[endpoint.id] = _looked_at(endpoint, candidate, count, queue, places=places, terms=terms)
+    callbacks.record(tx, moved)
+    endpoints.save(tx, list(seen.values()))
+    return claimed
+
+
+def _looked_at(
+    endpoint: Endpoint, candidate: Candidate, count: int, queue: Leased, *, places: Places, terms: Terms
+) -> Endpoint:
+    """Note when the queue is worth the next look."""
+    ready_at_us = queue.next_due_at_us
+    is_full = endpoint.is_full
+    if ready_at_us is not None and ready_at_us <= terms.now_us:
+        # Something due was left behind: for lack of places it is somebody else's turn, for lack of room in the
+        # window an attempt has to end first.
+        ready_at_us = terms.now_us
+        if len(queue.callbacks) == count and count >= candidate.room:
+            if wait_us := places.wait_us(endpoint, terms.now_us):
+                ready_at_us = terms.now_us + wait_us
+            else:
+                is_full, ready_at_us = True, terms.lease_until_us
+    if candidate.lane is Lane.RETRY:
+        return msgspec.structs.replace(endpoint, retry_ready_at_us=ready_at_us, is_full=is_full)
+    return msgspec.structs.replace(endpoint, first_ready_at_us=ready_at_us, is_full=is_full)
+
+
+def _after_parking(
+    due: Sequence[DueCallback], endpoint: Endpoint, terms: Terms
+) -> tuple[list[DueCallback], list[Outcome]]:
+    """Tell callbacks to be attempted now from those that their endpoint's parking has moved on or used up."""
+    parked_at_us, reopened_at_us = endpoint.circuit.parked_at_us, endpoint.circuit.reopened_at_us
+    if parked_at_us is None or reopened_at_us is None or _keeps(endpoint, terms):
+        return list(due), []
+    now, moved = [], []
+    for callback in due:
+        if not parked_at_us <= callback.planned_at_us < reopened_at_us:
+            now.append(callback)
+            continue
+        made, planned_at_us = terms.plan_of(endpoint).skip_missed(
+            callback.attempts_made, callback.planned_at_us, reopened_at_us
+        )
+        if planned_at_us is not None and planned_at_us <= terms.now_us:
+            now.append(msgspec.structs.replace(callback, attempts_made=made, planned_at_us=planned_at_us))
+        else:
+            moved.append(_moved_on(callback, made, planned_at_us, terms))
+    return now, moved
+
+
+def _probe(tx: Transaction, endpoint: Endpoint, lane: Lane, terms: Terms) -> list[Claimed]:
+    """Take one callback of a parked endpoint as a probe; see after those whose attempts are used up meanwhile."""
+    queues = callbacks.lease(
+        tx,
+        [Wanted(endpoint.id, is_retry, SWEEP) for is_retry in (True, False)],
+        now_us=terms.now_us,
+        lease_until_us=terms.lease_until_us,
+        lease_token=terms.lease_token,
+    )
+    due = sorted((each for queue in queues for each in queue.callbacks), key=lambda each: each.planned_at_us)
+    alive, used_up = (due, []) if _keeps(endpoint, terms) else _used_up(due, endpoint, terms)
+    callbacks.record(tx, used_up)
+    callbacks.give_back(tx, alive[1:])
+    left = [queue.next_due_at_us for queue in queues if queue.next_due_at_us is not None]
+    ready_at_us = terms.lease_until_us if alive else min(left, default=None)
+    if not alive and used_up:
+        ready_at_us = terms.now_us
+    endpoints.save(
+        tx,
+        [
+            msgspec.structs.replace(
+                endpoint,
+                circuit=probing(endpoint.circuit),
+                first_ready_at_us=ready_at_us,
+                retry_ready_at_us=None,
+                is_full=bool(alive),
+            )
+        ],
+    )
+    return [Claimed(callback, endpoint, lane) for callback in alive[:1]]
+
+
+def _used_up(due: Sequence[DueCallback], endpoint: Endpoint, terms: Terms) -> tuple[list[DueCallback], list[Outcome]]:
+    alive: list[DueCallback] = []
+    used_up: list[Outcome] = []
+    for callback in due:
+        made, next_at_us = terms.plan_of(endpoint).skip_missed(
+            callback.attempts_made, callback.planned_at_us, terms.now_us
+        )
+        if next_at_us is None:
+            used_up.append(_moved_on(callback, made, None, terms))
+        else:
+            alive.append(callback)
+    return alive, used_up
+
+
+def _moved_on(callback: DueCallback, made: int, planned_at_us: int | None, terms: Terms) -> Outcome:
+    attempt = None
+    if planned_at_us is None:
+        attempt = Attempt(
+            callback_id=callback.id,
+            number=made,
+            planned_at_us=callback.planned_at_us,
+            started_at_us=terms.now_us,
+            duration_us=0,
+            outcome="parked",
+            http_status=None,
+            request_headers="[]",
+            response_headers="[]",
+            response_body=b"",
+            error=f"attempts {callback.attempts_made + 1} to {made} were not made: the endpoint was parked",
+        )
+    return Outcome(
+        callback=callback,
+        attempt=attempt,
+        attempts_made=made,
+        state="given_up" if planned_at_us is None else "pending",
+        next_due_at_us=planned_at_us,
+        recorded_at_us=terms.now_us,
+    )
+
+
+def _keeps(endpoint: Endpoint, terms: Terms) -> bool:
+    return terms.keep_parked if endpoint.keep_parked is None else endpoint.keep_parked

@@ -1,0 +1,116 @@
+"""Who may use the attempts in flight: the fairness between lanes, accounts and endpoints (design promise 5).
+
+**Lanes.** First attempts at endpoints that are up may use every place. First attempts at endpoints that are new or
+were down last, and retries, may each use three eighths: a quarter is always left for those that work.
+
+**Windows.** An endpoint may have as many attempts in flight as its window: four at first, one more after each
+success up to its limit, half after each failure. So an endpoint that hangs never holds many places, and one that
+comes back is not run over.
+
+**Turns.** Free places are dealt one at a time to one account after the other, and within an account to one endpoint
+after the other: deficit round robin with a callback as the unit. Those that have waited longest come first.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ringback.model.circuit import Finding
+from ringback.store.endpoints import Endpoint, Lane
+
+FIRST_WINDOW: Final = 4
+LANE_SHARE: Final = {Lane.FIRST: 1.0, Lane.NEW: 0.375, Lane.RETRY: 0.375}
+MAX_KNOWN: Final = 10_000
+"""Endpoints whose window is remembered; one that is forgotten begins anew."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An endpoint with something due in a lane."""
+
+    endpoint_id: str
+    account_id: str
+    lane: Lane
+    room: int
+    """How many more attempts the endpoint may have in flight, in all lanes together."""
+
+
+def allot(candidates: Sequence[Candidate], *, free: int, lane_room: dict[Lane, int]) -> list[int]:
+    """Deal ``free`` places to candidates; returns how many each one gets."""
+    given = [0] * len(candidates)
+    room = {candidate.endpoint_id: candidate.room for candidate in candidates}
+    left = dict(lane_room)
+    accounts: OrderedDict[str, deque[int]] = OrderedDict()
+    for at, candidate in enumerate(candidates):
+        accounts.setdefault(candidate.account_id, deque()).append(at)
+    while free > 0 and accounts:
+        account_id, waiting = accounts.popitem(last=False)
+        at = waiting.popleft()
+        candidate = candidates[at]
+        if room[candidate.endpoint_id] > 0 and left[candidate.lane] > 0:
+            given[at] += 1
+            free -= 1
+            room[candidate.endpoint_id] -= 1
+            left[candidate.lane] -= 1
+            waiting.append(at)
+        if waiting:
+            accounts[account_id] = waiting
+    return given
+
+
+class Places:
+    """The attempts in flight of one process."""
+
+    def __init__(self, *, capacity: int, endpoint_limit: int) -> None:
+        self._capacity = capacity
+        self._endpoint_limit = endpoint_limit
+        self._by_lane: Counter[Lane] = Counter()
+        self._by_endpoint: Counter[str] = Counter()
+        self._windows: OrderedDict[str, int] = OrderedDict()
+        self._paid_until_us: dict[str, int] = {}
+
+    def lane_room(self) -> dict[Lane, int]:
+        """Return how many more attempts each lane may have in flight."""
+        return {lane: max(int(self._capacity * share) - self._by_lane[lane], 0) for lane, share in LANE_SHARE.items()}
+
+    def room(self, endpoint: Endpoint, now_us: int) -> int:
+        """Return how many more attempts an endpoint may have in flight now."""
+        limit = endpoint.concurrency or self._endpoint_limit
+        window = min(self._windows.get(endpoint.id, FIRST_WINDOW), limit)
+        room = max(window - self._by_endpoint[endpoint.id], 0)
+        if endpoint.rate_per_minute:
+            # A second's worth may go at once; what went is paid for by waiting.
+            behind_us = max(self._paid_until_us.get(endpoint.id, 0) - now_us, 0)
+            burst = max(endpoint.rate_per_minute // 60, 1)
+            room = min(room, burst - behind_us * endpoint.rate_per_minute // 60_000_000)
+        return max(room, 0)
+
+    def wait_us(self, endpoint: Endpoint, now_us: int) -> int:
+        """Return after what time a rate limit lets the next attempt go, 0 when there is none."""
+        if not endpoint.rate_per_minute:
+            return 0
+        return max(self._paid_until_us.get(endpoint.id, 0) - now_us, 0)
+
+    def start(self, endpoint: Endpoint, lane: Lane, now_us: int) -> None:
+        """Take a place."""
+        self._by_lane[lane] += 1
+        self._by_endpoint[endpoint.id] += 1
+        if endpoint.rate_per_minute:
+            paid_until_us = max(self._paid_until_us.get(endpoint.id, 0), now_us)
+            self._paid_until_us[endpoint.id] = paid_until_us + 60_000_000 // endpoint.rate_per_minute
+
+    def end(self, endpoint: Endpoint, lane: Lane, finding: Finding | None) -> None:
+        """Give a place back; ``None`` when the attempt was cut off and nothing was found."""
+        self._by_lane[lane] -= 1
+        self._by_endpoint[endpoint.id] -= 1
+        if not self._by_endpoint[endpoint.id]:
+            del self._by_endpoint[endpoint.id]
+        if finding is None:
+            return
+        window = self._windows.pop(endpoint.id, FIRST_WINDOW)
+        limit = endpoint.concurrency or self._endpoint_limit
+        self._windows[endpoint.id] = max(window // 2, 1) if finding is Finding.DOWN else min(window + 1, limit)
+        if len(self._windows) > MAX_KNOWN:
+            forgotten, _ = self._windows.popitem(last=False)
+            self._paid_until_us.pop(forgotten, None)

@@ -1,0 +1,197 @@
+"""Endpoints: whose callbacks are worth a look, and whether the endpoint is worth trying.
+
+An endpoint is one account's way to one scheme, host and port. Its row says from when on its queue has something
+due, for first attempts and for retries. Claiming starts from there: nobody meets a callback of an endpoint that is
+parked, however many there are.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ringback.model.circuit import Circuit, CircuitState
+from ringback.store import bulk
+from ringback.store.port import Transaction
+from ringback.store.schema import callback_queue, callbacks, endpoints
+
+_CIRCUIT = tuple(Circuit.__struct_fields__)
+_WAKES_ON_NEW = (CircuitState.CLOSED.value, CircuitState.HALF_OPEN.value)
+
+
+class Lane(StrEnum):
+    """Which of an endpoint's callbacks, and on what standing; each lane has its share of the attempts in flight."""
+
+    FIRST = "first"
+    """First attempts at endpoints whose last attempt found them up."""
+    NEW = "new"
+    """First attempts at all others."""
+    RETRY = "retry"
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint as it stands."""
+
+    id: str
+    account_id: str
+    origin: str
+    circuit: Circuit
+    first_ready_at_us: int | None
+    retry_ready_at_us: int | None
+    is_full: bool
+    concurrency: int | None
+    rate_per_minute: int | None
+    retry_delays: str | None
+    keep_parked: bool | None
+
+
+def key(account_id: str, origin: str) -> str:
+    """Return the id of an account's endpoint."""
+    return hashlib.sha256(f"{account_id} {origin}".encode()).hexdigest()[:32]
+
+
+def wake(tx: Transaction, owed: Mapping[tuple[str, str], int]) -> None:
+    """Let endpoints (account, origin) be looked at from a time on, because they are owed first attempts."""
+    ids = {key(*each): each for each in owed}
+    query = sa.select(endpoints.c.id).where(endpoints.c.id.in_(list(ids)))
+    missing = ids.keys() - set(tx.execute(query).scalars())
+    for row in [_new_row(id_, *ids[id_], owed[ids[id_]]) for id_ in sorted(missing)]:
+        tx.execute(_insert_ignore(tx, row))
+    lower_first(tx, {id_: owed[each] for id_, each in ids.items()})
+
+
+def _new_row(id_: str, account_id: str, origin: str, now_us: int) -> dict[str, Any]:
+    circuit = msgspec.structs.asdict(Circuit())
+    return {"id": id_, "account_id": account_id, "origin": origin, "created_at_us": now_us, "is_full": False, **circuit}
+
+
+def _insert_ignore(tx: Transaction, row: Mapping[str, Any]) -> postgresql.Insert | sqlite.Insert:
+    # Another process may have met the endpoint in this very moment.
+    insert = sqlite.insert if tx.dialect.name == "sqlite" else postgresql.insert
+    return insert(endpoints).values(**row).on_conflict_do_nothing()
+
+
+def lower_first(tx: Transaction, ready: Mapping[str, int]) -> None:
+    """Let endpoints (by id) be looked at for first attempts, where they are not already and may be at all."""
+    if not ready:
+        return
+    # Rows that need no change are not touched: on PostgreSQL, that would lock them.
+    query = sa.select(endpoints.c.id, endpoints.c.first_ready_at_us).where(
+        endpoints.c.id.in_(list(ready)), endpoints.c.state.in_(_WAKES_ON_NEW), endpoints.c.is_full.is_(False)
+    )
+    late = [id_ for id_, at_us in tx.execute(query) if at_us is None or at_us > ready[id_]]
+    if late:
+        tx.execute(
+            endpoints.update()
+            .where(
+                endpoints.c.id.in_(sorted(late)), endpoints.c.is_full.is_(False), endpoints.c.state.in_(_WAKES_ON_NEW)
+            )
+            .values(first_ready_at_us=min(ready[id_] for id_ in late))
+        )
+
+
+def ready(tx: Transaction, lane: Lane, *, now_us: int, limit: int) -> list[Endpoint]:
+    """Return endpoints with something due in a lane, those that have waited longest first; nobody else gets them."""
+    column = endpoints.c.retry_ready_at_us if lane is Lane.RETRY else endpoints.c.first_ready_at_us
+    query = sa.select(endpoints).where(column <= now_us)
+    if lane is not Lane.RETRY:
+        query = query.where(endpoints.c.proven.is_(sa.true() if lane is Lane.FIRST else sa.false()))
+    query = query.order_by(column).limit(limit).with_for_update(skip_locked=True)
+    return [_endpoint(row) for row in tx.execute(query)]
+
+
+def next_ready_at_us(tx: Transaction) -> int | None:
+    """Return when the next endpoint is worth a look."""
+    first, retry = endpoints.c.first_ready_at_us, endpoints.c.retry_ready_at_us
+    query = sa.select(
+        sa.select(sa.func.min(first)).where(endpoints.c.proven.is_(sa.true()), first.is_not(None)).scalar_subquery(),
+        sa.select(sa.func.min(first)).where(endpoints.c.proven.is_(sa.false()), first.is_not(None)).scalar_subquery(),
+        sa.select(sa.func.min(retry)).where(retry.is_not(None)).scalar_subquery(),
+    )
+    return min((at_us for at_us in tx.execute(query).one() if at_us is not None), default=None)
+
+
+def by_id(tx: Transaction, ids: Sequence[str], *, lock: bool = False) -> dict[str, Endpoint]:
+    """Return endpoints by id; ``lock`` keeps others from changing them meanwhile."""
+    query = sa.select(endpoints).where(endpoints.c.id.in_(ids)).order_by(endpoints.c.id)
+    return {row.id: _endpoint(row) for row in tx.execute(query.with_for_update() if lock else query)}
+
+
+def save(tx: Transaction, changed: Sequence[Endpoint]) -> None:
+    """Store circuits and when queues are worth a look."""
+    bulk.update(
+        tx,
+        endpoints,
+        [
+            {
+                "id": each.id,
+                **{name: getattr(each.circuit, name) for name in _CIRCUIT},
+                "first_ready_at_us": each.first_ready_at_us,
+                "retry_ready_at_us": each.retry_ready_at_us,
+                "is_full": each.is_full,
+            }
+            for each in changed
+        ],
+        key="id",
+    )
+
+
+def configure(tx: Transaction, endpoint_id: str, **limits: int | str | bool | None) -> None:
+    """Set the operator's limits: ``concurrency``, ``rate_per_minute``, ``retry_delays``, ``keep_parked``."""
+    tx.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(**limits))
+
+
+def earliest_due(tx: Transaction, endpoint_id: str, *, is_retry: bool) -> int | None:
+    """Return when the first callback of an endpoint is due, leases counting until they end."""
+    queue = callback_queue.c
+    query = sa.select(sa.func.min(queue.due_at_us)).where(
+        queue.endpoint_id == endpoint_id, queue.is_retry.is_(is_retry), queue.due_at_us.is_not(None)
+    )
+    due_at_us: int | None = tx.execute(query).scalar_one()
+    return due_at_us
+
+
+def page(
+    tx: Transaction, *, account_id: str | None = None, state: str | None = None, limit: int, after: str = ""
+) -> list[Endpoint]:
+    """Return endpoints by id, those that do not simply work first when no state is asked for."""
+    query = sa.select(endpoints).where(endpoints.c.id > after).order_by(endpoints.c.id).limit(limit)
+    if account_id is not None:
+        query = query.where(endpoints.c.account_id == account_id)
+    if state is not None:
+        query = query.where(endpoints.c.state == state)
+    return [_endpoint(row) for row in tx.execute(query)]
+
+
+def troubled(tx: Transaction, *, limit: int) -> list[Endpoint]:
+    """Return endpoints that are parked, paused or disabled."""
+    query = sa.select(endpoints).where(endpoints.c.state != CircuitState.CLOSED.value).limit(limit)
+    return [_endpoint(row) for row in tx.execute(query)]
+
+
+def backlog(tx: Transaction, endpoint_id: str) -> int:
+    """Return how many callbacks an endpoint is owed."""
+    query = sa.select(sa.func.count()).where(callback_queue.c.endpoint_id == endpoint_id)
+    return tx.execute(query).scalar_one()
+
+
+def given_up_since(tx: Transaction, endpoint: Endpoint, since_us: int) -> int:
+    """Return how many callbacks to an endpoint were given up that became owed from ``since_us`` on."""
+    query = sa.select(sa.func.count()).where(
+        callbacks.c.state == sa.literal_column("'given_up'"),
+        callbacks.c.created_at_us >= since_us,
+        callbacks.c.account_id == endpoint.account_id,
+        callbacks.c.endpoint == endpoint.origin,
+    )
+    return tx.execute(query).scalar_one()
+
+
+def _endpoint(row: Any) -> Endpoint:
+    columns = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
+    known = {name: columns[name] for name in _CIRCUIT} | {"state": CircuitState(row.state)}
+    names = Endpoint.__struct_fields__
+    return Endpoint(circuit=Circuit(**known), **{name: columns[name] for name in names if name != "circuit"})

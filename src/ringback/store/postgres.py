@@ -1,0 +1,315 @@
+"""The server driver: PostgreSQL 15 or newer, over psycopg.
+
+Several threads write at a time, each on a connection of its own; others read. Transactions of different processes
+meet only where they touch the same rows, and then wait for each other up to the busy timeout.
+
+**When the connection is lost during a commit**, nobody can say whether the server has carried it out. That too is
+``StoreUnavailable``; what is written again then has to bear being there already.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+from alembic.util import CommandError
+from psycopg.types.string import StrDumperUnknown
+
+from ringback.model.errors import DatabaseUnusable, StoreUnavailable
+from ringback.store.notify import Notifications
+from ringback.store.port import Transaction
+from ringback.store.upgrade import is_newer, upgrade
+from ringback.store.wakeups import Wakeups
+
+T = TypeVar("T")
+
+WRITERS: Final = 4
+READERS: Final = 3
+OLDEST_SERVER: Final = 15
+MOST_TRIES: Final = 3
+"""How often a transaction is begun that the server gave up in favour of another."""
+STATEMENT_TIMEOUT_FACTOR: Final = 5
+"""A statement may work for so many times as long as it may wait for a lock."""
+UPGRADE_WAIT_S: Final = 60
+"""How long a process that starts waits for another one that is upgrading the database."""
+
+_UPGRADE_LOCK: Final = 0x52494E47
+"""Names the advisory lock of upgrades; any number that nobody else uses in this database."""
+_GAVE_WAY: Final = ("40001", "40P01")
+"""Serialization failure, deadlock: rolled back as a whole, and likely to work at once."""
+_STILL_SOUND: Final = (*_GAVE_WAY, "55P03", "57014")
+"""Also lock not available, statement cancelled: the connection can be used again."""
+_CIRCUMSTANCES: Final = ("25006", "25P03", "XX")
+"""What psycopg counts among its internal errors: read-only server, idle too long, damage (a class)."""
+
+
+class PostgresStore:
+    """A ``Store`` on a PostgreSQL server. Made by :func:`open_store`."""
+
+    def __init__(self, url: sa.URL, *, busy_timeout_s: float) -> None:
+        self._busy_timeout_s = busy_timeout_s
+        self._writing = _engine(url, busy_timeout_s=busy_timeout_s, connections=WRITERS)
+        self._reading = _engine(url, busy_timeout_s=busy_timeout_s, connections=READERS, read_only=True)
+        self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="store-write")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """See ``Store.write``. ``work`` runs anew, up to 3 times, when it had to give way to another transaction."""
+        return await asyncio.get_running_loop().run_in_executor(self._writers, _transact, self._writing, work)
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """See ``Store.read``."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _transact, self._reading, work)
+
+    def watch(self, wakeups: Wakeups) -> Notifications:
+        """See ``Store.watch``; also passes what ``wakeups`` signals here on to other processes."""
+        return Notifications(self._connect_for_hints, wakeups)
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        await asyncio.to_thread(self._writers.shutdown)
+        await asyncio.to_thread(self._readers.shutdown)
+        self._writing.dispose()
+        self._reading.dispose()
+
+    async def _connect_for_hints(self) -> psycopg.AsyncConnection:
+        _, arguments = self._reading.dialect.create_connect_args(self._reading.url)
+        return await psycopg.AsyncConnection.connect(
+            **arguments | _connect_arguments(self._busy_timeout_s), autocommit=True
+        )
+
+
+def open_store(url: str, *, busy_timeout_s: float) -> PostgresStore:
+    """Open the database at ``url`` (``postgresql://USER:PASSWORD@HOST:PORT/NAME``), creating or upgrading its tables.
+
+    ``busy_timeout_s`` bounds how long a transaction waits for a lock, and how long an unreachable server is waited
+    for. Raises ``DatabaseUnusable`` with one line that says what to do, and never the password.
+    """
+    parsed = _parse(url)
+    engine = _engine(parsed, busy_timeout_s=busy_timeout_s, connections=1)
+    try:
+        with engine.begin() as connection:
+            _check(connection, parsed)
+            _upgrade_alone(connection, busy_timeout_s)
+    except (sa.exc.DBAPIError, CommandError) as error:
+        raise DatabaseUnusable(_explain(parsed, error)) from _without_values(error)
+    finally:
+        engine.dispose()
+    return PostgresStore(parsed, busy_timeout_s=busy_timeout_s)
+
+
+def _parse(url: str) -> sa.URL:
+    advice = "write it as postgresql://USER:PASSWORD@HOST:PORT/NAME, with %-escapes for special characters"
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        # What SQLAlchemy says quotes the URL, and with it the password.
+        raise DatabaseUnusable(f"the database URL cannot be read: {advice}") from None
+    if parsed.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
+        raise DatabaseUnusable(f"the database URL names {parsed.drivername}, which is no driver: {advice}")
+    if not parsed.database:
+        raise DatabaseUnusable(f"the database URL names no database: {advice}")
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _engine(url: sa.URL, *, busy_timeout_s: float, connections: int, read_only: bool = False) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.pool.QueuePool,
+        # Errors quote statements; what was bound to them is message text and tokens.
+        hide_parameters=True,
+        # As many as threads: none ever waits for one.
+        pool_size=connections,
+        max_overflow=0,
+        isolation_level="REPEATABLE READ" if read_only else "READ COMMITTED",
+        use_native_hstore=False,
+        connect_args=_connect_arguments(busy_timeout_s),
+    )
+    sa.event.listen(engine, "connect", partial(_configure, busy_timeout_s=busy_timeout_s, read_only=read_only))
+    return engine
+
+
+def _connect_arguments(busy_timeout_s: float) -> dict[str, Any]:
+    """Let a server that is away be noticed within about the busy timeout, in whole seconds and two at the least."""
+    seconds = max(2, math.ceil(busy_timeout_s))
+    return {
+        "application_name": "ringback",
+        "client_encoding": "utf8",
+        "connect_timeout": seconds,
+        "keepalives": 1,
+        "keepalives_idle": seconds,
+        "keepalives_interval": 1,
+        "keepalives_count": seconds,
+        "tcp_user_timeout": seconds * 1000,
+    }
+
+
+def _configure(connection: psycopg.Connection, _: Any, *, busy_timeout_s: float, read_only: bool) -> None:
+    lock_ms = max(1, round(busy_timeout_s * 1000))
+    longest_ms = lock_ms * STATEMENT_TIMEOUT_FACTOR
+    settings = {
+        "timezone": "UTC",
+        "lock_timeout": f"{lock_ms}ms",
+        "statement_timeout": f"{longest_ms}ms",
+        # The server's side of it: a process whose machine is gone must not keep its rows locked.
+        "idle_in_transaction_session_timeout": f"{longest_ms}ms",
+        "tcp_keepalives_idle": str(max(1, math.ceil(busy_timeout_s))),
+        "tcp_keepalives_interval": "1",
+        "tcp_keepalives_count": str(max(2, math.ceil(busy_timeout_s))),
+    }
+    connection.autocommit = True
+    for name, value in settings.items():
+        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    # Stronger settings than "on" stand; weaker ones would let go of what was promised to be on disk.
+    connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) "
+        "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+    )
+    connection.autocommit = False
+    connection.read_only = read_only
+    connection.adapters.register_dumper(str, _TextDumper)
+
+
+class _TextDumper(StrDumperUnknown):
+    """Puts U+FFFD for NUL, which PostgreSQL's text cannot hold: one such character must not fail a whole write."""
+
+    def dump(self, obj: str) -> Any:
+        return super().dump(obj.replace("\x00", "\ufffd") if "\x00" in obj else obj)
+
+
+def _transact(engine: sa.Engine, work: Callable[[Transaction], T]) -> T:
+    with _named_errors():
+        for _ in range(MOST_TRIES - 1):
+            try:
+                return _transact_once(engine, work)
+            except sa.exc.OperationalError as error:
+                if _sqlstate(error) not in _GAVE_WAY:
+                    raise
+        return _transact_once(engine, work)
+
+
+def _transact_once(engine: sa.Engine, work: Callable[[Transaction], T]) -> T:
+    with engine.connect() as connection:
+        try:
+            with connection.begin():
+                result = work(connection)
+                _refuse_hollow_commit(connection)
+        except sa.exc.DBAPIError as error:
+            if _is_circumstance(error) and _sqlstate(error) not in _STILL_SOUND:
+                connection.invalidate()
+            raise
+        return result
+
+
+def _refuse_hollow_commit(connection: Transaction) -> None:
+    # PostgreSQL answers COMMIT with a rollback, and no error, when a statement has failed before.
+    pgconn = getattr(connection.connection.dbapi_connection, "pgconn", None)
+    if pgconn is not None and pgconn.transaction_status == psycopg.pq.TransactionStatus.INERROR:
+        raise RuntimeError("a statement of this transaction failed and its error was not passed on")
+
+
+@contextlib.contextmanager
+def _named_errors() -> Iterator[None]:
+    """Turn failures of circumstance into ``StoreUnavailable``; programming errors stay, without bound values."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        plain = _without_values(error)
+        if _is_circumstance(error):
+            raise StoreUnavailable(f"the database did not take the transaction: {_one_line(plain)}") from plain
+        raise plain.with_traceback(error.__traceback__) from None
+
+
+def _is_circumstance(error: sa.exc.DBAPIError) -> bool:
+    if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) or error.connection_invalidated:
+        return True
+    return isinstance(error, sa.exc.InternalError) and _sqlstate(error).startswith(_CIRCUMSTANCES)
+
+
+def _sqlstate(error: Exception) -> str:
+    """Return the server's code, empty when the error is the client's own."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+
+
+def _without_values(error: Exception) -> Exception:
+    """Return an error without the server's details, which quote the rows that it refused."""
+    if not isinstance(error, sa.exc.DBAPIError) or not isinstance(error.orig, psycopg.Error):
+        return error
+    primary = error.orig.diag.message_primary or str(error.orig)
+    return type(error)(error.statement, None, type(error.orig)(primary), hide_parameters=True)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(getattr(error, "orig", error)).split())
+
+
+def _check(connection: Transaction, url: sa.URL) -> None:
+    version = connection.dialect.server_version_info or (0,)
+    if version[0] < OLDEST_SERVER:
+        raise DatabaseUnusable(
+            f"{_place(url)} runs PostgreSQL {version[0]}: upgrade it to {OLDEST_SERVER} or newer, or choose another"
+        )
+    facts = connection.execute(
+        sa.text("SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync")
+    ).one()
+    if facts.encoding != "UTF8":
+        raise DatabaseUnusable(
+            f"{_place(url)} is encoded in {facts.encoding}: create a database with ENCODING 'UTF8' TEMPLATE template0"
+        )
+    if facts.fsync != "on":
+        raise DatabaseUnusable(
+            f"{_place(url)} does not write what it commits to disk: set fsync = on in its postgresql.conf, then reload it"
+        )
+
+
+def _upgrade_alone(connection: Transaction, busy_timeout_s: float) -> None:
+    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{UPGRADE_WAIT_S}s'")
+    # Taken before looking, and let go by the end of the transaction, so that one process upgrades and the others
+    # find it done.
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{max(1, round(busy_timeout_s * 1000))}ms'")
+    upgrade(connection)
+
+
+def _place(url: sa.URL) -> str:
+    return f"the database {url.database} at {url.host or 'the local socket'}:{url.port or 5432}"
+
+
+def _explain(url: sa.URL, error: Exception) -> str:
+    place, text = _place(url), _one_line(_without_values(error))
+    if is_newer(error):
+        return f"{place} was written by a newer Ringback: upgrade this one, or choose another database"
+    if advice := _ADVICE_BY_STATE.get(_sqlstate(error)):
+        return f"{place} {advice}"
+    for words, advice in _ADVICE_BY_WORDS.items():
+        if words in text:
+            return f"{place} {advice}"
+    if isinstance(error, sa.exc.OperationalError) and not _sqlstate(error):
+        return f"{place} cannot be reached: start the server, or correct the database URL ({text})"
+    return f"{place} cannot be opened: {text}"
+
+
+_ADVICE_BY_STATE: Final = {
+    "25006": "is read-only: name the primary server in the database URL",
+    "42501": "lets this user create no tables: make the user its owner, or GRANT CREATE ON SCHEMA public",
+    "42P07": "has tables of the same names that Ringback did not make: choose an empty database",
+    "55P03": "is held by another process that does not let go: stop it, then start again",
+}
+
+# A server that refuses a connection says why in words only.
+_ADVICE_BY_WORDS: Final = {
+    "password authentication failed": "refuses the password: correct user and password in the database URL",
+    "no password supplied": "asks for a password: put one into the database URL",
+    "no pg_hba.conf entry": "lets this user not in from here: add a line to the server's pg_hba.conf",
+    "too many clients": "has no connection left: raise max_connections, or run fewer processes",
+    "remaining connection slots": "has no connection left: raise max_connections, or run fewer processes",
+    "role": "does not know this user: create the user, or correct the database URL",
+    "does not exist": "does not exist: create it (CREATE DATABASE), or correct the database URL",
+    "starting up": "is starting: try again in a moment",
+}
