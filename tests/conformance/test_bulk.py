@@ -50,7 +50,9 @@ def rows(tx: Transaction, table: sa.Table) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("table", "make"), [(received_requests, request), (attempts, attempt)], ids=["requests", "attempts"])
+@pytest.mark.parametrize(
+    ("table", "make"), [(received_requests, request), (attempts, attempt)], ids=["requests", "attempts"]
+)
 async def test_insert(store: Store, size: int, table: sa.Table, make: Any) -> None:
     new = [make(number) for number in range(size)]
     await store.write(lambda tx: bulk.insert(tx, table, new))
@@ -62,13 +64,16 @@ async def test_update(store: Store, size: int) -> None:
     await store.write(lambda tx: bulk.insert(tx, attempts, [attempt(number) for number in range(size + 1)]))
     # Values of every type, the first row's among them, become null, and nulls become values.
     changed = [
-        attempt(number) | {"http_status": 500 + number if number % 2 else None, "response_body": b"\xfe", "error": error}
+        attempt(number)
+        | {"http_status": 500 + number if number % 2 else None, "response_body": b"\xfe", "error": error}
         for number in range(size)
         for error in [None if number % 4 == 0 else f"{number} ☎"]
     ]
     names = ("callback_id", "http_status", "response_body", "error")
     await store.write(
-        lambda tx: bulk.update(tx, attempts, [{name: row[name] for name in names} for row in changed], key="callback_id")
+        lambda tx: bulk.update(
+            tx, attempts, [{name: row[name] for name in names} for row in changed], key="callback_id"
+        )
     )
     assert await store.read(lambda tx: rows(tx, attempts)) == [*changed, attempt(size)]
 
