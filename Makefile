@@ -34,10 +34,10 @@ $(DEV_STAMP): requirements/dev.lock $(RUNTIME_STAMP)
 	@touch $@
 
 system-packages:  ## install the Debian packages that tests and benchmarks use
-	@scripts/install-system-packages chromium nodejs npm nginx wrk
+	@scripts/install-system-packages chromium nodejs npm nginx postgresql wrk
 
 test: $(DEV_STAMP)  ## install what the tests need and run them all
-	@scripts/install-system-packages chromium nodejs npm nginx wrk
+	@scripts/install-system-packages chromium nodejs npm nginx postgresql wrk
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 

@@ -41,6 +41,8 @@ class ServerSettings(Group, frozen=True, kw_only=True):
     """Let several processes listen on the same port; the kernel spreads connections over them."""
     max_waiting_requests: Count = 10_000
     """With more API calls than this waiting for the database, further ones get 503."""
+    metrics: bool = True
+    """Answer ``GET /metrics``, without asking who wants to know."""
 
 
 class StoreSettings(Group, frozen=True, kw_only=True):
@@ -52,6 +54,8 @@ class StoreSettings(Group, frozen=True, kw_only=True):
     """PostgreSQL database instead of the one in the data directory: ``postgresql://USER:PASSWORD@HOST:PORT/NAME``."""
     busy_timeout_s: Seconds = 4.0
     """How long a write waits for another process that holds the database."""
+    min_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 200
+    """With fewer megabytes free on the data directory's disk, ``/readyz`` answers 503."""
 
 
 class MessagingSettings(Group, frozen=True, kw_only=True):
@@ -125,6 +129,15 @@ class DashboardSettings(Group, frozen=True, kw_only=True):
     """How long a printed login link can be used, once."""
 
 
+class RetentionSettings(Group, frozen=True, kw_only=True):
+    """How long things are kept; 0 keeps them for ever."""
+
+    messages_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
+    """Messages, with their events, callbacks and attempts, from when they were accepted."""
+    received_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
+    """Received requests, with what they said."""
+
+
 class LogSettings(Group, frozen=True, kw_only=True):
     """What goes to standard error."""
 
@@ -142,6 +155,7 @@ class Settings(Group, frozen=True, kw_only=True):
     simulator: SimulatorSettings = SimulatorSettings()
     sources: dict[str, SourceSettings] = {}
     dashboard: DashboardSettings = DashboardSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
     roles: tuple[Role, ...] = get_args(Role)
     """What this process does; processes with different roles share one database."""

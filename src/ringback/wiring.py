@@ -10,6 +10,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import get_args
 
 import msgspec
@@ -22,13 +23,16 @@ from ringback.delivery.http import HttpClient
 from ringback.messaging.accept import Acceptor
 from ringback.messaging.receipts import ReceiptTaker
 from ringback.messaging.submit import Submitter
+from ringback.metrics import Metrics
 from ringback.model.errors import ConfigInvalid
 from ringback.model.ids import AccountId, auth_id, uuid7
 from ringback.receiver.receive import Receiver
+from ringback.retention import Retention
 from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Invalid, Role, Settings, read_script
 from ringback.store import accounts, messages, postgres, sqlite
 from ringback.store.accounts import Account, AccountCache
+from ringback.store.measured import MeasuredStore
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.auth import Authenticator
@@ -37,6 +41,7 @@ from ringback.web.app import build_app
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.hooks.receive import hook_routes
+from ringback.web.probes import Probes
 from ringback.web.server import HttpServer, listen
 
 log = structlog.stdlib.get_logger("ringback.wiring")
@@ -64,6 +69,7 @@ class _Core(msgspec.Struct, frozen=True):
     clock: SystemClock
     wakeups: Wakeups
     accounts: AccountCache
+    metrics: Metrics
 
 
 def new_id(now_us: int) -> str:
@@ -113,8 +119,10 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         sock = listen(server.host, server.port, share=server.share_port) if "web" in settings.roles else None
         if sock is not None:
             stack.callback(sock.close)
-        store, clock = await stack.enter_async_context(open_backbone(settings))
-        core = _Core(settings, store, clock, Wakeups(), AccountCache(store))
+        opened, clock = await stack.enter_async_context(open_backbone(settings))
+        metrics = Metrics()
+        store = MeasuredStore(opened, metrics)
+        core = _Core(settings, store, clock, Wakeups(), AccountCache(store), metrics)
         # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
         # flight finish while whoever they go to (perhaps this very process) still listens.
         workers: list[Worker] = []
@@ -125,12 +133,13 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             workers += [await _submitting(core, carrier), carrier]
         if "deliver" in settings.roles:
             http = await stack.enter_async_context(HttpClient(settings.delivery))
-            workers.append(_delivering(core, http))
+            workers += [_retaining(core), _delivering(core, http)]
         if sock is not None:
             acceptor = _acceptor(core)
-            before_drain = acceptor.stop
+            probes = _probes(core)
+            before_drain = partial(_refuse, acceptor, probes)
             await _warn_of_deaf_sources(core)
-            workers.append(_web(core, acceptor, sock))
+            workers.append(_web(core, acceptor, probes, sock))
         if settings.store.url or set(settings.roles) != set(get_args(Role)):
             # Somebody else may work on the same database.
             workers.append(store.watch(core.wakeups))
@@ -149,13 +158,20 @@ def _nothing() -> None:
     """Stand in for what a role without an API need not stop."""
 
 
+def _refuse(acceptor: Acceptor, probes: Probes) -> None:
+    acceptor.stop()
+    probes.stop()
+
+
 def _carrier(settings: Settings, clock: SystemClock) -> SimulatedCarrier:
     simulator = settings.simulator
     return SimulatedCarrier(clock=clock, script=_script(settings), seed=simulator.seed, speed=simulator.speed)
 
 
 async def _submitting(core: _Core, carrier: SimulatedCarrier) -> Worker:
-    receipts = ReceiptTaker(store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups)
+    receipts = ReceiptTaker(
+        store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, metrics=core.metrics
+    )
     carrier.deliver_receipts_to(receipts.take)
     submitter = Submitter(
         store=core.store,
@@ -164,6 +180,7 @@ async def _submitting(core: _Core, carrier: SimulatedCarrier) -> Worker:
         wakeups=core.wakeups,
         settings=core.settings.messaging,
         connector=carrier,
+        metrics=core.metrics,
     )
     await submitter.resume()
     return submitter.worker()
@@ -179,7 +196,12 @@ def _delivering(core: _Core, http: HttpClient) -> Worker:
         http=http,
         wakeups=core.wakeups,
         settings=core.settings.delivery,
+        metrics=core.metrics,
     ).worker()
+
+
+def _retaining(core: _Core) -> Worker:
+    return Retention(store=core.store, clock=core.clock, settings=core.settings.retention, metrics=core.metrics)
 
 
 def _acceptor(core: _Core) -> Acceptor:
@@ -190,10 +212,23 @@ def _acceptor(core: _Core) -> Acceptor:
         wakeups=core.wakeups,
         settings=core.settings.messaging,
         max_waiting=core.settings.server.max_waiting_requests,
+        metrics=core.metrics,
     )
 
 
-def _web(core: _Core, acceptor: Acceptor, sock: socket.socket) -> Worker:
+def _probes(core: _Core) -> Probes:
+    return Probes(
+        store=core.store,
+        clock=core.clock,
+        metrics=core.metrics,
+        shows_metrics=core.settings.server.metrics,
+        # A database server looks after a disk of its own.
+        disk=None if core.settings.store.url else core.settings.store.data_dir,
+        min_free_mb=core.settings.store.min_free_mb,
+    )
+
+
+def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -> Worker:
     stopping = asyncio.Event()
     api = MessageApi(
         store=core.store,
@@ -211,6 +246,7 @@ def _web(core: _Core, acceptor: Acceptor, sock: socket.socket) -> Worker:
         sources=core.settings.sources,
         public_base_url=core.settings.server.public_base_url,
         max_waiting=core.settings.server.max_waiting_requests,
+        metrics=core.metrics,
     )
     dashboard = DashboardContext(
         store=core.store,
@@ -225,7 +261,9 @@ def _web(core: _Core, acceptor: Acceptor, sock: socket.socket) -> Worker:
             *api.routes(),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes),
             *dashboard_routes(dashboard),
-        ]
+            *probes.routes(),
+        ],
+        core.metrics,
     )
     return HttpServer(app, sock, stopping=stopping)
 
@@ -259,13 +297,29 @@ def _script(settings: Settings) -> Script:
         raise ConfigInvalid(str(error)) from error
 
 
+def new_token() -> str:
+    """Make an auth token."""
+    return secrets.token_urlsafe(30)
+
+
 async def create_account(store: Store, clock: SystemClock, name: str) -> Account:
     """Create a main account with fresh credentials."""
     now_us = clock.now_us()
     account_id: AccountId = auth_id(os.urandom(18))
-    token = secrets.token_urlsafe(30)
+    token = new_token()
     await store.write(lambda tx: accounts.create(tx, auth_id=account_id, token=token, name=name, now_us=now_us))
     created = await store.read(lambda tx: accounts.find(tx, account_id, now_us))
     if created is None:
         raise RuntimeError("an account that was committed is not there")
     return created
+
+
+async def rotate_token(store: Store, clock: SystemClock, auth_id: str, *, overlap_s: int) -> tuple[str, int]:
+    """Give an account a new token; the ones before expire after ``overlap_s``. Raises ``NotFound``.
+
+    Returns the token, and when the others end.
+    """
+    now_us, token = clock.now_us(), new_token()
+    old_until_us = now_us + overlap_s * 1_000_000
+    await store.write(lambda tx: accounts.rotate_token(tx, auth_id, token, now_us=now_us, old_until_us=old_until_us))
+    return token, old_until_us

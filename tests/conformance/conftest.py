@@ -9,6 +9,7 @@ import pytest
 
 from ringback.store import postgres, sqlite
 from ringback.store.port import Store
+from ringback.store.schema import metadata
 from tests.fakes.postgres import PostgresServer, postgres_server
 
 DRIVERS = ("sqlite", "postgres")
@@ -59,10 +60,27 @@ def prepared(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     return _postgres_database(server.url(server.create_database(template=request.getfixturevalue("template"))))
 
 
+@pytest.fixture(params=DRIVERS)
+def emptied(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    """A database that other tests have used, without their rows: a server takes long to make a new one."""
+    if request.param == "sqlite":
+        return _sqlite_database(tmp_path)
+    server: PostgresServer = request.getfixturevalue("server")
+    name: str = request.getfixturevalue("shared")
+    server.execute("; ".join(f"DELETE FROM {table.name}" for table in metadata.tables.values()), database=name)  # noqa: S608 - own names
+    return _postgres_database(server.url(name))
+
+
+@pytest.fixture(scope="session")
+def shared(server: PostgresServer, template: str) -> str:
+    """The name of a database for tests that change nothing but rows."""
+    return server.create_database(template=template)
+
+
 @pytest.fixture
-async def store(prepared: Database) -> AsyncIterator[Store]:
+async def store(emptied: Database) -> AsyncIterator[Store]:
     """An open store without any row."""
-    opened = prepared.open()
+    opened = emptied.open()
     yield opened
     await opened.close()
 

@@ -87,7 +87,7 @@ async def test_update_of_booleans_and_times(store: Store) -> None:
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_add(store: Store, size: int) -> None:
-    new = [
+    new: list[dict[str, Any]] = [
         {"account_id": "MA", "hour_at_us": number, "measure": "status", "bucket": "queued", "total": number * 10**9}
         for number in range(size)
     ]

@@ -34,3 +34,13 @@ def test_never_early_and_always_ends(delays_s: tuple[float, ...], due_at_us: int
         assert following is not None
         assert following - due_at_us >= round(delay_s * SECOND)
     assert plan.next_due_at_us(len(delays_s) + 1, due_at_us, due_at_us) is None
+
+
+def test_missed_attempts_are_used_up_and_the_rest_stay_where_they_were() -> None:
+    at_us = 1_000_000_000
+    assert PLIVO.skip_missed(0, at_us, at_us) == (0, at_us), "due now is not missed"
+    assert PLIVO.skip_missed(0, at_us, at_us + 1) == (1, at_us + 60_000_000)
+    assert PLIVO.skip_missed(0, at_us, at_us + 60_000_001) == (2, at_us + 180_000_000)
+    assert PLIVO.skip_missed(0, at_us, at_us + 180_000_001) == (3, at_us + 420_000_000)
+    assert PLIVO.skip_missed(0, at_us, at_us + 420_000_001) == (4, None)
+    assert PLIVO.skip_missed(3, at_us, at_us + 1) == (4, None)

@@ -1,7 +1,9 @@
-"""``ringback account``: create accounts, list them."""
+"""``ringback account``: create accounts, list them, let them in or not, give them another token."""
 
 import asyncio
 import json
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -11,7 +13,7 @@ from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.settings import Settings
 from ringback.store import accounts
 from ringback.store.accounts import Account
-from ringback.wiring import create_account, open_backbone
+from ringback.wiring import create_account, open_backbone, rotate_token
 
 app = typer.Typer(help="Accounts that may use the API.", no_args_is_help=True)
 
@@ -41,6 +43,52 @@ def list_accounts(*, config: ConfigFile = None, data_dir: DataDir = None, as_jso
     for item in found:
         table.add_row(item.auth_id, item.name, "yes" if item.enabled else "no")
     Console().print(table)
+
+
+@app.command("rotate-token")
+def rotate(
+    auth_id: str,
+    *,
+    overlap_hours: Annotated[
+        int, typer.Option(min=0, max=48, help="For how long the tokens before it stay valid, at most 48.")
+    ] = 24,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Give an account a new token and print it; the old ones stay valid for a while."""
+    settings = settings_from(config=config, data_dir=data_dir)
+    token, until_us = asyncio.run(_rotate(settings, auth_id.upper(), overlap_hours * 3600))
+    until = datetime.fromtimestamp(until_us // 1_000_000, UTC).isoformat(sep=" ")
+    if as_json:
+        typer.echo(json.dumps({"auth_id": auth_id.upper(), "auth_token": token, "old_tokens_valid_until": until}))
+        return
+    typer.echo(f"auth id     {auth_id.upper()}\nauth token  {token}")
+    typer.echo(f"the tokens before it are valid until {until}", err=True)
+
+
+@app.command()
+def disable(auth_id: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Refuse an account's API calls; its callbacks still go out."""
+    asyncio.run(_enable(settings_from(config=config, data_dir=data_dir), auth_id.upper(), enabled=False))
+    typer.echo(f"{auth_id.upper()} is disabled", err=True)
+
+
+@app.command()
+def enable(auth_id: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Let an account use the API again."""
+    asyncio.run(_enable(settings_from(config=config, data_dir=data_dir), auth_id.upper(), enabled=True))
+    typer.echo(f"{auth_id.upper()} is enabled", err=True)
+
+
+async def _rotate(settings: Settings, auth_id: str, overlap_s: int) -> tuple[str, int]:
+    async with open_backbone(settings) as (store, clock):
+        return await rotate_token(store, clock, auth_id, overlap_s=overlap_s)
+
+
+async def _enable(settings: Settings, auth_id: str, *, enabled: bool) -> None:
+    async with open_backbone(settings) as (store, _):
+        await store.write(lambda tx: accounts.set_enabled(tx, auth_id, enabled=enabled))
 
 
 async def _create(settings: Settings, name: str) -> Account:

@@ -27,6 +27,14 @@ class Claimed(msgspec.Struct, frozen=True):
     lane: Lane
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """What a claim gave."""
+
+    claimed: list[Claimed]
+    given_up: int
+    """Callbacks whose attempts their endpoint's parking has used up."""
+
+
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """What a claim is made under."""
 
@@ -49,12 +57,13 @@ def plan_of(endpoint: Endpoint, default: RetryPlan) -> RetryPlan:
     return RetryPlan(delays_s=msgspec.json.decode(endpoint.retry_delays, type=tuple[float, ...]))
 
 
-def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> list[Claimed]:
+def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> Taken:
     """Lease up to ``limit`` callbacks that are due, and note when each endpoint is worth the next look."""
     lane_room = places.lane_room()
     seen: dict[str, Endpoint] = {}
     candidates: list[Candidate] = []
     claimed: list[Claimed] = []
+    moved: list[Outcome] = []
     for lane in Lane:
         if lane_room[lane] <= 0:
             continue
@@ -65,7 +74,9 @@ def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> list[
                     Candidate(endpoint.id, endpoint.account_id, lane, places.room(endpoint, terms.now_us))
                 )
             elif endpoint.id not in seen:
-                claimed += _probe(tx, endpoint, lane, terms)
+                probes, used_up = _probe(tx, endpoint, lane, terms)
+                claimed += probes
+                moved += used_up
     given = allot(candidates, free=max(limit - len(claimed), 0), lane_room=lane_room)
     wanted = [
         Wanted(candidate.endpoint_id, candidate.lane is Lane.RETRY, count)
@@ -74,16 +85,19 @@ def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> list[
     leased = callbacks.lease(
         tx, wanted, now_us=terms.now_us, lease_until_us=terms.lease_until_us, lease_token=terms.lease_token
     )
-    moved: list[Outcome] = []
+    held_back: list[Outcome] = []
     for candidate, count, queue in zip(candidates, given, leased, strict=True):
         endpoint = seen[candidate.endpoint_id]
-        due, held_back = _after_parking(queue.callbacks, endpoint, terms)
-        moved += held_back
+        due, not_now = _after_parking(queue.callbacks, endpoint, terms)
+        held_back += not_now
         claimed += [Claimed(callback, endpoint, candidate.lane) for callback in due]
         seen[endpoint.id] = _looked_at(endpoint, candidate, count, queue, places=places, terms=terms)
-    callbacks.record(tx, moved)
+    moved += callbacks.record(tx, held_back)
+    for id_ in {outcome.callback.endpoint_id for outcome in held_back}:
+        # They are due at other times now, and may have let later callbacks of their messages go.
+        seen[id_] = msgspec.structs.replace(seen[id_], first_ready_at_us=terms.now_us, retry_ready_at_us=terms.now_us)
     endpoints.save(tx, list(seen.values()))
-    return claimed
+    return Taken(claimed, sum(each.state == "given_up" for each in moved))
 
 
 def _looked_at(
@@ -128,7 +142,7 @@ def _after_parking(
     return now, moved
 
 
-def _probe(tx: Transaction, endpoint: Endpoint, lane: Lane, terms: Terms) -> list[Claimed]:
+def _probe(tx: Transaction, endpoint: Endpoint, lane: Lane, terms: Terms) -> tuple[list[Claimed], list[Outcome]]:
     """Take one callback of a parked endpoint as a probe; see after those whose attempts are used up meanwhile."""
     queues = callbacks.lease(
         tx,
@@ -139,7 +153,7 @@ def _probe(tx: Transaction, endpoint: Endpoint, lane: Lane, terms: Terms) -> lis
     )
     due = sorted((each for queue in queues for each in queue.callbacks), key=lambda each: each.planned_at_us)
     alive, used_up = (due, []) if _keeps(endpoint, terms) else _used_up(due, endpoint, terms)
-    callbacks.record(tx, used_up)
+    recorded = callbacks.record(tx, used_up)
     callbacks.give_back(tx, alive[1:])
     left = [queue.next_due_at_us for queue in queues if queue.next_due_at_us is not None]
     ready_at_us = terms.lease_until_us if alive else min(left, default=None)
@@ -157,7 +171,7 @@ def _probe(tx: Transaction, endpoint: Endpoint, lane: Lane, terms: Terms) -> lis
             )
         ],
     )
-    return [Claimed(callback, endpoint, lane) for callback in alive[:1]]
+    return [Claimed(callback, endpoint, lane) for callback in alive[:1]], recorded
 
 
 def _used_up(due: Sequence[DueCallback], endpoint: Endpoint, terms: Terms) -> tuple[list[DueCallback], list[Outcome]]:

@@ -12,11 +12,12 @@ from functools import partial
 import msgspec
 import structlog
 
-from ringback.delivery.claim import Claimed, Terms, claim, plan_of
+from ringback.delivery.claim import Claimed, Taken, Terms, claim, plan_of
 from ringback.delivery.http import Answer, HttpClient, retry_after_us
 from ringback.delivery.request import Request, build
 from ringback.delivery.settle import Result, Turnaround, settle
 from ringback.delivery.share import Places
+from ringback.metrics import Metrics
 from ringback.model.circuit import Finding
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId
@@ -51,6 +52,7 @@ class Deliverer:
         http: HttpClient,
         wakeups: Wakeups,
         settings: DeliverySettings,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -60,6 +62,7 @@ class Deliverer:
         self._http = http
         self._wakeups = wakeups
         self._settings = settings
+        self._metrics = metrics
         self._plan = RetryPlan(delays_s=settings.retry_delays_s)
         self._places = Places(capacity=settings.concurrency, endpoint_limit=settings.endpoint_concurrency)
         self._results: Batcher[Result, None] = Batcher(
@@ -88,11 +91,14 @@ class Deliverer:
             keep_parked=self._settings.keep_parked,
         )
 
-        def work(tx: Transaction) -> tuple[list[Claimed], int | None]:
-            claimed = claim(tx, self._places, terms, limit=min(limit, POLITE_BATCH * 2))
-            return claimed, endpoints.next_ready_at_us(tx)
+        def work(tx: Transaction) -> tuple[Taken, int | None]:
+            taken = claim(tx, self._places, terms, limit=min(limit, POLITE_BATCH * 2))
+            return taken, endpoints.next_ready_at_us(tx)
 
-        claimed, next_ready_at_us = await self._store.write(work)
+        taken, next_ready_at_us = await self._store.write(work)
+        if taken.given_up:
+            self._metrics.callbacks_finished.add("given_up", count=taken.given_up)
+        claimed = taken.claimed
         for each in claimed:
             self._places.start(each.endpoint, each.lane, now_us)
         if next_ready_at_us is None:
@@ -103,10 +109,12 @@ class Deliverer:
     async def deliver(self, claimed: Claimed) -> None:
         """Make one attempt and record it."""
         finding: Finding | None = None
+        self._metrics.attempts_in_flight.inc()
         try:
             result = await self._attempt(claimed)
             finding = result.finding
         finally:
+            self._metrics.attempts_in_flight.dec()
             self._places.end(claimed.endpoint, claimed.lane, finding)
         await self._results.submit(result)
 
@@ -133,8 +141,19 @@ class Deliverer:
         )
         for each in changed:
             _log_turnaround(each)
+        for result in results:
+            self._count(result.outcome)
         self._wakeups.signal("callbacks")
         return [None] * len(results)
+
+    def _count(self, outcome: Outcome) -> None:
+        attempt = outcome.attempt
+        if attempt is not None:
+            self._metrics.attempts.add(attempt.outcome)
+            self._metrics.attempt_seconds.observe(attempt.duration_us / 1_000_000)
+            self._metrics.lateness_seconds.observe(max(attempt.started_at_us - attempt.planned_at_us, 0) / 1_000_000)
+        if outcome.state != "pending":
+            self._metrics.callbacks_finished.add(outcome.state)
 
 
 def attempt_of(callback: DueCallback, request: Request, answer: Answer, *, started_at_us: int) -> Attempt:

@@ -61,9 +61,13 @@ def _endpoint_after(endpoint: Endpoint, results: Sequence[Result], park_after: i
         case CircuitState.CLOSED | CircuitState.HALF_OPEN:
             due = [each.outcome.next_due_at_us for each in results if each.outcome.next_due_at_us is not None]
             retry = min([*due, *([] if retry is None else [retry])], default=None)
-            if endpoint.is_full or circuit.state is not endpoint.circuit.state:
-                # There is room again, or a backlog: both queues are worth a look.
-                first = retry = results[-1].outcome.recorded_at_us
+            now_us = results[-1].outcome.recorded_at_us
+            if circuit.state is not endpoint.circuit.state:
+                # It was parked, and nobody has looked since.
+                first = retry = now_us
+            elif endpoint.is_full:
+                # There is room again. First attempts may have been added meanwhile, retries only here.
+                first, retry = now_us, None if retry is None else now_us
         case _:
             first = retry = None
     return msgspec.structs.replace(

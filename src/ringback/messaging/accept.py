@@ -11,6 +11,7 @@ import msgspec
 from ringback.dialect.send import SendRequest
 from ringback.dialect.signatures import canonical_callback_url
 from ringback.messaging.progress import Progress
+from ringback.metrics import Metrics
 from ringback.model import numbers, segments
 from ringback.model.errors import InvalidRequest, ShuttingDown, StoreUnavailable, TryLater
 from ringback.model.ids import AccountId, NewId
@@ -43,12 +44,14 @@ class Acceptor:
         wakeups: Wakeups,
         settings: MessagingSettings,
         max_waiting: int,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._clock = clock
         self._new_id = new_id
         self._wakeups = wakeups
         self._settings = settings
+        self._metrics = metrics
         self._draining = False
         self._batcher: Batcher[_Entry, None] = Batcher(
             self._write,
@@ -108,6 +111,7 @@ class Acceptor:
 
     async def _write(self, entries: list[_Entry]) -> Sequence[None]:
         await self._store.write(partial(_store, entries=entries, new_id=self._new_id))
+        self._metrics.accepted.inc(sum(len(entry.messages) for entry in entries))
         self._wakeups.signal("submissions")
         self._wakeups.signal("callbacks")
         self._wakeups.signal("events")

@@ -13,7 +13,7 @@ from ringback.dialect.callbacks import endpoint_of, status_params
 from ringback.model.ids import NewId
 from ringback.model.latency import bucket_of
 from ringback.model.message import Message
-from ringback.model.status import FINAL, Status, judge
+from ringback.model.status import FINAL, Flag, Status, judge
 from ringback.store import callbacks, messages, rollups
 from ringback.store.port import Transaction
 
@@ -44,6 +44,8 @@ class Progress:
         self._events: list[dict[str, Any]] = []
         self._callbacks: list[callbacks.NewCallback] = []
         self._counts: Counter[rollups.Key] = Counter()
+        self.judged: Counter[tuple[Status, Flag]] = Counter()
+        """How many changes to each status were made, and how many flagged instead."""
 
     def accept(self, message: Message) -> None:
         """Take in a new message, whose first event is ``queued``."""
@@ -55,6 +57,7 @@ class Progress:
     def change(self, message: Message, change: Change) -> Message:
         """Apply a change to a message that exists, or flag it; returns the message as it then stands."""
         flag = judge(Status(message.status), change.status)
+        self.judged[change.status, flag] += 1
         if flag:
             event = self._note(message, change.at_us, detail=change.detail)
             event |= {"status": change.status, "flag": flag, "error_code": change.error_code}

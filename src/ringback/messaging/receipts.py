@@ -5,7 +5,7 @@ the carrier only then. One for a carrier id that nobody knows yet waits in the s
 answer, which may still be on its way.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,8 +13,10 @@ import msgspec
 
 from ringback.carriers.port import Receipt
 from ringback.messaging.progress import Change, Progress
+from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId
+from ringback.model.status import Flag, Status
 from ringback.runtime import Batcher, Clock
 from ringback.store import messages, submissions
 from ringback.store.port import POLITE_BATCH, Store, Transaction
@@ -29,11 +31,12 @@ class _Arrival(msgspec.Struct, frozen=True):
 class ReceiptTaker:
     """Takes receipts from connectors."""
 
-    def __init__(self, *, store: Store, clock: Clock, new_id: NewId, wakeups: Wakeups) -> None:
+    def __init__(self, *, store: Store, clock: Clock, new_id: NewId, wakeups: Wakeups, metrics: Metrics) -> None:
         self._store = store
         self._clock = clock
         self._new_id = new_id
         self._wakeups = wakeups
+        self._metrics = metrics
         self._arrivals: Batcher[_Arrival, None] = Batcher(
             self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
         )
@@ -43,13 +46,19 @@ class ReceiptTaker:
         await self._arrivals.submit(_Arrival(receipt, self._clock.now_us()))
 
     async def _record(self, arrivals: list[_Arrival]) -> Sequence[None]:
-        await self._store.write(partial(_record, arrivals=arrivals, new_id=self._new_id))
+        judged = await self._store.write(partial(_record, arrivals=arrivals, new_id=self._new_id))
+        for (status, flag), count in judged.items():
+            self._metrics.receipts.add(flag or "taken", count=count)
+            if not flag:
+                self._metrics.status_changes.add(status.value, count=count)
+        if early := len(arrivals) - judged.total():
+            self._metrics.receipts.add("early", count=early)
         self._wakeups.signal("callbacks")
         self._wakeups.signal("events")
         return [None] * len(arrivals)
 
 
-def _record(tx: Transaction, *, arrivals: list[_Arrival], new_id: NewId) -> None:
+def _record(tx: Transaction, *, arrivals: list[_Arrival], new_id: NewId) -> Counter[tuple[Status, Flag]]:
     by_connector: dict[str, list[_Arrival]] = defaultdict(list)
     for arrival in arrivals:
         by_connector[arrival.receipt.connector].append(arrival)
@@ -84,3 +93,4 @@ def _record(tx: Transaction, *, arrivals: list[_Arrival], new_id: NewId) -> None
             )
     progress.write(tx)
     submissions.keep_early_receipts(tx, early)
+    return progress.judged

@@ -4,6 +4,7 @@ A submission is leased, handed over, and removed in the transaction that stores 
 dies in between leaves a lease that runs out; the message is then handed over again.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,10 +12,11 @@ import msgspec
 
 from ringback.carriers.port import Accepted, Awaiting, Connector, Deferred, Outbound, Rejected, SubmitOutcome
 from ringback.messaging.progress import Change, Progress
+from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId
 from ringback.model.message import Message
-from ringback.model.status import Status
+from ringback.model.status import Flag, Status
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import MessagingSettings
 from ringback.store import messages, submissions
@@ -26,6 +28,9 @@ EXPIRED = "420"
 """Plivo's code for a message that waited longer than its ``message_expiry``."""
 
 RESUME_LIMIT = 100_000
+
+_WORDS = {Accepted: "accepted", Rejected: "rejected", Deferred: "deferred", type(None): "expired"}
+"""What metrics call the outcomes."""
 
 
 class _Answer(msgspec.Struct, frozen=True):
@@ -47,6 +52,7 @@ class Submitter:
         wakeups: Wakeups,
         settings: MessagingSettings,
         connector: Connector,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -54,6 +60,7 @@ class Submitter:
         self._wakeups = wakeups
         self._settings = settings
         self._connector = connector
+        self._metrics = metrics
         self._answers: Batcher[_Answer, None] = Batcher(
             self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
         )
@@ -118,13 +125,18 @@ class Submitter:
     async def _record(self, answers: list[_Answer]) -> Sequence[None]:
         work = partial(_record, answers=answers, connector=self._connector.name, new_id=self._new_id)
         # The carrier has the messages: forgetting its answer would send them twice.
-        await persist(lambda: self._store.write(work), retry_on=StoreUnavailable)
+        judged = await persist(lambda: self._store.write(work), retry_on=StoreUnavailable)
+        for answer in answers:
+            self._metrics.submissions.add(_WORDS[type(answer.outcome)])
+        for (status, flag), count in judged.items():
+            if not flag:
+                self._metrics.status_changes.add(status.value, count=count)
         self._wakeups.signal("callbacks")
         self._wakeups.signal("events")
         return [None] * len(answers)
 
 
-def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: NewId) -> None:
+def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: NewId) -> Counter[tuple[Status, Flag]]:
     held = submissions.held(tx, [answer.submission for answer in answers])
     valid = [answer for answer in answers if answer.submission.message_uuid in held]
     current = messages.by_uuid(tx, list(held), lock=True)
@@ -160,6 +172,7 @@ def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: 
     progress.write(tx)
     submissions.finish(tx, finished)
     submissions.put_back(tx, put_back)
+    return progress.judged
 
 
 def _sent(accepted: Accepted, connector: str, at_us: int) -> Change:

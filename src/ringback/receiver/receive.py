@@ -12,6 +12,7 @@ import msgspec
 
 from ringback.dialect.callbacks import FORM, missing_params, read_status
 from ringback.dialect.signatures import Verdict, verify
+from ringback.metrics import Metrics
 from ringback.model.errors import NotFound, StoreUnavailable, TryLater
 from ringback.model.ids import NewId
 from ringback.runtime import BacklogFullError, Batcher, Clock
@@ -61,6 +62,7 @@ class Receiver:
         sources: Mapping[str, SourceSettings],
         public_base_url: str,
         max_waiting: int,
+        metrics: Metrics,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -69,6 +71,7 @@ class Receiver:
         self._wakeups = wakeups
         self._sources = sources
         self._public_base_url = public_base_url
+        self._metrics = metrics
         self._batcher: Batcher[_Judged, None] = Batcher(
             self._write, max_waiting=max_waiting, shared_errors=(StoreUnavailable,)
         )
@@ -88,6 +91,7 @@ class Receiver:
             await self._batcher.submit(judged)
         except BacklogFullError as error:
             raise TryLater("too many requests are waiting, send again in a moment") from error
+        self._metrics.received.add(incoming.source, judged.request.verdict)
         return answer
 
     async def _tokens(self, source: SourceSettings, now_us: int) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import msgspec
 import sqlalchemy as sa
 
+from ringback.model.errors import NotFound
 from ringback.model.ids import AccountId
 from ringback.store.port import Store, Transaction
 from ringback.store.schema import accounts, auth_tokens
@@ -24,6 +25,33 @@ def create(tx: Transaction, *, auth_id: AccountId, token: str, name: str, now_us
     """Add an enabled main account with its first token."""
     tx.execute(accounts.insert().values(auth_id=auth_id, parent_id=None, name=name, enabled=True, created_at_us=now_us))
     tx.execute(auth_tokens.insert().values(token=token, account_id=auth_id, created_at_us=now_us, expires_at_us=None))
+
+
+def rotate_token(tx: Transaction, auth_id: str, token: str, *, now_us: int, old_until_us: int) -> None:
+    """Add a token; those before it are valid until ``old_until_us`` at the longest. Raises ``NotFound``."""
+    _known(tx, auth_id)
+    tx.execute(
+        auth_tokens.update()
+        .where(
+            auth_tokens.c.account_id == auth_id,
+            sa.or_(auth_tokens.c.expires_at_us.is_(None), auth_tokens.c.expires_at_us > old_until_us),
+        )
+        .values(expires_at_us=old_until_us)
+    )
+    tx.execute(auth_tokens.insert().values(token=token, account_id=auth_id, created_at_us=now_us, expires_at_us=None))
+
+
+def set_enabled(tx: Transaction, auth_id: str, *, enabled: bool) -> None:
+    """Let an account use the API, or not. Raises ``NotFound``."""
+    _known(tx, auth_id)
+    tx.execute(accounts.update().where(accounts.c.auth_id == auth_id).values(enabled=enabled))
+
+
+def _known(tx: Transaction, auth_id: str) -> None:
+    # Locked, so that two rotations at a time do not each leave the other's token without an end.
+    query = sa.select(accounts.c.auth_id).where(accounts.c.auth_id == auth_id).with_for_update()
+    if tx.execute(query).first() is None:
+        raise NotFound(f"there is no account {auth_id}: ringback account list shows them")
 
 
 def find(tx: Transaction, auth_id: str, now_us: int) -> Account | None:

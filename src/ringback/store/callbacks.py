@@ -257,7 +257,8 @@ def record(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Outcome]:
         ],
         key="callback_id",
     )
-    _release(tx, {each.callback.message_uuid: each for each in valid if each.callback.attempts_made == 0})
+    # Not only after first attempts: those of a parked endpoint may have been skipped.
+    _release(tx, {each.callback.message_uuid: each for each in valid})
     return valid
 
 

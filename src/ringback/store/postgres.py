@@ -79,9 +79,8 @@ class PostgresStore:
 
     async def _connect_for_hints(self) -> psycopg.AsyncConnection:
         _, arguments = self._reading.dialect.create_connect_args(self._reading.url)
-        return await psycopg.AsyncConnection.connect(
-            **arguments | _connect_arguments(self._busy_timeout_s), autocommit=True
-        )
+        arguments = {**arguments, **_connect_arguments(self._busy_timeout_s)}
+        return await psycopg.AsyncConnection.connect(**arguments, autocommit=True)
 
 
 def open_store(url: str, *, busy_timeout_s: float) -> PostgresStore:
@@ -109,11 +108,11 @@ def _parse(url: str) -> sa.URL:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):
         # What SQLAlchemy says quotes the URL, and with it the password.
-        raise DatabaseUnusable(f"the database URL cannot be read: {advice}") from None
+        raise DatabaseUnusable(f"store.url cannot be read: {advice}") from None
     if parsed.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
-        raise DatabaseUnusable(f"the database URL names {parsed.drivername}, which is no driver: {advice}")
+        raise DatabaseUnusable(f"store.url names {parsed.drivername}, which is no driver: {advice}")
     if not parsed.database:
-        raise DatabaseUnusable(f"the database URL names no database: {advice}")
+        raise DatabaseUnusable(f"store.url names no database: {advice}")
     return parsed.set(drivername="postgresql+psycopg")
 
 
@@ -249,10 +248,10 @@ def _one_line(error: Exception) -> str:
 
 
 def _check(connection: Transaction, url: sa.URL) -> None:
-    version = connection.dialect.server_version_info or (0,)
-    if version[0] < OLDEST_SERVER:
+    version = int((connection.dialect.server_version_info or (0,))[0])
+    if version < OLDEST_SERVER:
         raise DatabaseUnusable(
-            f"{_place(url)} runs PostgreSQL {version[0]}: upgrade it to {OLDEST_SERVER} or newer, or choose another"
+            f"{_place(url)} runs PostgreSQL {version}: upgrade it to {OLDEST_SERVER} or newer, or choose another"
         )
     facts = connection.execute(
         sa.text("SELECT current_setting('server_encoding') AS encoding, current_setting('fsync') AS fsync")
@@ -263,7 +262,7 @@ def _check(connection: Transaction, url: sa.URL) -> None:
         )
     if facts.fsync != "on":
         raise DatabaseUnusable(
-            f"{_place(url)} does not write what it commits to disk: set fsync = on in its postgresql.conf, then reload it"
+            f"{_place(url)} does not write what it commits to disk: set fsync = on in postgresql.conf, then reload it"
         )
 
 
@@ -291,12 +290,12 @@ def _explain(url: sa.URL, error: Exception) -> str:
         if words in text:
             return f"{place} {advice}"
     if isinstance(error, sa.exc.OperationalError) and not _sqlstate(error):
-        return f"{place} cannot be reached: start the server, or correct the database URL ({text})"
+        return f"{place} cannot be reached: start the server, or correct store.url ({text})"
     return f"{place} cannot be opened: {text}"
 
 
 _ADVICE_BY_STATE: Final = {
-    "25006": "is read-only: name the primary server in the database URL",
+    "25006": "is read-only: name the primary server in store.url",
     "42501": "lets this user create no tables: make the user its owner, or GRANT CREATE ON SCHEMA public",
     "42P07": "has tables of the same names that Ringback did not make: choose an empty database",
     "55P03": "is held by another process that does not let go: stop it, then start again",
@@ -304,12 +303,12 @@ _ADVICE_BY_STATE: Final = {
 
 # A server that refuses a connection says why in words only.
 _ADVICE_BY_WORDS: Final = {
-    "password authentication failed": "refuses the password: correct user and password in the database URL",
-    "no password supplied": "asks for a password: put one into the database URL",
+    "password authentication failed": "refuses the password: correct user and password in store.url",
+    "no password supplied": "asks for a password: put one into store.url",
     "no pg_hba.conf entry": "lets this user not in from here: add a line to the server's pg_hba.conf",
     "too many clients": "has no connection left: raise max_connections, or run fewer processes",
     "remaining connection slots": "has no connection left: raise max_connections, or run fewer processes",
-    "role": "does not know this user: create the user, or correct the database URL",
-    "does not exist": "does not exist: create it (CREATE DATABASE), or correct the database URL",
+    'role "': "does not know this user: create the user, or correct store.url",
+    "does not exist": "does not exist: create it (CREATE DATABASE), or correct store.url",
     "starting up": "is starting: try again in a moment",
 }

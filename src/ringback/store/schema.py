@@ -39,6 +39,12 @@ auth_tokens = sa.Table(
     sa.Column("created_at_us", _Time, nullable=False),
     sa.Column("expires_at_us", _Time, nullable=True),
 )
+sa.Index(
+    "ix_auth_tokens_expires_at_us",
+    auth_tokens.c.expires_at_us,
+    sqlite_where=auth_tokens.c.expires_at_us.is_not(None),
+    postgresql_where=auth_tokens.c.expires_at_us.is_not(None),
+)
 
 messages = sa.Table(
     "messages",
@@ -127,6 +133,7 @@ early_receipts = sa.Table(
     sa.Column("detail", sa.Text, nullable=True),
 )
 sa.Index("ix_early_receipts_carrier_ref", early_receipts.c.connector, early_receipts.c.carrier_ref)
+sa.Index("ix_early_receipts_at_us", early_receipts.c.at_us)
 
 callbacks = sa.Table(
     "callbacks",
@@ -183,6 +190,7 @@ endpoints = sa.Table(
     sqlite_with_rowid=False,
 )
 sa.Index("ix_endpoints_account_id", endpoints.c.account_id)
+sa.Index("ix_endpoints_state", endpoints.c.state)
 sa.Index(
     "ix_endpoints_first_ready",
     endpoints.c.proven,
@@ -310,5 +318,5 @@ logins = sa.Table(
     sa.Column("secret_hash", sa.String(64), primary_key=True),
     sa.Column("kind", sa.String(8), nullable=False),
     sa.Column("created_at_us", _Time, nullable=False),
-    sa.Column("expires_at_us", _Time, nullable=False),
+    sa.Column("expires_at_us", _Time, nullable=False, index=True),
 )

@@ -9,12 +9,14 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
+from ringback.metrics import Metrics
+from ringback.web.answers import CountedAnswers
 from ringback.web.api.paths import TolerantPaths
 from ringback.web.direct import DirectRoute, DirectRoutes
 from ringback.web.errors import http_exception
 
 
-def build_app(routes: Sequence[BaseRoute]) -> ASGIApp:
+def build_app(routes: Sequence[BaseRoute], metrics: Metrics) -> ASGIApp:
     """Return the application with the given surfaces' routes."""
     app = Starlette(
         routes=[
@@ -26,7 +28,8 @@ def build_app(routes: Sequence[BaseRoute]) -> ASGIApp:
     )
     # Paths are made canonical instead; a redirect would lose the body of a POST.
     app.router.redirect_slashes = False
-    return TolerantPaths(DirectRoutes([route for route in routes if isinstance(route, DirectRoute)], app))
+    direct = DirectRoutes([route for route in routes if isinstance(route, DirectRoute)], app)
+    return CountedAnswers(TolerantPaths(direct), metrics)
 
 
 async def _home(_: Request) -> Response:

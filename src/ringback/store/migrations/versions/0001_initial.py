@@ -44,6 +44,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token", name=op.f("pk_auth_tokens")),
     )
     op.create_index(op.f("ix_auth_tokens_account_id"), "auth_tokens", ["account_id"], unique=False)
+    op.create_index(
+        "ix_auth_tokens_expires_at_us",
+        "auth_tokens",
+        ["expires_at_us"],
+        unique=False,
+        sqlite_where=sa.text("expires_at_us IS NOT NULL"),
+        postgresql_where=sa.text("expires_at_us IS NOT NULL"),
+    )
     op.create_table(
         "callback_queue",
         sa.Column("callback_id", sa.String(length=36), nullable=False),
@@ -104,6 +112,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_early_receipts")),
     )
     op.create_index("ix_early_receipts_carrier_ref", "early_receipts", ["connector", "carrier_ref"], unique=False)
+    op.create_index("ix_early_receipts_at_us", "early_receipts", ["at_us"], unique=False)
     op.create_table(
         "endpoints",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -129,6 +138,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_endpoints_account_id", "endpoints", ["account_id"], unique=False)
+    op.create_index("ix_endpoints_state", "endpoints", ["state"], unique=False)
     op.create_index(
         "ix_endpoints_first_ready",
         "endpoints",
@@ -167,6 +177,7 @@ def upgrade() -> None:
         sa.Column("expires_at_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("secret_hash", name=op.f("pk_logins")),
     )
+    op.create_index(op.f("ix_logins_expires_at_us"), "logins", ["expires_at_us"], unique=False)
     op.create_table(
         "messages",
         sa.Column("uuid", sa.String(length=36), nullable=False),
@@ -306,6 +317,7 @@ def downgrade() -> None:
     )
     op.drop_index("ix_messages_account_id_queued_at_us", table_name="messages")
     op.drop_table("messages")
+    op.drop_index(op.f("ix_logins_expires_at_us"), table_name="logins")
     op.drop_table("logins")
     op.drop_index(op.f("ix_events_message_uuid"), table_name="events")
     op.drop_table("events")
@@ -321,8 +333,10 @@ def downgrade() -> None:
         sqlite_where=sa.text("first_ready_at_us IS NOT NULL"),
         postgresql_where=sa.text("first_ready_at_us IS NOT NULL"),
     )
+    op.drop_index("ix_endpoints_state", table_name="endpoints")
     op.drop_index("ix_endpoints_account_id", table_name="endpoints")
     op.drop_table("endpoints")
+    op.drop_index("ix_early_receipts_at_us", table_name="early_receipts")
     op.drop_index("ix_early_receipts_carrier_ref", table_name="early_receipts")
     op.drop_table("early_receipts")
     op.drop_index(op.f("ix_callbacks_message_uuid"), table_name="callbacks")
@@ -341,6 +355,12 @@ def downgrade() -> None:
         postgresql_where=sa.text("due_at_us IS NOT NULL"),
     )
     op.drop_table("callback_queue")
+    op.drop_index(
+        "ix_auth_tokens_expires_at_us",
+        table_name="auth_tokens",
+        sqlite_where=sa.text("expires_at_us IS NOT NULL"),
+        postgresql_where=sa.text("expires_at_us IS NOT NULL"),
+    )
     op.drop_index(op.f("ix_auth_tokens_account_id"), table_name="auth_tokens")
     op.drop_table("auth_tokens")
     op.drop_table("attempts")

@@ -1,0 +1,186 @@
+"""What is counted and timed for whoever watches Ringback, in the text format of Prometheus.
+
+One ``Metrics`` is made by the composition root and handed to those who know of the events. It counts what this process
+does; what stands in the database is asked for when somebody looks (``show_backlog``).
+
+Labels have few values, all known beforehand: no number, no token, no address of a customer.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+# A second series for each one, with the time at which the process started: process_start_time_seconds says that.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+STATUSES: Final = ("sent", "delivered", "undelivered", "failed")
+SUBMISSION_OUTCOMES: Final = ("accepted", "rejected", "deferred", "expired")
+RECEIPT_RESULTS: Final = ("taken", "late", "duplicate", "early")
+ATTEMPT_OUTCOMES: Final = ("ok", "http_status", "timeout", "dns", "connect", "tls", "broken", "blocked")
+CALLBACK_ENDS: Final = ("delivered", "given_up")
+TRANSACTION_KINDS: Final = ("read", "write")
+TRANSACTION_RESULTS: Final = ("ok", "unavailable", "rolled_back", "abandoned")
+
+_ATTEMPT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 8, 15)
+_LATENESS_BUCKETS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+_TRANSACTION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Counts:
+    """A counter with labels. Its parts are looked up once; those ``known`` beforehand are there from the start, so that
+    a rate has something to begin from."""
+
+    def __init__(self, counter: Counter, known: Iterable[tuple[str, ...]] = ()) -> None:
+        self._counter = counter
+        self._parts: dict[tuple[str, ...], Counter] = {labels: counter.labels(*labels) for labels in known}
+
+    def add(self, *labels: str, count: int = 1) -> None:
+        """Count ``count`` more under these label values."""
+        part = self._parts.get(labels)
+        if part is None:
+            part = self._parts[labels] = self._counter.labels(*labels)
+        part.inc(count)
+
+
+class Metrics:
+    """Everything that one process counts and times."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._backlog = CollectorRegistry()
+        self._backlog_is_known = False
+        ProcessCollector(registry=self._registry)
+        self._make_counters()
+        self._make_timers()
+        self._make_gauges()
+
+    def _make_counters(self) -> None:
+        self.accepted = Counter(
+            "ringback_messages_accepted_total", "Messages taken in by the API.", registry=self._registry
+        )
+        self.status_changes = self._counts(
+            "ringback_message_status_changes_total", "Messages by the status that they took.", status=STATUSES
+        )
+        self.submissions = self._counts(
+            "ringback_submissions_total", "Submissions by what came of them.", outcome=SUBMISSION_OUTCOMES
+        )
+        self.receipts = self._counts(
+            "ringback_receipts_total", "Receipts of carriers: taken, or flagged and why.", result=RECEIPT_RESULTS
+        )
+        self.attempts = self._counts(
+            "ringback_callback_attempts_total", "Attempts at callbacks by how they ended.", outcome=ATTEMPT_OUTCOMES
+        )
+        self.callbacks_finished = self._counts(
+            "ringback_callbacks_finished_total", "Callbacks that need no further attempt.", state=CALLBACK_ENDS
+        )
+        self.received = Counts(
+            Counter(
+                "ringback_received_requests_total",
+                "Requests to the receiver that were stored, by what verified them or why they were refused.",
+                ("source", "verdict"),
+                registry=self._registry,
+            )
+        )
+        self.answers = Counts(
+            Counter(
+                "ringback_http_answers_total",
+                "Answers given over HTTP by class of status.",
+                ("surface", "status"),
+                registry=self._registry,
+            ),
+            known=[("api", status) for status in ("2xx", "4xx", "5xx")],
+        )
+        self.transactions = self._counts(
+            "ringback_store_transactions_total",
+            "Transactions of the database.",
+            kind=TRANSACTION_KINDS,
+            result=TRANSACTION_RESULTS,
+        )
+
+    def _make_timers(self) -> None:
+        self.attempt_seconds = Histogram(
+            "ringback_callback_attempt_seconds",
+            "How long an attempt took, answer included.",
+            buckets=_ATTEMPT_BUCKETS,
+            registry=self._registry,
+        )
+        self.lateness_seconds = Histogram(
+            "ringback_callback_lateness_seconds",
+            "How long after its planned time an attempt started.",
+            buckets=_LATENESS_BUCKETS,
+            registry=self._registry,
+        )
+        transactions = Histogram(
+            "ringback_store_transaction_seconds",
+            "How long a transaction took, waiting for its turn included.",
+            ("kind",),
+            buckets=_TRANSACTION_BUCKETS,
+            registry=self._registry,
+        )
+        self.transaction_seconds = {kind: transactions.labels(kind) for kind in TRANSACTION_KINDS}
+
+    def _make_gauges(self) -> None:
+        self.attempts_in_flight = Gauge(
+            "ringback_attempts_in_flight", "Attempts at callbacks that run now.", registry=self._registry
+        )
+        self._callbacks_waiting = Gauge(
+            "ringback_callbacks_waiting",
+            "Callbacks neither delivered nor given up; counted up to 100000.",
+            registry=self._backlog,
+        )
+        self._submissions_waiting = Gauge(
+            "ringback_submissions_waiting",
+            "Messages still to be handed to a carrier; counted up to 100000.",
+            registry=self._backlog,
+        )
+        self._endpoints = Gauge(
+            "ringback_endpoints",
+            "Endpoints by the state of their circuit; each counted up to 100000.",
+            ("state",),
+            registry=self._backlog,
+        )
+        self._given_up = Gauge(
+            "ringback_callbacks_given_up_last_hour",
+            "Callbacks that became owed within the last hour and were given up; counted up to 100000.",
+            registry=self._backlog,
+        )
+        self._oldest_due = Gauge(
+            "ringback_oldest_due_callback_age_seconds",
+            "For how long the callback has been due that waits longest at an endpoint which is not parked.",
+            registry=self._backlog,
+        )
+
+    def _counts(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counts:
+        return Counts(Counter(name, meaning, tuple(labels), registry=self._registry), known=product(*labels.values()))
+
+    def show_backlog(
+        self, *, callbacks: int, submissions: int, given_up: int, endpoints: Mapping[str, int], oldest_due_s: float
+    ) -> None:
+        """Take what the database says now."""
+        self._callbacks_waiting.set(callbacks)
+        self._submissions_waiting.set(submissions)
+        self._given_up.set(given_up)
+        for state, total in endpoints.items():
+            self._endpoints.labels(state).set(total)
+        self._oldest_due.set(oldest_due_s)
+        self._backlog_is_known = True
+
+    def hide_backlog(self) -> None:
+        """Say nothing about the database while it does not answer: old figures would look like new ones."""
+        self._backlog_is_known = False
+
+    def render(self) -> bytes:
+        """Write everything in the text format, of the content type ``CONTENT_TYPE``."""
+        return generate_latest(self._registry) + (generate_latest(self._backlog) if self._backlog_is_known else b"")

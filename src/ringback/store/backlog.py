@@ -1,0 +1,90 @@
+"""How much is waiting, for metrics: each figure costs a bounded amount of work, however much there is."""
+
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+
+from ringback.model.circuit import CircuitState
+from ringback.store.port import Transaction
+from ringback.store.schema import callback_queue, callbacks, endpoints, submissions
+
+HOUR_US: Final = 3_600_000_000
+COUNT_UP_TO: Final = 100_000
+LOOK_AT: Final = 256
+"""Endpoints, of each index that orders them, in whose queues the oldest due callback is looked for."""
+
+
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What is waiting now."""
+
+    callbacks: int
+    submissions: int
+    given_up: int
+    """Callbacks given up of those that became owed in the last hour."""
+    endpoints: dict[str, int]
+    """By the state of their circuit; states that none is in count 0."""
+    oldest_due_s: float
+    """Since when the callback is due that waits longest at an endpoint with a closed circuit; 0 when none is."""
+
+
+def backlog(tx: Transaction, now_us: int) -> Backlog:
+    """Return what is waiting."""
+    counts = [
+        _up_to_limit(sa.select(sa.literal_column("1")).select_from(callback_queue)),
+        _up_to_limit(sa.select(sa.literal_column("1")).select_from(submissions)),
+        _up_to_limit(
+            # Written out, not bound: a partial index on this state can serve it only so.
+            sa.select(sa.literal_column("1")).where(
+                callbacks.c.state == sa.literal_column("'given_up'"), callbacks.c.created_at_us >= now_us - HOUR_US
+            )
+        ),
+        *(
+            _up_to_limit(sa.select(sa.literal_column("1")).where(endpoints.c.state == state.value))
+            for state in CircuitState
+        ),
+    ]
+    owed, waiting, given_up, *by_state = tx.execute(sa.select(*counts)).one()
+    due_at_us = _oldest_due_at_us(tx)
+    return Backlog(
+        callbacks=owed,
+        submissions=waiting,
+        given_up=given_up,
+        endpoints=dict(zip((state.value for state in CircuitState), by_state, strict=True)),
+        oldest_due_s=0.0 if due_at_us is None else max(now_us - due_at_us, 0) / 1_000_000,
+    )
+
+
+def _up_to_limit(query: sa.Select[Any]) -> sa.ScalarSelect[int]:
+    return sa.select(sa.func.count()).select_from(query.limit(COUNT_UP_TO).subquery()).scalar_subquery()
+
+
+def _oldest_due_at_us(tx: Transaction) -> int | None:
+    """Find the earliest due time behind the endpoints that have been worth a look for longest.
+
+    An endpoint's own time says only when to look next. Leased callbacks are due when their lease ends.
+    """
+    first, retry = endpoints.c.first_ready_at_us, endpoints.c.retry_ready_at_us
+    heads = [
+        (sa.and_(endpoints.c.proven.is_(sa.true()), first.is_not(None)), first, False),
+        (sa.and_(endpoints.c.proven.is_(sa.false()), first.is_not(None)), first, False),
+        (retry.is_not(None), retry, True),
+    ]
+    found = [tx.execute(_earliest(*head)).scalar_one() for head in heads]
+    return min((at_us for at_us in found if at_us is not None), default=None)
+
+
+def _earliest(
+    condition: sa.ColumnElement[bool],
+    ready: sa.ColumnElement[int | None],
+    is_retry: bool,  # noqa: FBT001
+) -> sa.Select[Any]:
+    head = sa.select(endpoints.c.id, endpoints.c.state).where(condition).order_by(ready).limit(LOOK_AT).subquery("head")
+    queue = callback_queue.c
+    due = (
+        sa.select(sa.func.min(queue.due_at_us))
+        .where(queue.endpoint_id == head.c.id, queue.is_retry.is_(is_retry), queue.due_at_us.is_not(None))
+        .correlate(head)
+        .scalar_subquery()
+    )
+    return sa.select(sa.func.min(due)).select_from(head).where(head.c.state == CircuitState.CLOSED.value)

@@ -1,0 +1,57 @@
+"""A store that counts and times the transactions of another one."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from ringback.metrics import Metrics
+from ringback.model.errors import StoreUnavailable
+from ringback.runtime import Worker
+from ringback.store.port import Store, Transaction
+from ringback.store.wakeups import Wakeups
+
+T = TypeVar("T")
+
+
+class MeasuredStore:
+    """A ``Store`` before another one."""
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self._store = store
+        self._transactions = metrics.transactions
+        self._seconds = metrics.transaction_seconds
+
+    async def write(self, work: Callable[[Transaction], T]) -> T:
+        """See ``Store.write``."""
+        return await self._measured("write", self._store.write(work))
+
+    async def read(self, work: Callable[[Transaction], T]) -> T:
+        """See ``Store.read``."""
+        return await self._measured("read", self._store.read(work))
+
+    async def _measured(self, kind: str, transaction: Awaitable[T]) -> T:
+        started_s = time.perf_counter()
+        result = "rolled_back"
+        try:
+            value = await transaction
+            result = "ok"
+        except StoreUnavailable:
+            result = "unavailable"
+            raise
+        except asyncio.CancelledError:
+            # Whoever waited does no more; the thread goes on to the end.
+            result = "abandoned"
+            raise
+        finally:
+            self._seconds[kind].observe(time.perf_counter() - started_s)
+            self._transactions.add(kind, result)
+        return value
+
+    def watch(self, wakeups: Wakeups) -> Worker:
+        """See ``Store.watch``."""
+        return self._store.watch(wakeups)
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        await self._store.close()

@@ -1,0 +1,134 @@
+"""Removing what is older than it has to be: little at a time, found by index, never what somebody still works on."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+
+from ringback.model.ids import uuid7
+from ringback.store.port import Transaction
+from ringback.store.schema import (
+    attempts,
+    auth_tokens,
+    callback_queue,
+    callbacks,
+    early_receipts,
+    events,
+    logins,
+    messages,
+    received_events,
+    received_requests,
+    submissions,
+)
+
+Place = tuple[int, str]
+"""Where among the messages, in the order of their age: ``queued_at_us`` and uuid."""
+
+BEGINNING: Final[Place] = (-1, "")
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """What one batch of messages came to."""
+
+    messages: int
+    callbacks_given_up: int
+    submissions_given_up: int
+    next_place: Place | None
+    """Where to go on; ``None`` when there is nothing old any more."""
+
+
+def prune_messages(tx: Transaction, *, before_us: int, give_up_before_us: int, after: Place, limit: int) -> Pruned:
+    """Look at up to ``limit`` messages accepted before ``before_us``, and remove those with all that belongs to them.
+
+    A message stays while a callback of it is queued or its submission waits. One accepted before
+    ``give_up_before_us`` loses both and goes.
+    """
+    query = (
+        sa.select(messages.c.queued_at_us, messages.c.uuid)
+        .where(
+            messages.c.queued_at_us < before_us,
+            messages.c.queued_at_us >= after[0],
+            sa.tuple_(messages.c.queued_at_us, messages.c.uuid) > after,
+        )
+        .order_by(messages.c.queued_at_us, messages.c.uuid)
+        .limit(limit)
+        # A receipt that is being taken in, or another process's retention, has its messages to itself.
+        .with_for_update(skip_locked=True)
+    )
+    found: list[Place] = [(row.queued_at_us, row.uuid) for row in tx.execute(query)]
+    if not found:
+        return Pruned(messages=0, callbacks_given_up=0, submissions_given_up=0, next_place=None)
+    busy = _busy(tx, [uuid for _, uuid in found])
+    hopeless = {uuid for at_us, uuid in found if at_us < give_up_before_us} & busy
+    going = sorted({uuid for _, uuid in found} - (busy - hopeless) - _of_newest_event(tx))
+    hopeless &= set(going)
+    callbacks_given_up = submissions_given_up = 0
+    if hopeless:
+        callbacks_given_up = _delete(tx, callback_queue.c.message_uuid, sorted(hopeless))
+        submissions_given_up = _delete(tx, submissions.c.message_uuid, sorted(hopeless))
+    _remove(tx, going)
+    return Pruned(
+        messages=len(going),
+        callbacks_given_up=callbacks_given_up,
+        submissions_given_up=submissions_given_up,
+        next_place=found[-1] if len(found) == limit else None,
+    )
+
+
+def _busy(tx: Transaction, uuids: Sequence[str]) -> set[str]:
+    owing = sa.select(callback_queue.c.message_uuid).where(callback_queue.c.message_uuid.in_(uuids))
+    waiting = sa.select(submissions.c.message_uuid).where(submissions.c.message_uuid.in_(uuids))
+    return {*tx.execute(owing).scalars(), *tx.execute(waiting).scalars()}
+
+
+def _of_newest_event(tx: Transaction) -> set[str]:
+    # The log's offsets go on from its newest event, and so does the clock: it must not go before another one comes.
+    return set(tx.execute(sa.select(events.c.message_uuid).order_by(events.c.id.desc()).limit(1)).scalars())
+
+
+def _remove(tx: Transaction, uuids: Sequence[str]) -> None:
+    owed = tx.execute(sa.select(callbacks.c.id).where(callbacks.c.message_uuid.in_(uuids))).scalars().all()
+    _delete(tx, attempts.c.callback_id, owed)
+    _delete(tx, callbacks.c.id, owed)
+    _delete(tx, events.c.message_uuid, uuids)
+    _delete(tx, messages.c.uuid, uuids)
+
+
+def _delete(tx: Transaction, column: sa.Column[str] | sa.Column[int], values: Iterable[str | int]) -> int:
+    wanted = list(values)
+    return tx.execute(column.table.delete().where(column.in_(wanted))).rowcount if wanted else 0
+
+
+def prune_received(tx: Transaction, *, before_us: int, limit: int) -> int:
+    """Remove up to ``limit`` requests that were received before ``before_us``; returns how many."""
+    # Their ids are in the order of time, so that no further index is needed.
+    query = (
+        sa.select(received_requests.c.id)
+        .where(
+            received_requests.c.id < uuid7(max(before_us, 0), bytes(8)), received_requests.c.received_at_us < before_us
+        )
+        .order_by(received_requests.c.id)
+        .limit(limit)
+    )
+    ids = tx.execute(query).scalars().all()
+    _delete(tx, received_events.c.request_id, ids)
+    return _delete(tx, received_requests.c.id, ids)
+
+
+def prune_early_receipts(tx: Transaction, *, before_us: int, limit: int) -> int:
+    """Remove up to ``limit`` receipts for which no submission came; returns how many."""
+    query = (
+        sa.select(early_receipts.c.id)
+        .where(early_receipts.c.at_us < before_us)
+        .order_by(early_receipts.c.at_us)
+        .limit(limit)
+    )
+    return _delete(tx, early_receipts.c.id, tx.execute(query).scalars().all())
+
+
+def prune_expired(tx: Transaction, now_us: int) -> tuple[int, int]:
+    """Remove logins and auth tokens that are valid no more; returns how many of each."""
+    old_logins = tx.execute(logins.delete().where(logins.c.expires_at_us <= now_us)).rowcount
+    old_tokens = tx.execute(auth_tokens.delete().where(auth_tokens.c.expires_at_us <= now_us)).rowcount
+    return old_logins, old_tokens

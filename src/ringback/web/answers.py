@@ -1,0 +1,33 @@
+"""Counting what is answered."""
+
+from collections.abc import Awaitable
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ringback.metrics import Metrics
+
+_SURFACES: Final = {"v1": "api", "hooks": "receiver", "dashboard": "dashboard"}
+_CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
+
+
+class CountedAnswers:
+    """Counts answers by surface and class of status."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._answers = metrics.answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; what is answered is counted as it passes."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        surface = _SURFACES.get(scope["path"].lstrip("/").partition("/")[0].lower(), "other")
+
+        def counting(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                self._answers.add(surface, _CLASSES[message["status"] // 100])
+            return send(message)
+
+        await self._app(scope, receive, counting)

@@ -1,0 +1,129 @@
+"""The sweep over everything that is old."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import structlog
+
+from ringback.metrics import Metrics
+from ringback.model.errors import StoreUnavailable
+from ringback.retention import Retention
+from ringback.settings import RetentionSettings
+from ringback.store.port import Store
+from tests.fakes.aged import age, counts, keep_message, keep_received
+from tests.fakes.clock import FakeClock
+
+NOTHING = {"messages": 0, "received_requests": 0, "early_receipts": 0, "logins": 0, "auth_tokens": 0}
+
+
+def retention(store: Store, *, metrics: Metrics | None = None, first_after_s: float = 0.001, **days: int) -> Retention:
+    return Retention(
+        store=store,
+        clock=FakeClock(),
+        settings=RetentionSettings(**days),
+        metrics=metrics or Metrics(),
+        first_after_s=first_after_s,
+        least_rest_s=0.0001,
+    )
+
+
+async def sweep(store: Store, **days: int) -> tuple[dict[str, int], list[Any]]:
+    with structlog.testing.capture_logs() as lines:
+        removed = await retention(store, **days).sweep()
+    return dict(removed), [{key: line[key] for key in line if key != "log_level"} for line in lines]
+
+
+async def test_one_line_says_what_was_removed_batch_by_batch(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ringback.retention.BATCH", 3)
+    for number in range(1, 8):
+        await keep_message(store, number, age(91))
+        await keep_received(store, number, age(91))
+    await keep_message(store, 900, age(1))
+    removed, lines = await sweep(store)
+    expected = {**NOTHING, "messages": 7, "received_requests": 7}
+    assert removed == expected
+    assert lines == [{"event": "retention_removed", **expected}]
+    left = await counts(store)
+    assert (left["messages"], left["received_requests"], left["received_events"]) == (1, 0, 0)
+    assert await sweep(store) == (NOTHING, [{"event": "retention_removed", **NOTHING}])
+
+
+async def test_zero_keeps_for_ever(store: Store) -> None:
+    await keep_message(store, 1, age(5000))
+    await keep_received(store, 1, age(5000))
+    await keep_message(store, 2, age(1))
+    assert (await sweep(store, messages_days=0, received_days=0))[0] == NOTHING
+    assert (await sweep(store, messages_days=0))[0] == {**NOTHING, "received_requests": 1}
+    assert (await sweep(store, received_days=0))[0] == {**NOTHING, "messages": 1}
+
+
+async def test_work_that_is_given_up_is_logged_and_counted(store: Store) -> None:
+    await keep_message(store, 1, age(181), queued=True)
+    await keep_message(store, 2, age(182), waiting=True)
+    await keep_message(store, 3, age(1))
+    metrics = Metrics()
+    with structlog.testing.capture_logs() as lines:
+        removed = await retention(store, metrics=metrics).sweep()
+    assert removed["messages"] == 2
+    assert lines[0] == {
+        "event": "retention_gave_up", "log_level": "warning", "callbacks": 1, "submissions": 1, "older_than_days": 180,
+    }  # fmt: skip
+    assert b'ringback_callbacks_finished_total{state="given_up"} 1.0' in metrics.render()
+
+
+class Failing:
+    """A store that takes so many writes and then no more."""
+
+    def __init__(self, store: Store, writes: int) -> None:
+        self._store = store
+        self._left = writes
+
+    async def write(self, work: Callable[[Any], Any]) -> Any:
+        if not self._left:
+            raise StoreUnavailable("away")
+        self._left -= 1
+        return await self._store.write(work)
+
+
+async def test_a_database_that_goes_away_ends_the_sweep_and_nothing_else(store: Store) -> None:
+    await keep_message(store, 1, age(100))
+    await keep_message(store, 2, age(1))
+    with structlog.testing.capture_logs() as lines:
+        removed = await retention(Failing(store, 1)).sweep()  # type: ignore[arg-type]
+    assert dict(removed) == {**NOTHING, "messages": 1}
+    (line,) = lines
+    assert (line["event"], line["error"], line["messages"]) == ("retention_interrupted", "away", 1)
+
+
+async def test_it_sweeps_by_itself_and_stops(store: Store) -> None:
+    await keep_message(store, 1, age(100))
+    await keep_message(store, 2, age(1))
+    worker = retention(store)
+    task = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        while (await counts(store))["messages"] == 2:  # noqa: ASYNC110 - a commit sets no event
+            await asyncio.sleep(0.01)
+        worker.stop()
+        await task
+
+
+async def test_one_that_is_stopped_before_its_time_removes_nothing(store: Store) -> None:
+    await keep_message(store, 1, age(100))
+    await keep_message(store, 2, age(1))
+    worker = retention(store, first_after_s=60)
+    task = asyncio.create_task(worker.run())
+    await asyncio.sleep(0)
+    worker.stop()
+    async with asyncio.timeout(5):
+        await task
+    assert (await counts(store))["messages"] == 2
+
+
+async def test_two_that_sweep_at_once_remove_each_thing_once(store: Store) -> None:
+    for number in range(1, 30):
+        await keep_message(store, number, age(91))
+    await keep_message(store, 900, age(1))
+    removed = await asyncio.gather(*(retention(store).sweep() for _ in range(2)))
+    assert sum(each["messages"] for each in removed) == 29
