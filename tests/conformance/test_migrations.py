@@ -40,10 +40,7 @@ async def test_revisions_make_what_the_schema_says_and_twice_is_harmless(databas
         assert differences(database.url) == []
 
 
-async def test_two_processes_that_start_together(database: Database, request: pytest.FixtureRequest) -> None:
-    if database.driver == "sqlite":
-        reason = "two that switch a new file to write-ahead logging at once do not wait for each other"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=False))
+async def test_two_processes_that_start_together(database: Database) -> None:
     processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", database.command) for _ in range(2)]
     async with asyncio.timeout(30):
         assert [await process.wait() for process in processes] == [0, 0]

@@ -31,11 +31,16 @@ class RecordingEndpoint:
         self.requests: list[Recorded] = []
         self.url = ""
         self._answers: list[Answer] = []
+        self._otherwise: Answer | None = None
         self._changed = asyncio.Condition()
 
     def answer_next(self, *answers: Answer) -> None:
         """Answer the next requests so, in this order; further ones get 200."""
         self._answers.extend(answers)
+
+    def answer_always(self, answer: Answer) -> None:
+        """Answer every request so that nothing else was said about, and keep none: for load."""
+        self._otherwise = answer
 
     async def wait_for(self, count: int, *, timeout_s: float = 10) -> list[Recorded]:
         """Wait until so many requests have arrived, and give them."""
@@ -44,6 +49,8 @@ class RecordingEndpoint:
         return self.requests
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self._otherwise is not None and not self._answers:
+            return await self._otherwise(request)
         body = await request.read()
         self.requests.append(Recorded(request.method, request.path_qs, list(request.headers.items()), body))
         answer = self._answers.pop(0) if self._answers else _ok

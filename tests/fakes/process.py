@@ -58,9 +58,9 @@ class Served:
             return await self.process.wait()
 
 
-def create_account(data_dir: Path) -> dict[str, str]:
+def create_account(data_dir: Path, **environment: str) -> dict[str, str]:
     """Make an account with the command line."""
-    made = run("account", "create", "test", "--json", "--data-dir", str(data_dir))
+    made = run("account", "create", "test", "--json", "--data-dir", str(data_dir), **environment)
     assert made.returncode == 0, made.stderr
     account: dict[str, str] = json.loads(made.stdout)
     return account

@@ -64,19 +64,14 @@ def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> Taken
     candidates: list[Candidate] = []
     claimed: list[Claimed] = []
     moved: list[Outcome] = []
-    for lane in Lane:
-        if lane_room[lane] <= 0:
-            continue
-        for endpoint in endpoints.ready(tx, lane, now_us=terms.now_us, limit=LOOK_AT):
-            if endpoint.circuit.state is CircuitState.CLOSED:
-                seen.setdefault(endpoint.id, endpoint)
-                candidates.append(
-                    Candidate(endpoint.id, endpoint.account_id, lane, places.room(endpoint, terms.now_us))
-                )
-            elif endpoint.id not in seen:
-                probes, used_up = _probe(tx, endpoint, lane, terms)
-                claimed += probes
-                moved += used_up
+    for lane, endpoint in _ready(tx, lane_room, terms):
+        if endpoint.circuit.state is CircuitState.CLOSED:
+            seen.setdefault(endpoint.id, endpoint)
+            candidates.append(Candidate(endpoint.id, endpoint.account_id, lane, places.room(endpoint, terms.now_us)))
+        elif endpoint.id not in seen:
+            probes, used_up = _probe(tx, endpoint, lane, terms)
+            claimed += probes
+            moved += used_up
     given = allot(candidates, free=max(limit - len(claimed), 0), lane_room=lane_room)
     wanted = [
         Wanted(candidate.endpoint_id, candidate.lane is Lane.RETRY, count)
@@ -98,6 +93,22 @@ def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> Taken
         seen[id_] = msgspec.structs.replace(seen[id_], first_ready_at_us=terms.now_us, retry_ready_at_us=terms.now_us)
     endpoints.save(tx, list(seen.values()))
     return Taken(claimed, sum(each.state == "given_up" for each in moved))
+
+
+def _ready(tx: Transaction, lane_room: dict[Lane, int], terms: Terms) -> list[tuple[Lane, Endpoint]]:
+    open_lanes = [lane for lane in Lane if lane_room[lane] > 0]
+    found = [
+        (lane, endpoint)
+        for lane in open_lanes
+        for endpoint in endpoints.ready(tx, lane, now_us=terms.now_us, limit=LOOK_AT)
+    ]
+    if found:
+        return found
+    # An endpoint that is owed callbacks all the time may be written to whenever somebody looks.
+    for lane in open_lanes:
+        if waited_for := endpoints.ready(tx, lane, now_us=terms.now_us, limit=1, wait=True):
+            return [(lane, waited_for[0])]
+    return []
 
 
 def _looked_at(

@@ -144,8 +144,12 @@ def owe(tx: Transaction, new: Sequence[NewCallback]) -> None:
 
 
 def _unattempted(tx: Transaction, uuids: Sequence[str]) -> set[str]:
-    query = sa.select(callback_queue.c.message_uuid).where(
-        callback_queue.c.message_uuid.in_(uuids), callback_queue.c.attempts_made == 0
+    # Locked: whoever is recording the first attempt that is waited for must either see the new callback, or be done.
+    query = (
+        sa.select(callback_queue.c.message_uuid)
+        .where(callback_queue.c.message_uuid.in_(uuids), callback_queue.c.attempts_made == 0)
+        .order_by(callback_queue.c.callback_id)
+        .with_for_update(key_share=True)
     )
     return set(tx.execute(query).scalars())
 
@@ -274,10 +278,13 @@ def give_back(tx: Transaction, leased: Sequence[DueCallback]) -> None:
 
 
 def _held(tx: Transaction, leased: Sequence[DueCallback]) -> set[str]:
-    query = sa.select(callback_queue.c.callback_id, callback_queue.c.lease_token).where(
-        callback_queue.c.callback_id.in_([callback.id for callback in leased])
+    query = (
+        sa.select(callback_queue.c.callback_id, callback_queue.c.lease_token)
+        .where(callback_queue.c.callback_id.in_([callback.id for callback in leased]))
+        .order_by(callback_queue.c.callback_id)
+        .with_for_update()
     )
-    tokens = {row.callback_id: row.lease_token for row in tx.execute(query.with_for_update())}
+    tokens = {row.callback_id: row.lease_token for row in tx.execute(query)}
     return {callback.id for callback in leased if tokens.get(callback.id) == callback.lease_token}
 
 

@@ -79,28 +79,31 @@ def lower_first(tx: Transaction, ready: Mapping[str, int]) -> None:
     """Let endpoints (by id) be looked at for first attempts, where they are not already and may be at all."""
     if not ready:
         return
-    # Rows that need no change are not touched: on PostgreSQL, that would lock them.
-    query = sa.select(endpoints.c.id, endpoints.c.first_ready_at_us).where(
-        endpoints.c.id.in_(list(ready)), endpoints.c.state.in_(_WAKES_ON_NEW), endpoints.c.is_full.is_(False)
+    # Locked, so that a claim that is under way, and does not see these callbacks, has ended before this is decided:
+    # it would otherwise note afterwards that there is nothing to look for.
+    query = (
+        sa.select(endpoints.c.id, endpoints.c.first_ready_at_us)
+        .where(endpoints.c.id.in_(list(ready)), endpoints.c.state.in_(_WAKES_ON_NEW), endpoints.c.is_full.is_(False))
+        .order_by(endpoints.c.id)
+        .with_for_update(key_share=True)
     )
     late = [id_ for id_, at_us in tx.execute(query) if at_us is None or at_us > ready[id_]]
     if late:
         tx.execute(
-            endpoints.update()
-            .where(
-                endpoints.c.id.in_(sorted(late)), endpoints.c.is_full.is_(False), endpoints.c.state.in_(_WAKES_ON_NEW)
-            )
-            .values(first_ready_at_us=min(ready[id_] for id_ in late))
+            endpoints.update().where(endpoints.c.id.in_(late)).values(first_ready_at_us=min(ready[id_] for id_ in late))
         )
 
 
-def ready(tx: Transaction, lane: Lane, *, now_us: int, limit: int) -> list[Endpoint]:
-    """Return endpoints with something due in a lane, those that have waited longest first; nobody else gets them."""
+def ready(tx: Transaction, lane: Lane, *, now_us: int, limit: int, wait: bool = False) -> list[Endpoint]:
+    """Return endpoints with something due in a lane, those that have waited longest first; nobody else gets them.
+
+    Endpoints that somebody is writing to are left out, unless ``wait`` says to wait for them.
+    """
     column = endpoints.c.retry_ready_at_us if lane is Lane.RETRY else endpoints.c.first_ready_at_us
     query = sa.select(endpoints).where(column <= now_us)
     if lane is not Lane.RETRY:
         query = query.where(endpoints.c.proven.is_(sa.true() if lane is Lane.FIRST else sa.false()))
-    query = query.order_by(column).limit(limit).with_for_update(skip_locked=True)
+    query = query.order_by(column).limit(limit).with_for_update(skip_locked=not wait)
     return [_endpoint(row) for row in tx.execute(query)]
 
 
@@ -168,8 +171,11 @@ def page(
 
 
 def troubled(tx: Transaction, *, limit: int) -> list[Endpoint]:
-    """Return endpoints that are parked, paused or disabled."""
-    query = sa.select(endpoints).where(endpoints.c.state != CircuitState.CLOSED.value).limit(limit)
+    """Return endpoints that are parked, paused or disabled, by state."""
+    # Named, not "any but closed": so the index on states finds them among those that work.
+    states = [state.value for state in CircuitState if state is not CircuitState.CLOSED]
+    query = sa.select(endpoints).where(endpoints.c.state.in_(states))
+    query = query.order_by(endpoints.c.state, endpoints.c.id).limit(limit)
     return [_endpoint(row) for row in tx.execute(query)]
 
 
@@ -177,6 +183,21 @@ def backlog(tx: Transaction, endpoint_id: str) -> int:
     """Return how many callbacks an endpoint is owed."""
     query = sa.select(sa.func.count()).where(callback_queue.c.endpoint_id == endpoint_id)
     return tx.execute(query).scalar_one()
+
+
+def waiting_up_to(limit: int) -> sa.ScalarSelect[int]:
+    """Return a subquery for queries of ``endpoints``: how many callbacks wait for an endpoint, counted to a limit.
+
+    Those that an earlier callback of their message holds up are left out: no index finds them by endpoint.
+    """
+    found = (
+        sa.select(sa.literal_column("1").label("one"))
+        .where(callback_queue.c.endpoint_id == endpoints.c.id, callback_queue.c.due_at_us.is_not(None))
+        .limit(limit)
+        .correlate(endpoints)
+        .subquery("found")
+    )
+    return sa.select(sa.func.count()).select_from(found).scalar_subquery()
 
 
 def given_up_since(tx: Transaction, endpoint: Endpoint, since_us: int) -> int:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from ringback.model.message import Event, Message
 from ringback.store import bulk
+from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
 from ringback.store.schema import events, messages
 
@@ -58,7 +59,11 @@ def by_uuid(tx: Transaction, uuids: Sequence[str], *, lock: bool = False) -> dic
 
 
 def by_carrier_ref(tx: Transaction, connector: str, refs: Sequence[str]) -> dict[str, Message]:
-    """Return messages by the id that the carrier gave them, locked against other changes."""
+    """Return messages by the id that the carrier gave them, locked against other changes.
+
+    Who does not find one may keep what it knows as an early receipt: see ``submissions.take_early_receipts``.
+    """
+    one_at_a_time(tx, f"carrier ids of {connector}")
     query = (
         sa.select(messages)
         .where(messages.c.connector == connector, messages.c.carrier_ref.in_(refs))

@@ -2,17 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 import sqlalchemy as sa
 
 from ringback.store import bulk
+from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
 from ringback.store.schema import received_events, received_requests
-
-_TURN_LOCK: Final = 0x52454356
-"""Names the class of advisory locks that order the events of a source."""
 
 Flag = Literal["", "duplicate", "out_of_order"]
 
@@ -76,21 +74,12 @@ def store(tx: Transaction, requests: Sequence[ReceivedRequest], said: Sequence[R
     bulk.insert(tx, received_requests, [msgspec.structs.asdict(request) for request in requests])
     if not said:
         return []
-    _take_turns(tx, {event.source for event in said})
+    # Two that store the same event would each find that it is the first. One lock a source, not one a message: a
+    # server's table of locks is small.
+    one_at_a_time(tx, *(f"received from {event.source}" for event in said))
     flagged = _flag(tx, said)
     bulk.insert(tx, received_events, [msgspec.structs.asdict(event) for event in flagged])
     return flagged
-
-
-def _take_turns(tx: Transaction, sources: set[str]) -> None:
-    """Keep others from storing events of ``sources`` until this transaction ends.
-
-    Where several write at a time, two that store the same event would each find that it is the first. One lock a
-    source, not one a message: a server's table of locks is small.
-    """
-    if tx.dialect.name == "postgresql":
-        for source in sorted(sources):
-            tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_TURN_LOCK, sa.func.hashtext(source))))
 
 
 def _flag(tx: Transaction, said: Sequence[ReceivedEvent]) -> list[ReceivedEvent]:

@@ -7,6 +7,7 @@ turns (``store.turn``), and a write waits for anybody else's up to the busy time
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,12 +119,19 @@ def open_store(data_dir: Path, *, busy_timeout_s: float) -> SqliteStore:
     _prepare(data_dir)
     path = data_dir / FILE_NAME
     engine = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
+    turn = Turn(data_dir / TURN_FILE, timeout_s=busy_timeout_s)
     try:
-        _upgrade(engine)
+        # From the first connection to the end of the last: a process that switches a new file to write-ahead
+        # logging, and one that closes it, hold the file without anybody else waiting for it.
+        with turn:
+            try:
+                _upgrade(engine)
+            finally:
+                engine.dispose()
     except (sa.exc.DBAPIError, CommandError) as error:
         raise DatabaseUnusable(_explain(path, error)) from error
     finally:
-        engine.dispose()
+        turn.close()
     path.chmod(0o600)
     return SqliteStore(path, busy_timeout_s=busy_timeout_s)
 
@@ -152,7 +160,7 @@ def _engine(path: Path, *, busy_timeout_s: float, connections: int, query_only: 
 def _prepare(data_dir: Path) -> None:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = data_dir / ".write-test"
+        probe = data_dir / f".write-test-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:

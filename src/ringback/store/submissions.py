@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ringback.store import bulk
+from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
 from ringback.store.schema import early_receipts, submissions
 
@@ -107,7 +108,12 @@ def keep_early_receipts(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
 
 
 def take_early_receipts(tx: Transaction, connector: str, refs: Sequence[str]) -> list[EarlyReceipt]:
-    """Return and remove the early receipts for carrier ids that are known now, oldest first."""
+    """Return and remove the early receipts for carrier ids that are known now, oldest first.
+
+    From here to the end of the transaction nobody looks for messages by carrier id: one who did would miss those of
+    this transaction, and keep a receipt that nobody takes any more.
+    """
+    one_at_a_time(tx, f"carrier ids of {connector}")
     query = (
         sa.select(early_receipts)
         .where(early_receipts.c.connector == connector, early_receipts.c.carrier_ref.in_(refs))

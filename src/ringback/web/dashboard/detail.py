@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.dialect.callbacks import total_amount
+from ringback.dialect.signatures import outside_safe_subset
 from ringback.model.ids import as_uuid
 from ringback.model.message import Event, Message
-from ringback.store import callbacks, messages, received
+from ringback.store import callbacks, endpoints, messages, received
 from ringback.store.callbacks import Attempt, Callback
 from ringback.store.port import Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
@@ -61,7 +62,12 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
     """The status that it tells."""
     state: str
     url: str
+    endpoint_id: str
+    origin: str
+    """The endpoint as it may be shown."""
     params: Sequence[tuple[str, str]]
+    doubts: Sequence[str]
+    """Why SDKs would disagree on its signature."""
     tries: Sequence[Try]
     next_at_us: int | None
     """When the next attempt is planned; ``None`` for a finished callback and one that is held."""
@@ -144,7 +150,12 @@ def owed(found: Found, redact: Callable[[str], str]) -> list[Owed]:
             # "delivered" is the word for messages here.
             state="done" if callback.state == "delivered" else callback.state,
             url=redact(present.safe_url(callback.url)),
+            endpoint_id=endpoints.key(callback.account_id, callback.endpoint),
+            origin=redact(callback.endpoint),
             params=present.param_pairs(callback.params, redact),
+            doubts=outside_safe_subset(
+                callback.url, method=callback.method, params=present.param_pairs(callback.params)
+            ),
             tries=[
                 Try(
                     attempt=attempt,

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ringback.dialect.codes import meaning
 from ringback.web.dashboard import present
 from ringback.web.dashboard.assets import Assets
+from ringback.web.dashboard.trouble import NONE
 
 POLICY: Final = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -51,6 +52,8 @@ class Pages:
             percent=present.percent,
             visible=present.visible,
             words=present.words,
+            circuit=present.circuit,
+            ago=present.ago,
             meaning=meaning,
         )
 
@@ -61,6 +64,8 @@ class Pages:
     def answer(self, request: Request, template: str, *, status: int = 200, **facts: Any) -> Response:
         """Render a page; ``section`` among the facts names the entry of the navigation that it belongs to."""
         facts = {"section": "", "path": request.url.path, "logged_in": True} | facts
+        # Left there by the guard; what it does not guard says nothing about endpoints.
+        facts["trouble"] = getattr(request.state, "trouble", None) or NONE
         return HTMLResponse(self.text(template, **facts), status)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from ringback.model import numbers
+from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.message import Message
 from ringback.store.messages import HIDES_NUMBER
 
@@ -41,6 +42,32 @@ def utc_ms(at_us: int) -> str:
 def iso(at_us: int) -> str:
     """Write a time for machines: ``2026-11-23T16:45:10.250000Z``."""
     return _at(at_us).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def clock(at_us: int, now_us: int) -> str:
+    """Write a time that is near: ``16:45:10Z``, with its date when that is another day."""
+    at, now = _at(at_us), _at(now_us)
+    return at.strftime("%H:%M:%SZ") if at.date() == now.date() else utc(at_us)
+
+
+def ago(at_us: int, now_us: int) -> str:
+    """Write how far a time is from now: ``2 m 05 s ago``, ``in 30 s``."""
+    if abs(now_us - at_us) < 1_000_000:
+        return "just now"
+    return f"{duration(now_us - at_us)} ago" if at_us <= now_us else f"in {duration(at_us - now_us)}"
+
+
+def circuit(known: Circuit, now_us: int) -> str:
+    """Write an endpoint's state in words, without its reason."""
+    if known.state is CircuitState.CLOSED:
+        return "works"
+    if known.state is CircuitState.HALF_OPEN:
+        return "probing"
+    if known.state is not CircuitState.OPEN:
+        return known.state.value
+    if known.probe_at_us is None or known.probe_at_us <= now_us:
+        return "parked, its probe is due"
+    return f"parked until {clock(known.probe_at_us, now_us)}"
 
 
 def hour(at_us: int) -> str:

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 from ringback.web.dashboard.assets import Assets
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.detail import Detail
+from ringback.web.dashboard.endpoints import Endpoints
 from ringback.web.dashboard.incoming import Incoming
 from ringback.web.dashboard.listing import Listing
 from ringback.web.dashboard.live import Live
@@ -28,6 +29,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     sessions = Sessions(context, pages)
     overview = Overview(context, pages)
     incoming = Incoming(context, pages)
+    endpoints = Endpoints(context, pages)
 
     async def nowhere(request: Request) -> Response:
         return pages.answer(
@@ -40,6 +42,8 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/overview", overview.part),
         ("/dashboard/messages", Listing(context, pages).page),
         ("/dashboard/messages/{uuid}", Detail(context, pages).page),
+        ("/dashboard/endpoints", endpoints.page),
+        ("/dashboard/endpoints/{id}", endpoints.one),
         ("/dashboard/received", incoming.page),
         ("/dashboard/received/{id}", incoming.one),
         ("/dashboard/live", Live(context, pages).stream),
@@ -49,6 +53,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/login", sessions.show_login),
         _route("/dashboard/login", sessions.login, "POST"),
         _route("/dashboard/logout", sessions.logout, "POST"),
+        _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act), "POST"),
         *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
         _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
     ]

@@ -23,6 +23,7 @@ from ringback.store import logins
 from ringback.store.port import Store, Transaction
 from ringback.web.dashboard.context import DashboardContext, new_secret
 from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.trouble import Trouble, trouble
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -70,6 +71,15 @@ class Sessions:
 
         return guarded
 
+    def guard_post(self, endpoint: Endpoint) -> Endpoint:
+        """Wrap an endpoint that changes something: as ``guard`` does, and only from this site's own pages."""
+        guarded = self.guard(endpoint)
+
+        async def checked(request: Request) -> Response:
+            return await guarded(request) if _from_here(request) else self._refused(request)
+
+        return checked
+
     async def show_login(self, request: Request) -> Response:
         """GET: the button that uses a link up, or how to get a link (401)."""
         key = request.query_params.get("key", "")
@@ -81,7 +91,7 @@ class Sessions:
         if not _from_here(request):
             return self._refused(request)
         secret = self._context.new_secret()
-        key = (await _form(request)).get("key", "")
+        key = (await read_form(request)).get("key", "")
         settings = self._context.settings
         now_us = self._context.clock.now_us()
         lasts_s = settings.session_hours * 3600
@@ -128,7 +138,14 @@ class Sessions:
         if not secret:
             return False
         now_us = self._context.clock.now_us()
-        return await self._context.store.read(lambda tx: logins.session_is_open(tx, secret, now_us))
+
+        def look(tx: Transaction) -> Trouble | None:
+            return trouble(tx, now_us) if logins.session_is_open(tx, secret, now_us) else None
+
+        # Every page shows it, and asks here anyway.
+        found = await self._context.store.read(look)
+        request.state.trouble = found
+        return found is not None
 
     def _login_page(self, request: Request, *, key: str, status: int, onward: str, spent: bool = False) -> Response:
         return self._pages.answer(
@@ -188,8 +205,8 @@ def _from_here(request: Request) -> bool:
     return origin == "null" or urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
 
 
-async def _form(request: Request) -> dict[str, str]:
-    """Read a small form; a larger body is no form of ours."""
+async def read_form(request: Request) -> dict[str, str]:
+    """Read a small form; a larger body is no form of ours and gives nothing."""
     content = b""
     async for part in request.stream():
         content += part

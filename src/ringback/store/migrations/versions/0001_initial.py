@@ -355,12 +355,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("due_at_us IS NOT NULL"),
     )
     op.drop_table("callback_queue")
-    op.drop_index(
-        "ix_auth_tokens_expires_at_us",
-        table_name="auth_tokens",
-        sqlite_where=sa.text("expires_at_us IS NOT NULL"),
-        postgresql_where=sa.text("expires_at_us IS NOT NULL"),
-    )
+    op.drop_index("ix_auth_tokens_expires_at_us", table_name="auth_tokens")
     op.drop_index(op.f("ix_auth_tokens_account_id"), table_name="auth_tokens")
     op.drop_table("auth_tokens")
     op.drop_table("attempts")

@@ -1,0 +1,239 @@
+"""Processes killed at random moments under load: nothing that was acknowledged is lost.
+
+A web process, a submitting one and two delivering ones share a database. While messages are sent, they are killed
+with SIGKILL, several at a time, and started again. An endpoint records what arrives. In the end every message that
+was answered 202 must have had every status delivered, and whatever arrived twice must have been in flight when its
+process was killed. ``make crash KILLS=1000`` does it for longer.
+"""
+
+import asyncio
+import itertools
+import os
+import random
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import aiohttp
+import pytest
+import sqlalchemy as sa
+from aiohttp import web
+
+from ringback.store import postgres, sqlite
+from ringback.store.port import Store
+from tests.fakes.endpoint import recording_endpoint
+from tests.fakes.postgres import PostgresServer, postgres_server
+from tests.fakes.process import Served, create_account, served
+
+KILLS = int(os.environ.get("KILLS", "100"))
+AT_ONCE = 3
+SENDERS = 3
+LEASE_S = 2.0
+CREW = (("--role", "web"), ("--role", "submit"), ("--role", "deliver"), ("--role", "deliver"))
+STATUSES = ("queued", "sent", "delivered")
+SETTINGS = {
+    "RINGBACK_SIMULATOR__SPEED": "20",
+    "RINGBACK_DELIVERY__DEADLINE_S": "1",
+    "RINGBACK_DELIVERY__LEASE_S": str(LEASE_S),
+    "RINGBACK_MESSAGING__SUBMIT_LEASE_S": "1",
+}
+
+
+class Station:
+    """One process of the crew: kept running, and killed when told."""
+
+    def __init__(
+        self, data_dir: Path, account: dict[str, str], flags: tuple[str, ...], settings: dict[str, str]
+    ) -> None:
+        self._start = lambda: served(data_dir, account, *flags, **SETTINGS, **settings)
+        self._kill = asyncio.Event()
+        self.up = asyncio.Event()
+        self.now: Served | None = None
+        self.killed_at_s: list[float] = []
+
+    async def keep_running(self) -> None:
+        """Start it again after every kill, until cancelled; then let it end in order."""
+        while True:
+            async with self._start() as self.now:
+                self.up.set()
+                try:
+                    await self._kill.wait()
+                except asyncio.CancelledError:
+                    await self.now.terminate()
+                    raise
+                self.up.clear()
+                self._kill.clear()
+                self.killed_at_s.append(time.monotonic())
+                await self.now.kill()
+
+    async def kill(self) -> None:
+        """Kill it, if it runs, and wait until it runs again."""
+        await self.up.wait()
+        self._kill.set()
+        self.up.clear()
+        await self.up.wait()
+
+
+class Traffic:
+    """Messages sent and what arrived of them."""
+
+    def __init__(self, station: Station, url: str) -> None:
+        self._station = station
+        self._url = url
+        self.accepted: set[str] = set()
+        self.arrived_at_s: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._news = asyncio.Event()
+
+    async def send(self, http: aiohttp.ClientSession) -> None:
+        """Send one message after the other, whatever becomes of the server."""
+        while True:
+            await self._station.up.wait()
+            try:
+                assert self._station.now is not None
+                status, answer = await self._station.now.send(http, url=self._url)
+            except (aiohttp.ClientError, TimeoutError):
+                continue
+            if status == 202:
+                self.accepted.update(answer["message_uuid"])
+
+    async def arrive(self, request: web.Request) -> web.StreamResponse:
+        """Note a callback."""
+        said = dict(parse_qsl((await request.read()).decode()))
+        self.arrived_at_s[said["MessageUUID"], said["Status"]].append(time.monotonic())
+        self._news.set()
+        return web.Response()
+
+    def missing(self) -> set[tuple[str, str]]:
+        """Say what of the accepted messages has not arrived."""
+        return {(uuid, word) for uuid in self.accepted for word in STATUSES} - set(self.arrived_at_s)
+
+    async def until_complete(self) -> None:
+        """Wait until everything has arrived."""
+        while self.missing():
+            self._news.clear()
+            async with asyncio.timeout(60):
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def at_work(
+    tmp_path: Path, settings: dict[str, str]
+) -> AsyncIterator[tuple[list[Station], Traffic, list[asyncio.Task[None]]]]:
+    """Run the crew under load; gives the senders' tasks too, so that sending can end first."""
+    account = create_account(tmp_path, **settings)
+    stations = [Station(tmp_path, account, flags, settings) for flags in CREW]
+    async with (
+        recording_endpoint() as endpoint,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
+    ):
+        traffic = Traffic(stations[0], endpoint.url)
+        endpoint.answer_always(traffic.arrive)
+        running = [asyncio.create_task(station.keep_running()) for station in stations]
+        await asyncio.gather(*(station.up.wait() for station in stations))
+        senders = [asyncio.create_task(traffic.send(http)) for _ in range(SENDERS)]
+        try:
+            yield stations, traffic, senders
+        finally:
+            for task in (*senders, *running):
+                task.cancel()
+            ended = await asyncio.gather(*senders, *running, return_exceptions=True)
+    assert [each for each in ended if not isinstance(each, asyncio.CancelledError)] == []
+
+
+async def stop_sending(senders: list[asyncio.Task[None]]) -> None:
+    """End the load; answers on their way count."""
+    for sender in senders:
+        sender.cancel()
+    await asyncio.gather(*senders, return_exceptions=True)
+
+
+def account_for(traffic: Traffic, stations: list[Station]) -> int:
+    """Check that each duplicate was in flight at a kill; returns how many there are."""
+    kills = sorted(at_s for station in stations if station is not stations[0] for at_s in station.killed_at_s)
+    duplicates = 0
+    for key, times in traffic.arrived_at_s.items():
+        for earlier, later in itertools.pairwise(times):
+            duplicates += 1
+            # A lease runs out before anybody tries again, and began when its holder still lived.
+            assert any(earlier - LEASE_S <= at_s <= later for at_s in kills), f"{key} came twice without a kill"
+    return duplicates
+
+
+async def check_database(store: Store, traffic: Traffic) -> None:
+    """See that the database tells the same story as the endpoint."""
+
+    def look(tx: sa.Connection) -> tuple[int, int, int, int]:
+        ask = lambda statement: tx.execute(sa.text(statement)).scalar_one()  # noqa: E731
+        return (
+            ask("SELECT count(*) FROM callbacks WHERE state <> 'delivered'"),
+            ask("SELECT count(*) FROM callback_queue"),
+            ask("SELECT count(*) FROM messages WHERE status <> 'delivered'"),
+            ask(
+                "SELECT count(*) FROM (SELECT callback_id FROM attempts GROUP BY callback_id HAVING count(*) > 1) AS twice"
+            ),
+        )
+
+    undelivered, queued, unfinished, recorded_twice = await store.read(look)
+    assert (queued, undelivered, unfinished) == (0, 0, 0)
+    # Whatever arrived twice was recorded once: the first try died with its process.
+    assert recorded_twice == 0
+    await store.close()
+
+
+async def kill_again_and_again(tmp_path: Path, settings: dict[str, str], store: Store, seed: int) -> str:
+    """Kill until there were enough kills; gives the counts."""
+    dice = random.Random(seed)
+    kills = 0
+    async with at_work(tmp_path, settings) as (stations, traffic, senders):
+        while kills < KILLS:
+            goal = len(traffic.accepted) + dice.randint(3, 25)
+            async with asyncio.timeout(60):
+                while len(traffic.accepted) < goal:
+                    traffic._news.clear()
+                    await traffic._news.wait()
+            victims = dice.sample(stations, AT_ONCE)
+            await asyncio.gather(*(victim.kill() for victim in victims))
+            kills += AT_ONCE
+        await stop_sending(senders)
+        await traffic.until_complete()
+        duplicates = account_for(traffic, stations)
+        callbacks = sum(map(len, traffic.arrived_at_s.values()))
+        accepted = len(traffic.accepted)
+        # What was stored and not acknowledged is delivered too.
+        async with asyncio.timeout(60):
+            while await store.read(lambda tx: tx.execute(sa.text("SELECT count(*) FROM callback_queue")).scalar_one()):
+                traffic._news.clear()
+                try:
+                    async with asyncio.timeout(1):
+                        await traffic._news.wait()
+                except TimeoutError:
+                    continue
+    await check_database(store, traffic)
+    return f"{kills} kills: {accepted} messages accepted, {callbacks} callbacks, {duplicates} duplicates, 0 lost"
+
+
+@pytest.fixture(scope="module")
+def server() -> object:
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "postgres"])
+async def test_killed_processes_lose_nothing(
+    tmp_path: Path, driver: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings: dict[str, str] = {}
+    if driver == "postgres":
+        running: PostgresServer = request.getfixturevalue("server")
+        url = running.url(running.create_database())
+        settings = {"RINGBACK_STORE__URL": url}
+        store: Store = postgres.open_store(url, busy_timeout_s=4)
+    else:
+        store = sqlite.open_store(tmp_path, busy_timeout_s=4)
+    told = await kill_again_and_again(tmp_path, settings, store, seed=20261123)
+    with capsys.disabled():
+        sys.stderr.write(f"\n{driver}: {told}\n")

@@ -1,0 +1,212 @@
+"""What is counted, and what is said when the database or the disk does not answer."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from ringback.metrics import Metrics
+from ringback.model.errors import NotFound, StoreUnavailable
+from ringback.store.backlog import Backlog
+from ringback.store.measured import MeasuredStore
+from ringback.web.answers import CountedAnswers
+from ringback.web.probes import Probes
+from tests.fakes.clock import FakeClock
+
+BACKLOG = Backlog(callbacks=3, submissions=2, given_up=1, endpoints={"closed": 4, "open": 1}, oldest_due_s=7.5)
+
+
+def value(metrics: Metrics, series: str) -> float | None:
+    """What a series stands at, ``None`` when it is not there."""
+    lines = dict(line.rsplit(" ", 1) for line in metrics.render().decode().splitlines() if not line.startswith("#"))
+    return float(lines[series]) if series in lines else None
+
+
+class AnsweringStore:
+    """A store without a database: reads give what they are told, raise it, or wait for ever."""
+
+    def __init__(self) -> None:
+        self.answer: Any = 0
+        self.reads = 0
+        self.release = asyncio.Event()
+        self.release.set()
+
+    async def read(self, _: Callable[[Any], Any]) -> Any:
+        self.reads += 1
+        await self.release.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    write = read
+
+
+@pytest.fixture
+def store() -> AnsweringStore:
+    return AnsweringStore()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+def probes(store: AnsweringStore, metrics: Metrics, clock: FakeClock, **changes: Any) -> Probes:
+    options = {"shows_metrics": True, "disk": Path("/"), "min_free_mb": 0, "answer_within_s": 0.05, **changes}
+    return Probes(store=store, clock=clock, metrics=metrics, **options)  # type: ignore[arg-type]
+
+
+async def ask(probes: Probes, path: str) -> tuple[int, str]:
+    """GET a path without a network."""
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    await Starlette(routes=probes.routes())(scope, receive, send)
+    return said[0]["status"], b"".join(message.get("body", b"") for message in said[1:]).decode()
+
+
+async def test_ready_is_said_in_one_line(store: AnsweringStore, metrics: Metrics) -> None:
+    asked = probes(store, metrics, FakeClock())
+    assert await ask(asked, "/readyz") == (200, "ready\n")
+    asked.stop()
+    assert await ask(asked, "/readyz") == (503, "shutting down\n")
+
+
+async def test_a_database_that_refuses_or_hangs_is_not_ready(store: AnsweringStore, metrics: Metrics) -> None:
+    asked = probes(store, metrics, FakeClock())
+    store.answer = StoreUnavailable("the database did not take the transaction: away")
+    assert await ask(asked, "/readyz") == (503, "the database did not take the transaction: away\n")
+    store.answer, store.reads = 0, 0
+    store.release.clear()
+    hanging = (503, "the database or the disk does not answer within 0.05 s\n")
+    assert await asyncio.gather(*(ask(asked, "/readyz") for _ in range(3))) == [hanging] * 3
+    assert await ask(asked, "/readyz") == hanging
+    assert store.reads == 1, "whoever asks meanwhile waits for the same answer"
+    store.release.set()
+    await asyncio.sleep(0)
+    assert await ask(asked, "/readyz") == (200, "ready\n")
+
+
+async def test_too_little_room_is_not_ready(store: AnsweringStore, metrics: Metrics) -> None:
+    status, line = await ask(probes(store, metrics, FakeClock(), min_free_mb=10**12), "/readyz")
+    assert status == 503
+    assert line.endswith(" MB are free where the database is, store.min_free_mb asks for 1000000000000\n")
+    gone = probes(store, metrics, FakeClock(), disk=Path("/nowhere/at/all"))
+    assert await ask(gone, "/readyz") == (503, "[Errno 2] No such file or directory: '/nowhere/at/all'\n")
+    elsewhere = probes(store, metrics, FakeClock(), disk=None, min_free_mb=10**12)
+    assert await ask(elsewhere, "/readyz") == (200, "ready\n")
+
+
+async def test_metrics_can_be_turned_off(store: AnsweringStore, metrics: Metrics) -> None:
+    assert (await ask(probes(store, metrics, FakeClock(), shows_metrics=False), "/metrics"))[0] == 404
+
+
+async def test_the_backlog_is_asked_for_at_most_once_a_second(store: AnsweringStore, metrics: Metrics) -> None:
+    clock = FakeClock()
+    asked = probes(store, metrics, clock)
+    store.answer = BACKLOG
+    for seconds, reads in ((0, 1), (0.9, 1), (0.1, 2)):
+        clock.advance(seconds)
+        status, text = await ask(asked, "/metrics")
+        assert (status, store.reads) == (200, reads)
+    for line in (
+        "ringback_callbacks_waiting 3.0", "ringback_submissions_waiting 2.0", 'ringback_endpoints{state="open"} 1.0',
+        "ringback_callbacks_given_up_last_hour 1.0", "ringback_oldest_due_callback_age_seconds 7.5",
+    ):  # fmt: skip
+        assert line in text.splitlines()
+
+
+async def test_counters_are_shown_without_a_database_and_old_figures_are_not(
+    store: AnsweringStore, metrics: Metrics
+) -> None:
+    clock = FakeClock()
+    asked = probes(store, metrics, clock)
+    store.answer = BACKLOG
+    assert "ringback_callbacks_waiting 3.0" in (await ask(asked, "/metrics"))[1]
+    clock.advance(1)
+    store.answer = StoreUnavailable("away")
+    status, text = await ask(asked, "/metrics")
+    assert (status, "ringback_callbacks_waiting" in text, "ringback_messages_accepted_total" in text) == (
+        200,
+        False,
+        True,
+    )
+    store.answer = BACKLOG
+    store.release.clear()
+    assert "ringback_callbacks_waiting" not in (await ask(asked, "/metrics"))[1]
+    store.release.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"), [(0, "ok"), (StoreUnavailable("away"), "unavailable"), (NotFound("no"), "rolled_back")]
+)
+async def test_transactions_are_counted_by_result(
+    store: AnsweringStore, metrics: Metrics, answer: Any, result: str
+) -> None:
+    measured = MeasuredStore(store, metrics)  # type: ignore[arg-type]
+    store.answer = answer
+    for work in (measured.write, measured.read, measured.write):
+        (found,) = await asyncio.gather(work(lambda _: None), return_exceptions=True)
+        assert found == answer
+    assert value(metrics, f'ringback_store_transactions_total{{kind="write",result="{result}"}}') == 2
+    assert value(metrics, 'ringback_store_transaction_seconds_count{kind="write"}') == 2
+    assert value(metrics, 'ringback_store_transaction_seconds_count{kind="read"}') == 1
+
+
+async def test_a_caller_who_goes_away_is_told_apart(store: AnsweringStore, metrics: Metrics) -> None:
+    store.release.clear()
+    task = asyncio.create_task(MeasuredStore(store, metrics).read(lambda _: None))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert value(metrics, 'ringback_store_transactions_total{kind="read",result="abandoned"}') == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "series"),
+    [
+        ("/v1/account/MA/message/", 202, 'status="2xx",surface="api"'),
+        ("//V1/Account/MA", 404, 'status="4xx",surface="api"'),
+        ("/hooks/anything/sms_status", 503, 'status="5xx",surface="receiver"'),
+        ("/dashboard/", 302, 'status="3xx",surface="dashboard"'),
+        ("/15005550100", 404, 'status="4xx",surface="other"'),
+    ],
+)
+async def test_answers_are_counted_by_surface_and_class(metrics: Metrics, path: str, status: int, series: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(status_code=status)(scope, receive, send)
+
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    await CountedAnswers(app, metrics)({"type": "http", "path": path}, nothing, nothing)
+    assert value(metrics, f"ringback_http_answers_total{{{series}}}") == 1
+
+
+def test_each_has_a_registry_of_its_own() -> None:
+    first, second = Metrics(), Metrics()
+    first.attempts.add("ok", count=2)
+    assert value(first, 'ringback_callback_attempts_total{outcome="ok"}') == 2
+    assert value(second, 'ringback_callback_attempts_total{outcome="ok"}') == 0
+
+
+def test_a_labelled_part_is_looked_up_once(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics.received.add("prov", "v3")
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(metrics.received._counter, "labels", refuse)
+    metrics.received.add("prov", "v3")
+    assert value(metrics, 'ringback_received_requests_total{source="prov",verdict="v3"}') == 2
