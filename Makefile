@@ -6,7 +6,8 @@ RUNTIME_STAMP := $(VENV)/.runtime-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run env dev-env test test-fast lint format bench lock system-packages clean
+KILLS ?= 1000
+.PHONY: help run env dev-env test test-fast crash lint format bench lock system-packages clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +44,10 @@ test: $(DEV_STAMP)  ## install what the tests need and run them all
 
 test-fast: $(DEV_STAMP)  ## unit and conformance tests: under a minute
 	$(BIN)/python -m pytest -q tests/unit tests/conformance
+
+crash: $(DEV_STAMP)  ## kill processes under load, KILLS=1000 times on each database
+	@scripts/install-system-packages postgresql
+	KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/integration/crash
 
 lint: $(DEV_STAMP)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

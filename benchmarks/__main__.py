@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import accept, delivery, receive
+from benchmarks import accept, delivery, punctuality, receive
 from benchmarks.report import Report
 
 BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
     "accept": accept.run,
     "receive": receive.run,
     "delivery": delivery.run,
+    "punctuality": punctuality.run,
 }
 
 

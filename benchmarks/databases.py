@@ -36,6 +36,10 @@ class Database(msgspec.Struct, frozen=True):
 
         return asyncio.run(write())
 
+    def rows(self, statement: str) -> list[Any]:
+        """Run a query."""
+        return self.use(lambda tx: list(tx.execute(sa.text(statement)).all()))
+
     def ask(self, statement: str) -> Any:
         """Run a query of one value."""
         return self.use(lambda tx: tx.execute(sa.text(statement)).scalar_one())

@@ -92,6 +92,8 @@ class DeliverySettings(Group, frozen=True, kw_only=True):
     """Make attempts later that fell due while the endpoint was parked. Otherwise they count as made."""
     egress_allow: tuple[str, ...] = ()
     """Networks of your own that callbacks may go to, such as ``10.1.0.0/16`` or ``127.0.0.1``."""
+    ca_file: Path | None = None
+    """PEM file of certificate authorities of your own, trusted beside those of the system."""
     response_cap_bytes: Count = 16_384
     """How much of an answer's body is read and kept."""
 

@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from ringback.messaging.progress import Change, Progress
+from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.message import Message
 from ringback.model.status import Status
-from ringback.store import received
+from ringback.store import endpoints, received
+from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
 from tests.data.dashboard.seeding import add_day
 from tests.data.dashboard.serving import Dashboard, serve
@@ -109,12 +112,30 @@ async def change(dashboard: Dashboard, standing: Message, status: Status) -> Non
     await dashboard.commit(work)
 
 
+def trouble(tx: Transaction) -> list[Endpoint]:
+    """Let an endpoint be in each state; gives them."""
+    found = endpoints.page(tx, limit=len(CircuitState))
+    states = [
+        Circuit(state=state, reason="some reason that takes a line or two to be told in full", probe_at_us=1)
+        for state in CircuitState
+    ]
+    endpoints.save(
+        tx, [msgspec.structs.replace(each, circuit=state) for each, state in zip(found, states, strict=True)]
+    )
+    endpoints.configure(tx, found[-1].id, concurrency=8, rate_per_minute=600, retry_delays="[60,600]", keep_parked=True)
+    return found
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, scheme: str, width: int) -> None:
     now_us = dashboard.clock.now_us()
     sent = await dashboard.commit(lambda tx: add_day(tx, dashboard.new_id, now_us=now_us, count=120))
     newest = await dashboard.store.read(lambda tx: received.newest(tx, limit=100))
+    long_url = "https://a-host-of-a-very-long-name.that-never-seems.to-end.example:8443/a%20b"
+    doubted = one_message(dashboard, 1, callback_url=long_url)
+    await accept(dashboard, doubted)
+    known = await dashboard.store.write(trouble)
     retried = next(item for item in sent if "down.example" in (item.callback_url or ""))
     paths = [
         "/dashboard",
@@ -125,6 +146,9 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
         "/dashboard/messages?number=1",
         f"/dashboard/messages/{sent[-1].uuid}",
         f"/dashboard/messages/{retried.uuid}",
+        "/dashboard/endpoints",
+        *(f"/dashboard/endpoints/{each.id}" for each in known),
+        f"/dashboard/messages/{doubted.uuid}",
         "/dashboard/received",
         f"/dashboard/received/{next(request.id for request, said in newest if said)}",
         f"/dashboard/received/{next(request.id for request, said in newest if not said)}",
@@ -231,6 +255,16 @@ async def test_everything_works_without_javascript(dashboard: Dashboard, browser
     await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
     await page.get_by_text("Parameters").click()
     await expect(page.get_by_role("rowheader", name="MessageUUID", exact=True)).to_be_visible()
+    await page.locator(".callback a").first.click()
+    await page.get_by_text("Pause", exact=True).click()
+    await page.get_by_label("Reason").fill("they move")
+    await page.get_by_role("button", name="Pause it").click()
+    await expect(page.get_by_role("status")).to_contain_text("is paused")
+    await page.get_by_role("link", name="Messages", exact=True).click()
+    await expect(page.get_by_label("Endpoints in trouble")).to_contain_text("paused")
+    await page.get_by_role("link", name="Endpoints", exact=True).click()
+    await page.get_by_role("button", name="Resume").click()
+    await expect(page.get_by_role("status")).to_contain_text("is resumed")
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
 
@@ -241,7 +275,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
     await page.goto(f"{dashboard.base_url}/dashboard/messages?status=queued")
     await expect(page.get_by_role("status")).to_have_text("live")
     reached = []
-    for _ in range(13):
+    for _ in range(14):
         await page.keyboard.press("Tab")
         reached.append(
             await page.evaluate(
@@ -254,6 +288,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
         "Ringback",
         "Overview",
         "Messages",
+        "Endpoints",
         "Received",
         "Log out",
         "Pause",

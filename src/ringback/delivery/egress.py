@@ -9,6 +9,7 @@ import contextlib
 import errno
 import ipaddress
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeAlias
 
@@ -260,12 +261,17 @@ def guarded_socket(policy: EgressPolicy) -> aiohttp.SocketFactoryType:
 
 
 def guarded_connector(
-    policy: EgressPolicy, *, dns_cache_s: int = 30, resolver: AbstractResolver | None = None
+    policy: EgressPolicy,
+    *,
+    dns_cache_s: int = 30,
+    resolver: AbstractResolver | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> aiohttp.TCPConnector:
     """Make a connector that dials what the policy allows and nothing else; needs a running loop.
 
-    ``resolver`` looks names up, by default the system's. The number of connections is not limited. A pooled connection
-    was judged when it was dialled. With a proxy, the proxy's address would be judged and not the target's.
+    ``resolver`` looks names up, by default the system's; ``tls`` says whom to trust, by default the system's
+    authorities. The number of connections is not limited. A pooled connection was judged when it was dialled. With a
+    proxy, the proxy's address would be judged and not the target's.
 
     A request that is refused raises ``aiohttp.ClientConnectorError``, and ``refusal_of`` gives the reason.
     """
@@ -274,4 +280,5 @@ def guarded_connector(
         ttl_dns_cache=dns_cache_s,
         resolver=PolicyResolver(policy, resolver or aiohttp.ThreadedResolver()),
         socket_factory=guarded_socket(policy),
+        ssl=tls or True,
     )

@@ -5,6 +5,7 @@ import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Final, Literal, Self
 
 import aiohttp
@@ -52,7 +53,7 @@ class HttpClient:
     async def __aenter__(self) -> Self:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
         self._session = aiohttp.ClientSession(
-            connector=guarded_connector(self._policy),
+            connector=guarded_connector(self._policy, tls=_tls(self._settings.ca_file)),
             timeout=aiohttp.ClientTimeout(
                 total=self._settings.deadline_s, connect=self._settings.connect_timeout_s, ceil_threshold=60
             ),
@@ -111,6 +112,16 @@ class HttpClient:
                 error=None if response.status < 300 else f"answered {response.status} {response.reason or ''}".strip(),
                 duration_us=_since_us(started_ns),
             )
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigInvalid(f"settings: delivery.ca_file: no certificates can be read from {ca_file}") from error
+    return context
 
 
 def retry_after_us(answer: Answer, now_us: int) -> int:

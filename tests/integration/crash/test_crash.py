@@ -7,14 +7,16 @@ process was killed. ``make crash KILLS=1000`` does it for longer.
 """
 
 import asyncio
+import contextlib
 import itertools
 import os
 import random
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -46,10 +48,8 @@ SETTINGS = {
 class Station:
     """One process of the crew: kept running, and killed when told."""
 
-    def __init__(
-        self, data_dir: Path, account: dict[str, str], flags: tuple[str, ...], settings: dict[str, str]
-    ) -> None:
-        self._start = lambda: served(data_dir, account, *flags, **SETTINGS, **settings)
+    def __init__(self, start: Callable[[], AbstractAsyncContextManager[Served]]) -> None:
+        self._start = start
         self._kill = asyncio.Event()
         self.up = asyncio.Event()
         self.now: Served | None = None
@@ -113,9 +113,15 @@ class Traffic:
 
     async def until_complete(self) -> None:
         """Wait until everything has arrived."""
-        while self.missing():
-            self._news.clear()
-            async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
+            while self.missing():
+                await self.something_arrives(within_s=5)
+
+    async def something_arrives(self, *, within_s: float) -> None:
+        """Wait for the next callback, for so long at most."""
+        self._news.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
                 await self._news.wait()
 
 
@@ -125,7 +131,7 @@ async def at_work(
 ) -> AsyncIterator[tuple[list[Station], Traffic, list[asyncio.Task[None]]]]:
     """Run the crew under load; gives the senders' tasks too, so that sending can end first."""
     account = create_account(tmp_path, **settings)
-    stations = [Station(tmp_path, account, flags, settings) for flags in CREW]
+    stations = [Station(partial(served, tmp_path, account, *flags, **SETTINGS, **settings)) for flags in CREW]
     async with (
         recording_endpoint() as endpoint,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
@@ -167,14 +173,14 @@ async def check_database(store: Store, traffic: Traffic) -> None:
     """See that the database tells the same story as the endpoint."""
 
     def look(tx: sa.Connection) -> tuple[int, int, int, int]:
-        ask = lambda statement: tx.execute(sa.text(statement)).scalar_one()  # noqa: E731
+        def ask(statement: str) -> int:
+            return int(tx.execute(sa.text(statement)).scalar_one())
+
         return (
             ask("SELECT count(*) FROM callbacks WHERE state <> 'delivered'"),
             ask("SELECT count(*) FROM callback_queue"),
             ask("SELECT count(*) FROM messages WHERE status <> 'delivered'"),
-            ask(
-                "SELECT count(*) FROM (SELECT callback_id FROM attempts GROUP BY callback_id HAVING count(*) > 1) AS twice"
-            ),
+            ask("SELECT count(*) FROM (SELECT 1 FROM attempts GROUP BY callback_id HAVING count(*) > 1) AS twice"),
         )
 
     undelivered, queued, unfinished, recorded_twice = await store.read(look)
@@ -182,6 +188,12 @@ async def check_database(store: Store, traffic: Traffic) -> None:
     # Whatever arrived twice was recorded once: the first try died with its process.
     assert recorded_twice == 0
     await store.close()
+
+
+def _unfinished(tx: sa.Connection) -> int:
+    queued = "SELECT count(*) FROM callback_queue"
+    undelivered = "SELECT count(*) FROM messages WHERE status <> 'delivered'"
+    return sum(int(tx.execute(sa.text(statement)).scalar_one()) for statement in (queued, undelivered))
 
 
 async def kill_again_and_again(tmp_path: Path, settings: dict[str, str], store: Store, seed: int) -> str:
@@ -193,8 +205,7 @@ async def kill_again_and_again(tmp_path: Path, settings: dict[str, str], store: 
             goal = len(traffic.accepted) + dice.randint(3, 25)
             async with asyncio.timeout(60):
                 while len(traffic.accepted) < goal:
-                    traffic._news.clear()
-                    await traffic._news.wait()
+                    await traffic.something_arrives(within_s=5)
             victims = dice.sample(stations, AT_ONCE)
             await asyncio.gather(*(victim.kill() for victim in victims))
             kills += AT_ONCE
@@ -203,21 +214,16 @@ async def kill_again_and_again(tmp_path: Path, settings: dict[str, str], store: 
         duplicates = account_for(traffic, stations)
         callbacks = sum(map(len, traffic.arrived_at_s.values()))
         accepted = len(traffic.accepted)
-        # What was stored and not acknowledged is delivered too.
+        # What was stored and not acknowledged ends too, and what has arrived is recorded.
         async with asyncio.timeout(60):
-            while await store.read(lambda tx: tx.execute(sa.text("SELECT count(*) FROM callback_queue")).scalar_one()):
-                traffic._news.clear()
-                try:
-                    async with asyncio.timeout(1):
-                        await traffic._news.wait()
-                except TimeoutError:
-                    continue
+            while await store.read(_unfinished):
+                await traffic.something_arrives(within_s=0.2)
     await check_database(store, traffic)
     return f"{kills} kills: {accepted} messages accepted, {callbacks} callbacks, {duplicates} duplicates, 0 lost"
 
 
 @pytest.fixture(scope="module")
-def server() -> object:
+def server() -> Iterator[PostgresServer]:
     with postgres_server() as running:
         yield running
 

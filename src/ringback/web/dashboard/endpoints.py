@@ -174,8 +174,8 @@ def write_place(place: Place) -> str:
 
 def reason_of(text: str) -> str:
     """Return an operator's reason in one short line of printable characters."""
-    line = " ".join(text.split())
-    return "".join(character for character in line if character.isprintable())[:REASON_LIMIT].strip() or REASON
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())[:REASON_LIMIT].strip() or REASON
 
 
 def limits(endpoint: Endpoint) -> list[str]:
