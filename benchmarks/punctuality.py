@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,8 +47,7 @@ def run(directory: Path) -> Report:
             alone, _ = _scene(database, directory / f"alone-{kind}")
         progress(f"punctuality {kind} alone: {alone}")
         with make(_made(directory / f"hung-{kind}")) as database, hanging_endpoints() as urls:
-            database.use(lambda tx: owe(tx, HUNG * 20, urls))
-            beside_hung, _ = _scene(database, directory / f"hung-{kind}")
+            beside_hung, _ = _scene(database, directory / f"hung-{kind}", hung=urls)
         progress(f"punctuality {kind} beside {HUNG} that hang: {beside_hung}")
         with make(_made(directory / f"dead-{kind}")) as database, closed_port() as dead:
             _fill(database, f"{dead}/status")
@@ -78,7 +77,9 @@ def _made(place: Path) -> Path:
     return place
 
 
-def _scene(database: Database, place: Path, *, idle: bool = False) -> tuple[Lateness, dict[str, float]]:
+def _scene(
+    database: Database, place: Path, *, hung: Sequence[str] = (), idle: bool = False
+) -> tuple[Lateness, dict[str, float]]:
     environment = {**database.environment, **SETTINGS}
     database.use(_account)
     with (
@@ -87,10 +88,15 @@ def _scene(database: Database, place: Path, *, idle: bool = False) -> tuple[Late
     ):
         time.sleep(SETTLE_S)
         usage = _idle(server) if idle else {}
-        asyncio.run(_load(server.url, f"{sink.url}/status"))
+        # So that the endpoint is known to work, and connections are there.
+        asyncio.run(_load(server.url, f"{sink.url}/status", duration_s=1))
+        begun_at_us = time.time_ns() // 1000
+        if hung:
+            database.use(lambda tx: owe(tx, len(hung) * 20, list(hung)))
+        asyncio.run(_load(server.url, f"{sink.url}/status", duration_s=DURATION_S))
         time.sleep(SETTLE_S)
         usage["rss_mb"] = server.usage().peak_rss_mb
-        return _lateness(database, place / "nginx" / "arrivals.log"), usage
+        return _lateness(database, place / "nginx" / "arrivals.log", sink.url, begun_at_us), usage
 
 
 def _account(tx: Any) -> None:
@@ -107,7 +113,7 @@ def _idle(server: Ringback) -> dict[str, float]:
     return {"cpu_percent": (server.usage().cpu_s - before_s) / IDLE_S * 100}
 
 
-async def _load(base_url: str, callback_url: str) -> None:
+async def _load(base_url: str, callback_url: str, *, duration_s: int) -> None:
     """Send at a constant rate, whatever the answers take."""
     url = f"{base_url}/v1/Account/{ACCOUNT}/Message/"
     headers = {"Authorization": aiohttp.encode_basic_auth(ACCOUNT, TOKEN)}
@@ -121,18 +127,19 @@ async def _load(base_url: str, callback_url: str) -> None:
                 if answer.status != 202:
                     raise SystemExit(f"a message was answered {answer.status}: {await answer.text()}")
 
-        for number in range(MESSAGES_PER_S * DURATION_S):
+        for number in range(MESSAGES_PER_S * duration_s):
             await asyncio.sleep(begun_s + number / MESSAGES_PER_S - loop.time())
             tasks.create_task(send())
 
 
-def _lateness(database: Database, log: Path) -> Lateness:
+def _lateness(database: Database, log: Path, origin: str, since_us: int) -> Lateness:
     arrived = {
         (uuid, status): float(at_s) for at_s, uuid, status in (line.split() for line in log.read_text().splitlines())
     }
     owed = database.rows(
         "SELECT c.message_uuid, e.status, c.created_at_us FROM callbacks c JOIN events e "
-        "ON e.message_uuid = c.message_uuid AND e.sequence = c.sequence AND e.flag = ''"
+        "ON e.message_uuid = c.message_uuid AND e.sequence = c.sequence AND e.flag = '' "
+        f"WHERE c.endpoint = '{origin}' AND c.created_at_us >= {since_us}"  # noqa: S608 - own values
     )
     late_ms = [
         arrived[uuid, status] * 1000 - created_at_us / 1000

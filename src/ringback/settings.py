@@ -82,7 +82,7 @@ class DeliverySettings(Group, frozen=True, kw_only=True):
     """The part of the deadline that connecting may take."""
     lease_s: Seconds = 30.0
     """An attempt not recorded after this time (its process died) is made again."""
-    concurrency: Count = 512
+    concurrency: Count = 1024
     """Attempts in flight at once. A quarter is kept for endpoints that work."""
     endpoint_concurrency: Count = 128
     """Attempts in flight at once to one endpoint; it begins with 4, and each success allows one more."""

@@ -43,6 +43,19 @@ async def test_trouble_comes_first_then_what_has_most_waiting(engine: Engine, st
     assert sorted(seen[3:]) == sorted((origin, 0) for _, origin in idle)
 
 
+async def test_those_of_one_rank_are_in_order_on_a_page(
+    engine: Engine, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 6):
+        await engine.owe(*range(number * 10, number * 11), origin=f"https://{number}.example")
+    monkeypatch.setattr(standing, "RANK_UP_TO", 2)
+    found = await store.read(lambda tx: standing.page(tx, since_us=0, limit=9))
+    assert [row.waiting for row in found.rows] == [5, 4, 3, 2, 1]
+    first = await store.read(lambda tx: standing.page(tx, since_us=0, limit=2))
+    rest = await store.read(lambda tx: standing.page(tx, since_us=0, limit=9, after=first.next))
+    assert sorted(row.waiting for row in [*first.rows, *rest.rows]) == [1, 2, 3, 4, 5]
+
+
 async def test_counts_stop_at_their_limit(
     engine: Engine, store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

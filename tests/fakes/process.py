@@ -77,9 +77,11 @@ async def served(data_dir: Path, account: dict[str, str], *flags: str, **environ
     try:
         assert process.stderr is not None
         async with asyncio.timeout(20):
+            said = ""
             while True:
                 line = (await process.stderr.readline()).decode()
-                assert line, "ringback ended before it was ready"
+                assert line, f"ringback ended before it was ready: {said[-2000:]}"
+                said += line
                 if found := re.search(r"Ringback (?:listens on (http://\S+);|runs as )", line):
                     break
         drain = asyncio.create_task(_drain(process.stderr))

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from ringback.metrics import Metrics
 from ringback.retention import Retention
 from ringback.settings import RetentionSettings
+from ringback.store import endpoints, standing
 from ringback.store.backlog import backlog
 from ringback.store.sqlite import FILE_NAME, SqliteStore, open_store
 from tests.fakes.aged import age, keep_message, keep_received
@@ -86,3 +87,22 @@ async def test_a_scrape_reads_by_index_or_up_to_its_limit(store: SqliteStore, tm
         assert "LIMIT" in statement
         assert all("COVERING INDEX" in step or step.startswith(("SCAN anon", "SCAN head")) for step in scans), plan
         assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+async def test_the_dashboard_reads_what_is_owed_to_endpoints_by_index(store: SqliteStore, tmp_path: Path) -> None:
+    await store.write(lambda tx: endpoints.wake(tx, {("MAAAAAAAAAAAAAAAAAAA", "https://one.example"): 1}))
+    with statements() as found:
+        await store.read(lambda tx: endpoints.troubled(tx, limit=4))
+        listed = await store.read(lambda tx: standing.page(tx, since_us=1, limit=50))
+        await store.read(lambda tx: standing.newest(tx, listed.rows[0].endpoint, limit=50))
+    await store.close()
+    shown = plans(tmp_path, found)
+    assert "ix_endpoints_state" in next(iter(shown.values()))[0]
+    assert {step for plan in shown.values() for step in plan if step.startswith("SCAN")} == {
+        # Ranking looks at every endpoint; the others are what a limit has let through.
+        "SCAN endpoints",
+        "SCAN found",
+        "SCAN newest",
+        "SCAN CONSTANT ROW",
+        "SCAN (subquery-2)",
+    }

@@ -1,7 +1,8 @@
 """Who may use the attempts in flight: the fairness between lanes, accounts and endpoints (design promise 5).
 
-**Lanes.** First attempts at endpoints that are up may use every place. First attempts at endpoints that are new or
-were down last, and retries, may each use three eighths: a quarter is always left for those that work.
+**Lanes.** First attempts at endpoints that are up may use every place. First attempts at endpoints that are new, first
+attempts at those that were down last, and retries may use a quarter each: a quarter is always left for those that work,
+and what hangs does not hold up what is new.
 
 **Windows.** An endpoint may have as many attempts in flight as its window: four at first, one more after each
 success up to its limit, half after each failure. So an endpoint that hangs never holds many places, and one that
@@ -21,7 +22,7 @@ from ringback.model.circuit import Finding
 from ringback.store.endpoints import Endpoint, Lane
 
 FIRST_WINDOW: Final = 4
-LANE_SHARE: Final = {Lane.FIRST: 1.0, Lane.NEW: 0.375, Lane.RETRY: 0.375}
+LANE_SHARE: Final = {Lane.FIRST: 1.0, Lane.NEW: 0.25, Lane.DOUBTFUL: 0.25, Lane.RETRY: 0.25}
 MAX_KNOWN: Final = 10_000
 """Endpoints whose window is remembered; one that is forgotten begins anew."""
 

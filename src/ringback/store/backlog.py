@@ -6,6 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ringback.model.circuit import CircuitState
+from ringback.store.endpoints import FIRST_LANES
 from ringback.store.port import Transaction
 from ringback.store.schema import callback_queue, callbacks, endpoints, submissions
 
@@ -66,8 +67,7 @@ def _oldest_due_at_us(tx: Transaction) -> int | None:
     """
     first, retry = endpoints.c.first_ready_at_us, endpoints.c.retry_ready_at_us
     heads = [
-        (sa.and_(endpoints.c.proven.is_(sa.true()), first.is_not(None)), first, False),
-        (sa.and_(endpoints.c.proven.is_(sa.false()), first.is_not(None)), first, False),
+        *((sa.and_(endpoints.c.lane == lane.value, first.is_not(None)), first, False) for lane in FIRST_LANES),
         (retry.is_not(None), retry, True),
     ]
     found = [tx.execute(_earliest(*head)).scalar_one() for head in heads]

@@ -8,7 +8,7 @@ parked, however many there are.
 import hashlib
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -29,8 +29,13 @@ class Lane(StrEnum):
     FIRST = "first"
     """First attempts at endpoints whose last attempt found them up."""
     NEW = "new"
-    """First attempts at all others."""
+    """First attempts at endpoints that nothing is known about."""
+    DOUBTFUL = "doubtful"
+    """First attempts at endpoints that were down last."""
     RETRY = "retry"
+
+
+FIRST_LANES: Final = (Lane.FIRST, Lane.NEW, Lane.DOUBTFUL)
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +71,15 @@ def wake(tx: Transaction, owed: Mapping[tuple[str, str], int]) -> None:
 
 def _new_row(id_: str, account_id: str, origin: str, now_us: int) -> dict[str, Any]:
     circuit = msgspec.structs.asdict(Circuit())
-    return {"id": id_, "account_id": account_id, "origin": origin, "created_at_us": now_us, "is_full": False, **circuit}
+    return {
+        "id": id_,
+        "account_id": account_id,
+        "origin": origin,
+        "created_at_us": now_us,
+        "lane": Lane.NEW.value,
+        "is_full": False,
+        **circuit,
+    }
 
 
 def _insert_ignore(tx: Transaction, row: Mapping[str, Any]) -> postgresql.Insert | sqlite.Insert:
@@ -102,7 +115,7 @@ def ready(tx: Transaction, lane: Lane, *, now_us: int, limit: int, wait: bool = 
     column = endpoints.c.retry_ready_at_us if lane is Lane.RETRY else endpoints.c.first_ready_at_us
     query = sa.select(endpoints).where(column <= now_us)
     if lane is not Lane.RETRY:
-        query = query.where(endpoints.c.proven.is_(sa.true() if lane is Lane.FIRST else sa.false()))
+        query = query.where(endpoints.c.lane == lane.value)
     query = query.order_by(column).limit(limit).with_for_update(skip_locked=not wait)
     return [_endpoint(row) for row in tx.execute(query)]
 
@@ -111,8 +124,10 @@ def next_ready_at_us(tx: Transaction) -> int | None:
     """Return when the next endpoint is worth a look."""
     first, retry = endpoints.c.first_ready_at_us, endpoints.c.retry_ready_at_us
     query = sa.select(
-        sa.select(sa.func.min(first)).where(endpoints.c.proven.is_(sa.true()), first.is_not(None)).scalar_subquery(),
-        sa.select(sa.func.min(first)).where(endpoints.c.proven.is_(sa.false()), first.is_not(None)).scalar_subquery(),
+        *(
+            sa.select(sa.func.min(first)).where(endpoints.c.lane == lane.value, first.is_not(None)).scalar_subquery()
+            for lane in FIRST_LANES
+        ),
         sa.select(sa.func.min(retry)).where(retry.is_not(None)).scalar_subquery(),
     )
     return min((at_us for at_us in tx.execute(query).one() if at_us is not None), default=None)
@@ -133,6 +148,7 @@ def save(tx: Transaction, changed: Sequence[Endpoint]) -> None:
             {
                 "id": each.id,
                 **{name: getattr(each.circuit, name) for name in _CIRCUIT},
+                "lane": _lane(each.circuit).value,
                 "first_ready_at_us": each.first_ready_at_us,
                 "retry_ready_at_us": each.retry_ready_at_us,
                 "is_full": each.is_full,
@@ -141,6 +157,12 @@ def save(tx: Transaction, changed: Sequence[Endpoint]) -> None:
         ],
         key="id",
     )
+
+
+def _lane(circuit: Circuit) -> Lane:
+    if circuit.proven:
+        return Lane.FIRST
+    return Lane.DOUBTFUL if circuit.failures else Lane.NEW
 
 
 def configure(tx: Transaction, endpoint_id: str, **limits: int | str | bool | None) -> None:

@@ -177,6 +177,8 @@ endpoints = sa.Table(
     sa.Column("probe_at_us", _Time, nullable=True),
     sa.Column("parked_at_us", _Time, nullable=True),
     sa.Column("reopened_at_us", _Time, nullable=True),
+    # The lane of its first attempts (store.endpoints), which follows from the circuit.
+    sa.Column("lane", sa.String(8), nullable=False),
     # When its queue is worth a look, for first attempts and for retries; null when there is nothing to find.
     sa.Column("first_ready_at_us", _Time, nullable=True),
     sa.Column("retry_ready_at_us", _Time, nullable=True),
@@ -193,7 +195,7 @@ sa.Index("ix_endpoints_account_id", endpoints.c.account_id)
 sa.Index("ix_endpoints_state", endpoints.c.state)
 sa.Index(
     "ix_endpoints_first_ready",
-    endpoints.c.proven,
+    endpoints.c.lane,
     endpoints.c.first_ready_at_us,
     sqlite_where=endpoints.c.first_ready_at_us.is_not(None),
     postgresql_where=endpoints.c.first_ready_at_us.is_not(None),

@@ -14,8 +14,8 @@ from ringback.store.schema import accounts, attempts, callback_queue, callbacks,
 
 COUNT_UP_TO: Final = 10_000
 """No backlog is counted further."""
-RANK_UP_TO: Final = 100
-"""Endpoints with more waiting than this rank alike: a list is put in order by counting at every endpoint."""
+RANK_UP_TO: Final = 50
+"""Endpoints with more waiting rank alike, and are in order only within a page: ranking counts at every endpoint."""
 GIVEN_UP_UP_TO: Final = 10_000
 """So many of the newest given-up callbacks are looked at."""
 MESSAGES_SEARCHED: Final = 2_000
@@ -73,6 +73,7 @@ def page(tx: Transaction, *, since_us: int, limit: int, after: Place | None = No
     """Return endpoints from a place on; ``since_us`` bounds what counts as given up."""
     places = _places(tx, after, limit + 1)
     rows, whole = _standings(tx, [place.id for place in places[:limit]], since_us)
+    rows.sort(key=lambda row: (row.endpoint.circuit.state is CircuitState.CLOSED, -row.waiting, row.endpoint.id))
     return Standings(rows=rows, next=places[limit - 1] if len(places) > limit else None, all_given_up=whole)
 
 

@@ -127,6 +127,7 @@ def upgrade() -> None:
         sa.Column("probe_at_us", sa.BigInteger(), nullable=True),
         sa.Column("parked_at_us", sa.BigInteger(), nullable=True),
         sa.Column("reopened_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("lane", sa.String(length=8), nullable=False),
         sa.Column("first_ready_at_us", sa.BigInteger(), nullable=True),
         sa.Column("retry_ready_at_us", sa.BigInteger(), nullable=True),
         sa.Column("is_full", sa.Boolean(), nullable=False),
@@ -142,7 +143,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_endpoints_first_ready",
         "endpoints",
-        ["proven", "first_ready_at_us"],
+        ["lane", "first_ready_at_us"],
         unique=False,
         sqlite_where=sa.text("first_ready_at_us IS NOT NULL"),
         postgresql_where=sa.text("first_ready_at_us IS NOT NULL"),
