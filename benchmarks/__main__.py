@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import accept, delivery, punctuality, receive
+from benchmarks import accept, delivery, punctuality, receive, recovery
 from benchmarks.report import Report
 
 BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
     "receive": receive.run,
     "delivery": delivery.run,
     "punctuality": punctuality.run,
+    "recovery": recovery.run,
 }
 
 

@@ -36,9 +36,9 @@ class Database(msgspec.Struct, frozen=True):
 
         return asyncio.run(write())
 
-    def rows(self, statement: str) -> list[Any]:
+    def rows(self, statement: str, **values: object) -> list[Any]:
         """Run a query."""
-        return self.use(lambda tx: list(tx.execute(sa.text(statement)).all()))
+        return self.use(lambda tx: list(tx.execute(sa.text(statement), values).all()))
 
     def ask(self, statement: str) -> Any:
         """Run a query of one value."""

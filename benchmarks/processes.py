@@ -94,19 +94,26 @@ class Ringback(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def nginx(directory: Path, *, log_format: str = "") -> Iterator[Process]:
-    """Run an nginx with one worker that answers everything with a static 200; ``log_format`` turns on its log."""
+def nginx(directory: Path, *, log_format: str = "", failing_percent: int = 0, port: int = 0) -> Iterator[Process]:
+    """Run an nginx with one worker that answers everything with a static 200, or some requests with 500.
+
+    ``log_format`` turns on its log.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     access_log = f"log_format arrivals '{log_format}'; access_log arrivals.log arrivals;" if log_format else ""
     (directory / "nginx.conf").write_text(
         f"""
         worker_processes 1; daemon off; pid nginx.pid; error_log error.log;
         events {{ worker_connections 8192; }}
         http {{
+          split_clients $request_id $fails {{ {f"{failing_percent}% 1;" if failing_percent else ""} * 0; }}
           {access_log or "access_log off;"} client_body_temp_path body; keepalive_requests 100000000;
           proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
-          server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 "ok\\n"; }} }}
+          server {{
+            listen 127.0.0.1:{port} backlog=4096;
+            location / {{ if ($fails) {{ return 500; }} return 200 "ok\\n"; }}
+          }}
         }}"""
     )
     served = subprocess.Popen(

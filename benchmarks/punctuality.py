@@ -139,7 +139,9 @@ def _lateness(database: Database, log: Path, origin: str, since_us: int) -> Late
     owed = database.rows(
         "SELECT c.message_uuid, e.status, c.created_at_us FROM callbacks c JOIN events e "
         "ON e.message_uuid = c.message_uuid AND e.sequence = c.sequence AND e.flag = '' "
-        f"WHERE c.endpoint = '{origin}' AND c.created_at_us >= {since_us}"  # noqa: S608 - own values
+        "WHERE c.endpoint = :origin AND c.created_at_us >= :since_us",
+        origin=origin,
+        since_us=since_us,
     )
     late_ms = [
         arrived[uuid, status] * 1000 - created_at_us / 1000

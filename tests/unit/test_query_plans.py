@@ -80,7 +80,7 @@ async def test_a_scrape_reads_by_index_or_up_to_its_limit(store: SqliteStore, tm
         await store.read(lambda tx: backlog(tx, FakeClock().now_us()))
     await store.close()
     shown = plans(tmp_path, found)
-    assert len(shown) == 4
+    assert len(shown) == 3
     for statement, plan in shown.items():
         scans = [step for step in plan if step.startswith("SCAN") and "CONSTANT ROW" not in step]
         # Walked in the order of an index, and left at the limit: "anon" and "head" are what the limit has let through.

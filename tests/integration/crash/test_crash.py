@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import os
 import random
+import resource
 import sys
 import time
 from collections import defaultdict
@@ -25,6 +26,7 @@ import pytest
 import sqlalchemy as sa
 from aiohttp import web
 
+from ringback.model.errors import StoreUnavailable
 from ringback.store import postgres, sqlite
 from ringback.store.port import Store
 from tests.fakes.endpoint import recording_endpoint
@@ -85,6 +87,7 @@ class Traffic:
         self._station = station
         self._url = url
         self.accepted: set[str] = set()
+        self.refused = 0
         self.arrived_at_s: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._news = asyncio.Event()
 
@@ -99,6 +102,9 @@ class Traffic:
                 continue
             if status == 202:
                 self.accepted.update(answer["message_uuid"])
+            else:
+                assert status == 503, answer
+                self.refused += 1
 
     async def arrive(self, request: web.Request) -> web.StreamResponse:
         """Note a callback."""
@@ -243,3 +249,70 @@ async def test_killed_processes_lose_nothing(
     told = await kill_again_and_again(tmp_path, settings, store, seed=20261123)
     with capsys.disabled():
         sys.stderr.write(f"\n{driver}: {told}\n")
+
+
+async def test_a_database_server_that_dies_under_load_loses_nothing(
+    tmp_path: Path, server: PostgresServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = server.url(server.create_database())
+    settings = {"RINGBACK_STORE__URL": url, "RINGBACK_STORE__BUSY_TIMEOUT_S": "2"}
+    store = postgres.open_store(url, busy_timeout_s=4)
+    async with at_work(tmp_path, settings) as (stations, traffic, senders):
+        for kill in (True, False, True):
+            goal = len(traffic.accepted) + 40
+            async with asyncio.timeout(60):
+                while len(traffic.accepted) < goal:
+                    await traffic.something_arrives(within_s=5)
+            await asyncio.to_thread(server.kill if kill else server.stop)
+            await traffic.something_arrives(within_s=1)
+            await asyncio.to_thread(server.start)
+        await stop_sending(senders)
+        await traffic.until_complete()
+        assert [station.now.process.returncode for station in stations if station.now] == [None] * len(CREW)
+        async with asyncio.timeout(60):
+            while await _patiently(store):
+                await traffic.something_arrives(within_s=0.5)
+        refused = traffic.refused
+    duplicates = sum(len(times) - 1 for times in traffic.arrived_at_s.values())
+    with capsys.disabled():
+        sys.stderr.write(
+            f"\npostgres killed or restarted 3 times: {len(traffic.accepted)} messages accepted, {refused} sends "
+            f"answered 503, {duplicates} callbacks twice, 0 lost\n"
+        )
+    await store.close()
+
+
+async def _patiently(store: Store) -> int:
+    with contextlib.suppress(StoreUnavailable):
+        return await store.read(_unfinished)
+    return 1
+
+
+async def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files may not grow any more, as on a full disk: sends get 503, and go on when there is room again."""
+    store = sqlite.open_store(tmp_path, busy_timeout_s=4)
+    async with at_work(tmp_path, {}) as (stations, traffic, senders):
+        async with asyncio.timeout(60):
+            while len(traffic.accepted) < 50:
+                await traffic.something_arrives(within_s=5)
+        running = [station.now.process.pid for station in stations if station.now]
+        for pid in running:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        async with asyncio.timeout(30):
+            while traffic.refused < 5:
+                await traffic.something_arrives(within_s=0.1)
+        full_at = len(traffic.accepted)
+        for pid in running:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        async with asyncio.timeout(60):
+            while len(traffic.accepted) < full_at + 50:
+                await traffic.something_arrives(within_s=5)
+        await stop_sending(senders)
+        await traffic.until_complete()
+        async with asyncio.timeout(60):
+            while await store.read(_unfinished):
+                await traffic.something_arrives(within_s=0.5)
+        refused = traffic.refused
+    with capsys.disabled():
+        sys.stderr.write(f"\ndisk full: {len(traffic.accepted)} accepted, {refused} sends answered 503, 0 lost\n")
+    await store.close()
