@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from ringback.delivery.http import Answer, HttpClient, retry_after_us
 from ringback.delivery.request import Request
@@ -157,6 +158,39 @@ async def test_a_callback_to_an_address_that_is_not_allowed_goes_nowhere() -> No
             answer = await attempt(f"http://{host}:{port}/", egress_allow=())
             assert answer.outcome == "blocked", host
     assert not reached.is_set()
+
+
+class Flapping(AbstractResolver):
+    """Knows a name every other time."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        self.asked += 1
+        if self.asked % 2:
+            raise OSError(None, "no name server answers")
+        return [
+            ResolveResult(
+                hostname=host, host="127.0.0.1", port=port, family=family, proto=0, flags=socket.AI_NUMERICHOST
+            )
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_name_that_comes_and_goes_fails_only_while_it_is_gone() -> None:
+    resolver = Flapping()
+    settings = DeliverySettings(egress_allow=("127.0.0.1",))
+    answered = says(OK + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
+    async with server(answered) as port, HttpClient(settings, resolver=resolver) as client:
+        request = Request(method="POST", url=f"http://flapping.example:{port}/", headers=[], body=b"")
+        outcomes = [(await client.attempt(request)).outcome for _ in range(3)]
+    # A name that was found is remembered for half a minute; one that was not is asked for again.
+    assert outcomes == ["dns", "ok", "ok"]
 
 
 @pytest.fixture

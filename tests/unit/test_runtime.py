@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -277,3 +278,12 @@ def test_clock_starts_no_earlier_than_its_floor_and_never_steps_back() -> None:
     readings = [clock.now_us() for _ in range(1000)]
     assert readings[0] >= far_us
     assert readings == sorted(readings)
+
+
+@pytest.mark.parametrize("step_s", [3600, -3600])
+def test_a_step_of_the_system_clock_is_not_seen(monkeypatch: pytest.MonkeyPatch, step_s: int) -> None:
+    clock = SystemClock()
+    before_us = clock.now_us()
+    stepped_ns = time.time_ns() + step_s * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: stepped_ns)
+    assert 0 <= clock.now_us() - before_us < 60_000_000

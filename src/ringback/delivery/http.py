@@ -11,6 +11,7 @@ from typing import Final, Literal, Self
 import aiohttp
 import msgspec
 import yarl
+from aiohttp.abc import AbstractResolver
 
 from ringback.delivery.egress import EgressPolicy, guarded_connector, refusal_of
 from ringback.delivery.request import Headers, Request
@@ -42,8 +43,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class HttpClient:
     """Makes attempts. Open for as long as ``async with`` lasts."""
 
-    def __init__(self, settings: DeliverySettings) -> None:
+    def __init__(self, settings: DeliverySettings, *, resolver: AbstractResolver | None = None) -> None:
         self._settings = settings
+        self._resolver = resolver
         try:
             self._policy = EgressPolicy.parse(settings.egress_allow)
         except Invalid as error:
@@ -53,7 +55,7 @@ class HttpClient:
     async def __aenter__(self) -> Self:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
         self._session = aiohttp.ClientSession(
-            connector=guarded_connector(self._policy, tls=_tls(self._settings.ca_file)),
+            connector=guarded_connector(self._policy, resolver=self._resolver, tls=_tls(self._settings.ca_file)),
             timeout=aiohttp.ClientTimeout(
                 total=self._settings.deadline_s, connect=self._settings.connect_timeout_s, ceil_threshold=60
             ),
