@@ -36,6 +36,7 @@ from ringback.store.measured import MeasuredStore
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.auth import Authenticator
+from ringback.web.api.callbacks import CallbackApi
 from ringback.web.api.messages import MessageApi
 from ringback.web.app import build_app
 from ringback.web.dashboard.context import DashboardContext
@@ -259,6 +260,7 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
     app = build_app(
         [
             *api.routes(),
+            *_callback_api(core).routes(),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes),
             *dashboard_routes(dashboard),
             *probes.routes(),
@@ -266,6 +268,16 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
         core.metrics,
     )
     return HttpServer(app, sock, stopping=stopping)
+
+
+def _callback_api(core: _Core) -> CallbackApi:
+    return CallbackApi(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        authenticator=Authenticator(core.accounts, core.clock),
+    )
 
 
 async def _warn_of_deaf_sources(core: _Core) -> None:

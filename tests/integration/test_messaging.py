@@ -1,6 +1,7 @@
 """The life of a message over a real database: taken in, handed to a carrier, reported on."""
 
 import asyncio
+import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -163,7 +164,8 @@ async def sms(tmp_path: Path) -> AsyncIterator[Messaging]:
 @pytest.fixture
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a failed write be tried again at once."""
-    monkeypatch.setitem(persist.__kwdefaults__, "pause_s", 0)
+    defaults: Any = persist.__kwdefaults__
+    monkeypatch.setitem(defaults, "pause_s", 0)
 
 
 # --- taking in
@@ -264,6 +266,7 @@ async def test_rejected_is_failed_for_good(sms: Messaging) -> None:
     await sms.submit(REJECTED)
     message = await sms.message(uuid)
     assert (message.status, message.error_code, message.final_at_us) == ("failed", "50", now_us)
+    assert (message.sent_at_us, message.carrier_ref) == (None, None)
     last = (await sms.timeline(uuid))[-1]
     assert (last.sequence, last.error_code, last.detail) == (2, "50", "no such number")
     assert await sms.owed(uuid) == [(1, "queued"), (2, "failed")]
@@ -329,6 +332,26 @@ async def test_who_lost_a_lease_to_another_changes_nothing(
     assert (await sms.message(uuid)).carrier_ref != "stale"
 
 
+@pytest.mark.xfail(
+    strict=True,
+    reason="DEFECT: submit._record knows leases by message only, so the lost lease's answer in the same batch counts too",
+)
+@pytest.mark.parametrize("outcome", [Accepted(carrier_ref="stale"), REJECTED, Deferred(retry_after_s=1, detail="")])
+async def test_a_lost_lease_answered_together_with_the_one_that_holds_changes_nothing(
+    sms: Messaging, outcome: SubmitOutcome
+) -> None:
+    [uuid] = await sms.accept()
+    [slow] = await sms.claim()
+    sms.clock.advance(LEASE_S)
+    [quick] = await sms.claim()
+    sms.connector.outcomes += [outcome, Accepted(carrier_ref="fresh")]
+    await asyncio.gather(sms.submitter.submit(slow), sms.submitter.submit(quick))
+    assert (await sms.message(uuid)).carrier_ref == "fresh"
+    assert await sms.history(uuid) == [(1, "queued", ""), (2, "sent", "")]
+    assert await sms.owed(uuid) == [(1, "queued"), (2, "sent")]
+    assert (await sms.waiting(), (await sms.counts()).by_status) == (0, {"sent": 1})
+
+
 async def test_a_late_answer_counts_while_nobody_else_has_the_lease(sms: Messaging) -> None:
     [uuid] = await sms.accept()
     [slow] = await sms.claim()
@@ -374,11 +397,12 @@ async def test_after_a_restart_the_connector_learns_what_is_unreported(sms: Mess
 @pytest.mark.parametrize("said", [DELIVERED, UNDELIVERED], ids=lambda said: said.status.value)
 async def test_a_receipt_ends_a_message(sms: Messaging, said: Receipt) -> None:
     uuid = await sms.sent()
+    sent_at_us = sms.clock.now_us()
     now_us = sms.clock.advance(3)
     await sms.take(said)
     message = await sms.message(uuid)
     assert (message.status, message.error_code, message.final_at_us) == (said.status, said.error_code, now_us)
-    assert message.carrier_ref == "ref-1"
+    assert (message.carrier_ref, message.sent_at_us) == ("ref-1", sent_at_us)
     last = (await sms.timeline(uuid))[-1]
     assert (last.sequence, last.error_code, last.detail) == (3, said.error_code, said.detail)
     assert await sms.owed(uuid) == [(1, "queued"), (2, "sent"), (3, said.status)]
@@ -460,9 +484,10 @@ async def test_a_receipt_for_nothing_we_know_harms_nothing(sms: Messaging, known
     await sms.take(stray)
     assert await sms.tables(without="early_receipts") == before
     uuid = await sms.sent()
+    await sms.take(stray)
     await sms.take(UNDELIVERED)
-    assert (await sms.message(uuid)).status == "undelivered"
-    assert [(row.connector, row.carrier_ref) for row in await sms.rows("early_receipts")] == [(connector, known)]
+    assert (await sms.history(uuid))[2:] == [(3, "undelivered", "")]
+    assert [(row.connector, row.carrier_ref) for row in await sms.rows("early_receipts")] == [(connector, known)] * 2
 
 
 @pytest.mark.parametrize(
@@ -489,26 +514,27 @@ Step = tuple[str, Any]
 accepts = st.tuples(st.integers(1, 3), st.booleans(), st.sampled_from([30, 10_800]))
 outcomes = st.lists(st.sampled_from(["accepted", "accepted", "rejected", "deferred"]), min_size=1, max_size=3)
 reports = st.lists(
-    st.tuples(st.integers(1, 5), st.sampled_from([Status.DELIVERED, Status.UNDELIVERED])), min_size=1, max_size=3
+    st.tuples(st.integers(1, 4), st.sampled_from([Status.DELIVERED, Status.UNDELIVERED])), min_size=1, max_size=3
 )
 steps = st.one_of(
     st.tuples(st.just("accept"), accepts),
     st.tuples(st.just("submit"), outcomes),
     st.tuples(st.just("report"), reports),
     st.tuples(st.just("wait"), st.sampled_from([1, 30, LEASE_S, 3600])),
-    st.tuples(st.just("lose"), st.integers(1, 2)),
+    st.tuples(st.just("stall"), st.integers(1, 2)),
     st.tuples(st.just("answer late"), outcomes),
 )
 
 
 class World:
-    """Does what it is told to a messaging package; the n-th acceptance by the carrier is ``ref-n``."""
+    """Does what a script says; the carrier calls the n-th message that it accepts ``ref-n``."""
 
     def __init__(self, sms: Messaging) -> None:
         self._sms = sms
         self._refs = 0
         self._lost: list[Submission] = []
         self.with_url: dict[str, bool] = {}
+        self.receipts = 0
 
     async def do(self, step: Step) -> None:
         match step:
@@ -519,14 +545,18 @@ class World:
             case ("submit", kinds):
                 await self._hand_over(await self._sms.claim(len(kinds)), kinds)
             case ("report", said):
+                self.receipts += len(said)
                 await asyncio.gather(*(self._sms.take(receipt(f"ref-{number}", status)) for number, status in said))
             case ("wait", seconds):
                 self._sms.clock.advance(seconds)
-            case ("lose", count):
+            case ("stall", count):
                 self._lost += await self._sms.claim(count)
+                self._sms.clock.advance(LEASE_S)
             case ("answer late", kinds):
                 late, self._lost = self._lost[: len(kinds)], self._lost[len(kinds) :]
-                await self._hand_over(late, kinds)
+                # Not together: see test_a_lost_lease_answered_together_with_the_one_that_holds_changes_nothing.
+                for submission, kind in zip(late, kinds, strict=False):
+                    await self._hand_over([submission], [kind])
 
     async def _hand_over(self, claimed: list[Submission], kinds: list[str]) -> None:
         self._sms.connector.outcomes = [self._outcome(kind) for kind in kinds]
@@ -546,16 +576,19 @@ async def check_message(sms: Messaging, message: Message, *, with_url: bool) -> 
     counted = [event for event in events if not event.flag]
     assert [event.sequence for event in counted] == list(range(1, len(counted) + 1))
     assert counted[0].status == Status.QUEUED
-    for earlier, later in zip(counted, counted[1:], strict=False):
+    for earlier, later in itertools.pairwise(counted):
         assert Status(later.status) in NEXT[Status(earlier.status)]
         assert later.at_us >= earlier.at_us
     assert (message.status, message.sequence) == (counted[-1].status, len(counted))
-    # A flagged event repeats the sequence of the one that stood.
-    assert [event.sequence for event in events] == sorted(event.sequence for event in events)
+    for event in events[len(counted) :]:
+        # Only receipts come after the end; a worker that has lost its lease says nothing.
+        assert event.status in {Status.DELIVERED, Status.UNDELIVERED}
+        assert (event.flag, event.sequence) == ("duplicate" if event.status == message.status else "late", 3)
     assert await sms.owed(message.uuid) == [(event.sequence, event.status) for event in counted] * with_url
 
 
-async def check_everything(sms: Messaging, with_url: dict[str, bool]) -> None:
+async def check_everything(sms: Messaging, world: World) -> None:
+    with_url = world.with_url
     stored = await sms.store.read(lambda tx: messages.by_uuid(tx, list(with_url)))
     assert len(await sms.rows("messages")) == len(stored) == len(with_url)
     for uuid, message in stored.items():
@@ -566,9 +599,11 @@ async def check_everything(sms: Messaging, with_url: dict[str, bool]) -> None:
     assert counts.by_error == Counter(errors)
     assert sum(counts.delivery_latency.values()) == counts.by_status.get("delivered", 0)
     assert await sms.waiting() == counts.by_status.get("queued", 0)
-    # A receipt is left over only for a name that no message has.
-    left_over = {row.carrier_ref for row in await sms.rows("early_receipts")}
-    assert left_over.isdisjoint(message.carrier_ref for message in stored.values())
+    # No receipt is lost, and one is left over only for a name that no message has.
+    left_over = [row.carrier_ref for row in await sms.rows("early_receipts")]
+    assert set(left_over).isdisjoint(message.carrier_ref for message in stored.values())
+    recorded = [row for row in await sms.rows("events") if row.status in {"delivered", "undelivered"}]
+    assert len(recorded) + len(left_over) == world.receipts
 
 
 @settings(max_examples=60, deadline=None)
@@ -579,8 +614,8 @@ async def test_whatever_happens_the_record_is_consistent(
     sms = Messaging(tmp_path_factory.mktemp("script"))
     try:
         world = World(sms)
-        for step in [("accept", (2, True, 10_800)), *script]:
+        for step in [("accept", (2, True, 10_800)), ("submit", ["accepted"]), *script]:
             await world.do(step)
-        await check_everything(sms, world.with_url)
+        await check_everything(sms, world)
     finally:
         await sms.store.close()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ringback import __version__
-from ringback.cli import account, demo, login, serve
+from ringback.cli import account, callbacks, demo, endpoints, login, serve
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
 
@@ -22,6 +22,8 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("login-link")(login.login_link)
 app.add_typer(account.app, name="account")
+app.add_typer(callbacks.app, name="callbacks")
+app.add_typer(endpoints.app, name="endpoints")
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback shape

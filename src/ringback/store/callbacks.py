@@ -35,6 +35,7 @@ class NewCallback(msgspec.Struct, frozen=True, kw_only=True):
     params: str
     """JSON list of (name, value) pairs."""
     created_at_us: int
+    resend_of: str | None = None
 
 
 class DueCallback(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +107,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     created_at_us: int
     done_at_us: int | None
+    resend_of: str | None
+    """The callback that this one sends once more."""
 
 
 def owe(tx: Transaction, new: Sequence[NewCallback]) -> None:

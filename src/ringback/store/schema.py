@@ -150,7 +150,15 @@ callbacks = sa.Table(
     sa.Column("state", sa.String(10), nullable=False),
     sa.Column("created_at_us", _Time, nullable=False),
     sa.Column("done_at_us", _Time, nullable=True),
+    # The callback that somebody had sent once more.
+    sa.Column("resend_of", _Uuid, nullable=True),
     sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_callbacks_resend_of",
+    callbacks.c.resend_of,
+    sqlite_where=callbacks.c.resend_of.is_not(None),
+    postgresql_where=callbacks.c.resend_of.is_not(None),
 )
 # Given-up callbacks are few and asked for on every overview.
 sa.Index(

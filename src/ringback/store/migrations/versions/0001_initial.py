@@ -88,8 +88,17 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("created_at_us", sa.BigInteger(), nullable=False),
         sa.Column("done_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("resend_of", sa.String(length=36), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_callbacks")),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_callbacks_resend_of",
+        "callbacks",
+        ["resend_of"],
+        unique=False,
+        sqlite_where=sa.text("resend_of IS NOT NULL"),
+        postgresql_where=sa.text("resend_of IS NOT NULL"),
     )
     op.create_index(
         "ix_callbacks_given_up",
@@ -346,6 +355,12 @@ def downgrade() -> None:
         table_name="callbacks",
         sqlite_where=sa.text("state = 'given_up'"),
         postgresql_where=sa.text("state = 'given_up'"),
+    )
+    op.drop_index(
+        "ix_callbacks_resend_of",
+        table_name="callbacks",
+        sqlite_where=sa.text("resend_of IS NOT NULL"),
+        postgresql_where=sa.text("resend_of IS NOT NULL"),
     )
     op.drop_table("callbacks")
     op.drop_index("ix_callback_queue_message_uuid", table_name="callback_queue")

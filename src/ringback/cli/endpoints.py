@@ -1,0 +1,142 @@
+"""``ringback endpoints``: where callbacks go, and whether they do."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
+from ringback.delivery.operate import configure, pause, resume
+from ringback.store import endpoints
+from ringback.store.endpoints import Endpoint
+from ringback.store.port import Transaction
+from ringback.wiring import open_backbone
+
+T = TypeVar("T")
+
+app = typer.Typer(help="Endpoints that callbacks go to, of all accounts.", no_args_is_help=True)
+
+Account = Annotated[str | None, typer.Option("--account", help="Auth id.", show_default=False)]
+State = Annotated[
+    str | None, typer.Option("--state", help="closed, open, half_open, paused or disabled.", show_default=False)
+]
+Reason = Annotated[str, typer.Option("--reason", help="Shown wherever the endpoint is.")]
+
+
+@app.command("list")
+def list_endpoints(
+    *,
+    account: Account = None,
+    state: State = None,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List endpoints; with --json one object a line."""
+    found = _write(lambda tx, _: endpoints.page(tx, account_id=account, state=state, limit=10_000), config, data_dir)
+    if as_json:
+        for endpoint in found:
+            typer.echo(json.dumps(_shown(endpoint)))
+        return
+    table = Table("id", "account", "endpoint", "state", "failures", "reason")
+    for endpoint in found:
+        circuit = endpoint.circuit
+        table.add_row(
+            endpoint.id,
+            endpoint.account_id,
+            endpoint.origin,
+            circuit.state.value,
+            str(circuit.failures),
+            circuit.reason or "",
+        )
+    Console().print(table)
+
+
+@app.command("pause")
+def pause_endpoint(
+    endpoint_id: str,
+    *,
+    reason: Reason = "paused by the operator",
+    as_json: Json = False,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Hold an endpoint's callbacks back until it is resumed."""
+    changed = _write(lambda tx, now_us: pause(tx, endpoint_id, reason=reason, now_us=now_us), config, data_dir)
+    _print_one(changed, as_json=as_json)
+
+
+@app.command("resume")
+def resume_endpoint(
+    endpoint_id: str, *, as_json: Json = False, config: ConfigFile = None, data_dir: DataDir = None
+) -> None:
+    """Let an endpoint's callbacks go again, parked, paused or disabled as it may be."""
+    _print_one(_write(lambda tx, now_us: resume(tx, endpoint_id, now_us=now_us), config, data_dir), as_json=as_json)
+
+
+@app.command("set")
+def set_limits(
+    endpoint_id: str,
+    *,
+    concurrency: Annotated[int | None, typer.Option(min=0, help="Attempts in flight; 0 for the setting.")] = None,
+    rate_per_minute: Annotated[int | None, typer.Option(min=0, help="Attempts per minute; 0 for no limit.")] = None,
+    retry_delays: Annotated[
+        str | None, typer.Option(help="Pauses in seconds, such as 60,120,240; empty for the setting.")
+    ] = None,
+    keep_parked: Annotated[bool | None, typer.Option(help="See the setting delivery.keep_parked.")] = None,
+    as_json: Json = False,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Give an endpoint limits and a retry plan of its own."""
+
+    def work(tx: Transaction, _: int) -> Endpoint:
+        return configure(
+            tx,
+            endpoint_id,
+            concurrency=concurrency,
+            rate_per_minute=rate_per_minute,
+            retry_delays=retry_delays,
+            keep_parked=keep_parked,
+        )
+
+    _print_one(_write(work, config, data_dir), as_json=as_json)
+
+
+def _write(work: Callable[[Transaction, int], T], config: Any, data_dir: Any) -> T:
+    async def run() -> T:
+        async with open_backbone(settings_from(config=config, data_dir=data_dir)) as (store, clock):
+            now_us = clock.now_us()
+            return await store.write(lambda tx: work(tx, now_us))
+
+    return asyncio.run(run())
+
+
+def _print_one(endpoint: Endpoint, *, as_json: bool) -> None:
+    shown = json.dumps(_shown(endpoint))
+    if as_json:
+        typer.echo(shown)
+    else:
+        Console().print_json(shown)
+
+
+def _shown(endpoint: Endpoint) -> dict[str, Any]:
+    circuit = endpoint.circuit
+    return {
+        "id": endpoint.id,
+        "account_id": endpoint.account_id,
+        "endpoint": endpoint.origin,
+        "state": circuit.state.value,
+        "reason": circuit.reason,
+        "failures": circuit.failures,
+        "probe_at_us": circuit.probe_at_us,
+        "parked_at_us": circuit.parked_at_us,
+        "concurrency": endpoint.concurrency,
+        "rate_per_minute": endpoint.rate_per_minute,
+        "retry_delays_s": json.loads(endpoint.retry_delays) if endpoint.retry_delays else None,
+        "keep_parked": endpoint.keep_parked,
+    }

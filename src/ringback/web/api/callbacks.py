@@ -1,0 +1,157 @@
+"""The Callback resource, an addition: what an account is owed, every attempt, and sending one once more."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ringback.dialect.times import filter_time_us, record_time
+from ringback.model.errors import InvalidRequest, NotFound
+from ringback.model.ids import NewId, as_uuid
+from ringback.runtime import Clock
+from ringback.store import resends
+from ringback.store.callbacks import Attempt, Callback
+from ringback.store.port import Store
+from ringback.store.resends import Filter
+from ringback.store.wakeups import Wakeups
+from ringback.web.api.auth import Authenticator
+from ringback.web.errors import guarded, json_response
+
+MAX_LIMIT: Final = 100
+STATES: Final = ("pending", "delivered", "given_up")
+KNOWN: Final = frozenset({"message_uuid", "endpoint", "state", "since", "until", "limit", "before"})
+
+
+class CallbackApi:
+    """Endpoints under ``/v1/Account/{auth_id}/Callback/``."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, new_id: NewId, wakeups: Wakeups, authenticator: Authenticator
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._wakeups = wakeups
+        self._authenticator = authenticator
+
+    def routes(self) -> list[Route]:
+        """Return the routes, in canonical form."""
+        collection = "/v1/account/{auth_id}/callback/"
+        return [
+            Route(collection, guarded(self.list), methods=["GET"]),
+            Route(collection + "{callback_id}/", guarded(self.get), methods=["GET"]),
+            Route(collection + "{callback_id}/resend/", guarded(self.resend), methods=["POST"]),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        """Return callbacks, newest first; ``next`` is what ``before`` must be for those that follow."""
+        account = await self._authenticator.account(request)
+        wanted, limit, before = _query(request.query_params, account.auth_id)
+        found = await self._store.read(lambda tx: resends.search(tx, wanted, limit=limit, before=before))
+        return json_response(
+            {
+                "api_id": str(uuid4()),
+                "objects": [_record(callback) for callback in found],
+                "next": found[-1].id if len(found) == limit else None,
+            }
+        )
+
+    async def get(self, request: Request) -> Response:
+        """Return one callback with its attempts."""
+        account = await self._authenticator.account(request)
+        callback_id = _id(request)
+        callback, made = await self._store.read(lambda tx: resends.find(tx, callback_id, account_id=account.auth_id))
+        answer = {"api_id": str(uuid4()), **_record(callback), "attempts": [_attempt(attempt) for attempt in made]}
+        return json_response(answer)
+
+    async def resend(self, request: Request) -> Response:
+        """Send one once more, now; 202 with the id of the new one."""
+        account = await self._authenticator.account(request)
+        callback_id = _id(request)
+        now_us = self._clock.now_us()
+
+        def work(tx: Any) -> str:
+            resends.find(tx, callback_id, account_id=account.auth_id)
+            return resends.resend(tx, [callback_id], new_id=self._new_id, now_us=now_us)[0]
+
+        again = await self._store.write(work)
+        self._wakeups.signal("callbacks")
+        return json_response({"api_id": str(uuid4()), "message": "callback queued", "id": again}, 202)
+
+
+def _query(given: Mapping[str, str], account_id: str) -> tuple[Filter, int, str | None]:
+    if unknown := sorted(set(given) - KNOWN):
+        raise InvalidRequest(f"{unknown[0][:64]} is no parameter here; there are {', '.join(sorted(KNOWN))}")
+    state = given.get("state")
+    if state is not None and state not in STATES:
+        raise InvalidRequest(f"state parameter must be one of {', '.join(STATES)}")
+    limit = given.get("limit", "20")
+    if not limit.isdecimal() or not 1 <= int(limit) <= MAX_LIMIT:
+        raise InvalidRequest(f"limit parameter must be a whole number from 1 to {MAX_LIMIT}")
+    wanted = Filter(
+        account_id=account_id,
+        message_uuid=given.get("message_uuid"),
+        endpoint=given.get("endpoint"),
+        state=state,
+        since_us=_time_us(given, "since"),
+        until_us=_time_us(given, "until"),
+    )
+    return wanted, int(limit), given.get("before")
+
+
+def _time_us(given: Mapping[str, str], name: str) -> int | None:
+    if name not in given:
+        return None
+    at_us = filter_time_us(given[name])
+    if at_us is None:
+        raise InvalidRequest(f"{name} parameter must be a UTC time such as 2026-01-31 12:00:00")
+    return at_us
+
+
+def _id(request: Request) -> str:
+    callback_id = as_uuid(request.path_params["callback_id"])
+    if callback_id is None:
+        raise NotFound("not found")
+    return callback_id
+
+
+def _record(callback: Callback) -> dict[str, Any]:
+    # Without the parameters: they name the other party, whatever the message's log says.
+    return {
+        "id": callback.id,
+        "message_uuid": callback.message_uuid,
+        "sequence": callback.sequence,
+        "url": callback.url,
+        "method": callback.method,
+        "endpoint": callback.endpoint,
+        "state": callback.state,
+        "created_time": record_time(callback.created_at_us),
+        "done_time": None if callback.done_at_us is None else record_time(callback.done_at_us),
+        "resend_of": callback.resend_of,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    try:
+        body = {"text": attempt.response_body.decode()}
+    except UnicodeDecodeError:
+        body = {"base64": base64.b64encode(attempt.response_body).decode()}
+    kept = msgspec.structs.asdict(attempt)
+    return {
+        "number": attempt.number,
+        "planned_time": record_time(attempt.planned_at_us),
+        "started_time": record_time(attempt.started_at_us),
+        "duration_ms": attempt.duration_us / 1000,
+        "outcome": attempt.outcome,
+        "http_status": attempt.http_status,
+        "error": attempt.error,
+        "request_headers": json.loads(kept["request_headers"]),
+        "response_headers": json.loads(kept["response_headers"]),
+        "response_body": body,
+    }
