@@ -254,6 +254,7 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
         clock=core.clock,
         wakeups=core.wakeups,
         settings=core.settings.dashboard,
+        new_id=new_id,
         secure_cookies=core.settings.server.public_base_url.lower().startswith("https:"),
         stopping=stopping,
     )

@@ -100,6 +100,19 @@ async def test_a_lease_that_runs_out_is_taken_by_somebody_else(engine: Engine, c
     assert [len(attempts) for _, attempts in made] == [1]
 
 
+async def test_a_lost_lease_recorded_together_with_the_one_that_holds_changes_nothing(
+    engine: Engine, clock: FakeClock
+) -> None:
+    owed = await engine.owe(1)
+    lost = await engine.claim()
+    clock.advance(LEASE_S)
+    taken = await Engine(engine.store, clock).claim()
+    engine.places.start(taken[0].endpoint, taken[0].lane, clock.now_us())
+    await engine.end([*lost, *taken])
+    made = await engine.store.read(lambda tx: callbacks.of_message(tx, taken[0].callback.message_uuid))
+    assert [(callback.id, len(attempts)) for callback, attempts in made] == [(owed[0], 1)]
+
+
 async def test_workers_at_once_share_the_work(prepared: Database, clock: FakeClock) -> None:
     stores = [prepared.open() for _ in range(3)]
     workers = [Engine(store, clock, window=500) for store in stores]

@@ -79,12 +79,13 @@ async def test_a_lease_that_runs_out_makes_it_due_again_and_fences_its_holder(st
     slow = await claim(store, clock, "slow")
     clock.advance(LEASE_S - 1)
     assert await claim(store, clock, "early") == []
-    assert await store.write(lambda tx: submissions.held(tx, slow)) == {message_uuid(1), message_uuid(2)}
+    assert await store.write(lambda tx: submissions.held(tx, slow)) == [True, True]
     clock.advance(1)
     assert sorted(numbers(await claim(store, clock, "quick"))) == [1, 2]
 
     def finish_what_is_held(tx: Transaction) -> None:
-        submissions.finish(tx, list(submissions.held(tx, slow)))
+        held = submissions.held(tx, slow)
+        submissions.finish(tx, [each.message_uuid for each, is_held in zip(slow, held, strict=True) if is_held])
 
     await store.write(finish_what_is_held)
     assert await store.read(submissions.waiting) == 2
@@ -100,7 +101,7 @@ async def test_put_back_and_finish(store: Store, clock: FakeClock) -> None:
     ]
     await store.write(lambda tx: submissions.put_back(tx, back))
     await store.write(lambda tx: submissions.finish(tx, [claimed[2].message_uuid]))
-    assert await store.write(lambda tx: submissions.held(tx, claimed)) == set()
+    assert await store.write(lambda tx: submissions.held(tx, claimed)) == [False] * 3
     assert await claim(store, clock, "b") == []
     clock.advance(5)
     again = await claim(store, clock, "c")

@@ -12,7 +12,7 @@ from ringback.messaging.progress import Change, Progress
 from ringback.model.errors import StoreUnavailable
 from ringback.model.message import Message
 from ringback.model.status import Status
-from ringback.store import callbacks, received
+from ringback.store import callbacks, received, schema
 from ringback.store.callbacks import Attempt, Outcome
 from ringback.store.port import Transaction
 from ringback.web.dashboard.pages import HEADERS
@@ -562,3 +562,26 @@ async def test_hostile_content_stays_text(dashboard: Dashboard, operator: aiohtt
     queries = {"status": evil, "account": evil, "number": evil, "error": evil, "before": evil}
     async with operator.get("/dashboard/messages", params=queries) as answer:
         assert "<script>alert" not in await answer.text()
+
+
+async def test_a_callback_that_has_ended_can_be_sent_once_more(
+    dashboard: Dashboard, operator: aiohttp.ClientSession
+) -> None:
+    uuid = (await send(dashboard)).uuid
+    where = f"/dashboard/messages/{uuid}"
+    [owed] = await dashboard.store.read(lambda tx: callbacks.owed_for(tx, [uuid]))
+    form = {"callback": owed.id}
+    assert "Send once more" not in await page(operator, where), "it is still being tried"
+    async with operator.post(where, data=form, allow_redirects=False) as answer:
+        assert answer.status == 404
+    await attempt(dashboard, at_us=dashboard.clock.now_us(), outcome="ok", http_status=200, error=None)
+    await dashboard.store.write(lambda tx: tx.execute(schema.callbacks.update().values(state="delivered")))
+    assert "Send once more" in await page(operator, where)
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    async with operator.post(where, data=form, headers=foreign, allow_redirects=False) as answer:
+        assert answer.status == 403
+    async with operator.post(where, data=form, allow_redirects=False) as answer:
+        assert answer.status == 303
+    copies = await dashboard.store.read(lambda tx: callbacks.owed_for(tx, [uuid]))
+    assert sorted(copy.resend_of or "" for copy in copies) == ["", owed.id]
+    assert "Sent once more by hand" in await page(operator, where)

@@ -332,10 +332,6 @@ async def test_who_lost_a_lease_to_another_changes_nothing(
     assert (await sms.message(uuid)).carrier_ref != "stale"
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="DEFECT: submit._record knows leases by message only, so the lost lease's answer in the same batch counts too",
-)
 @pytest.mark.parametrize("outcome", [Accepted(carrier_ref="stale"), REJECTED, Deferred(retry_after_s=1, detail="")])
 async def test_a_lost_lease_answered_together_with_the_one_that_holds_changes_nothing(
     sms: Messaging, outcome: SubmitOutcome
@@ -554,9 +550,7 @@ class World:
                 self._sms.clock.advance(LEASE_S)
             case ("answer late", kinds):
                 late, self._lost = self._lost[: len(kinds)], self._lost[len(kinds) :]
-                # Not together: see test_a_lost_lease_answered_together_with_the_one_that_holds_changes_nothing.
-                for submission, kind in zip(late, kinds, strict=False):
-                    await self._hand_over([submission], [kind])
+                await self._hand_over(late, kinds)
 
     async def _hand_over(self, claimed: list[Submission], kinds: list[str]) -> None:
         self._sms.connector.outcomes = [self._outcome(kind) for kind in kinds]

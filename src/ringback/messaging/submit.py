@@ -138,8 +138,8 @@ class Submitter:
 
 def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: NewId) -> Counter[tuple[Status, Flag]]:
     held = submissions.held(tx, [answer.submission for answer in answers])
-    valid = [answer for answer in answers if answer.submission.message_uuid in held]
-    current = messages.by_uuid(tx, list(held), lock=True)
+    valid = [answer for answer, is_held in zip(answers, held, strict=True) if is_held]
+    current = messages.by_uuid(tx, [answer.submission.message_uuid for answer in valid], lock=True)
     progress = Progress(new_id)
     finished: list[str] = []
     put_back = []

@@ -235,8 +235,8 @@ def record(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Outcome]:
 
     Outcomes of workers that have lost their lease are dropped; returns those that were recorded.
     """
-    held = _held(tx, [outcome.callback for outcome in outcomes])
-    valid = [outcome for outcome in outcomes if outcome.callback.id in held]
+    tokens = _lease_tokens(tx, [outcome.callback for outcome in outcomes])
+    valid = [each for each in outcomes if tokens.get(each.callback.id) == each.callback.lease_token]
     if not valid:
         return []
     made = [outcome.attempt for outcome in valid if outcome.attempt is not None]
@@ -271,24 +271,23 @@ def record(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def give_back(tx: Transaction, leased: Sequence[DueCallback]) -> None:
     """Give up leases on callbacks that were not attempted; they are due as before."""
-    held = _held(tx, leased)
+    tokens = _lease_tokens(tx, leased)
     rows = [
         {"callback_id": each.id, "due_at_us": each.planned_at_us, "lease_token": None}
         for each in leased
-        if each.id in held
+        if tokens.get(each.id) == each.lease_token
     ]
     bulk.update(tx, callback_queue, rows, key="callback_id")
 
 
-def _held(tx: Transaction, leased: Sequence[DueCallback]) -> set[str]:
+def _lease_tokens(tx: Transaction, leased: Sequence[DueCallback]) -> dict[str, str | None]:
     query = (
         sa.select(callback_queue.c.callback_id, callback_queue.c.lease_token)
         .where(callback_queue.c.callback_id.in_([callback.id for callback in leased]))
         .order_by(callback_queue.c.callback_id)
         .with_for_update()
     )
-    tokens = {row.callback_id: row.lease_token for row in tx.execute(query)}
-    return {callback.id for callback in leased if tokens.get(callback.id) == callback.lease_token}
+    return {row.callback_id: row.lease_token for row in tx.execute(query)}
 
 
 def _release(tx: Transaction, first_attempted: Mapping[str, Outcome]) -> None:

@@ -72,13 +72,16 @@ def claim(tx: Transaction, *, now_us: int, lease_until_us: int, lease_token: str
     ]
 
 
-def held(tx: Transaction, leased: Sequence[Submission]) -> set[str]:
-    """Return the uuids whose lease is still the given one, so that a worker that lost its lease changes nothing."""
-    query = sa.select(submissions.c.message_uuid, submissions.c.lease_token).where(
-        submissions.c.message_uuid.in_([submission.message_uuid for submission in leased])
+def held(tx: Transaction, leased: Sequence[Submission]) -> list[bool]:
+    """Say of each submission whether its lease is still the given one; a worker that lost its lease changes nothing."""
+    query = (
+        sa.select(submissions.c.message_uuid, submissions.c.lease_token)
+        .where(submissions.c.message_uuid.in_([submission.message_uuid for submission in leased]))
+        .order_by(submissions.c.message_uuid)
+        .with_for_update()
     )
-    tokens = {row.message_uuid: row.lease_token for row in tx.execute(query.with_for_update())}
-    return {item.message_uuid for item in leased if tokens.get(item.message_uuid) == item.lease_token}
+    tokens = {row.message_uuid: row.lease_token for row in tx.execute(query)}
+    return [tokens.get(each.message_uuid) == each.lease_token for each in leased]
 
 
 def finish(tx: Transaction, uuids: Sequence[str]) -> None:

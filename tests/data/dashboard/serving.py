@@ -74,12 +74,14 @@ async def serve(
 ) -> AsyncIterator[Dashboard]:
     """Run a dashboard for as long as the context lasts."""
     clock = clock or FakeClock()
+    new_id = counting_ids()
     store = open_store(directory, busy_timeout_s=4)
     context = DashboardContext(
         store=store,
         clock=clock,
         wakeups=Wakeups(),
         settings=DashboardSettings(),
+        new_id=new_id,
         secure_cookies=secure_cookies,
         stopping=asyncio.Event(),
         **pacing,
@@ -94,7 +96,7 @@ async def serve(
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         base_url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         try:
-            yield Dashboard(base_url, context, clock, counting_ids(), store, server, serving)
+            yield Dashboard(base_url, context, clock, new_id, store, server, serving)
         finally:
             context.stopping.set()
             server.should_exit = True

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ringback.model.ids import NewId
 from ringback.runtime import Clock
 from ringback.settings import DashboardSettings
 from ringback.store.port import Store
@@ -25,6 +26,7 @@ class DashboardContext:
     wakeups: Wakeups
     """Topic ``events`` is signalled after every commit that appends events."""
     settings: DashboardSettings
+    new_id: NewId
     secure_cookies: bool
     """Whether browsers reach the dashboard over TLS only."""
     stopping: asyncio.Event

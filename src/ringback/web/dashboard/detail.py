@@ -5,19 +5,21 @@ from typing import Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from ringback.dialect.callbacks import total_amount
 from ringback.dialect.signatures import outside_safe_subset
+from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
 from ringback.model.message import Event, Message
-from ringback.store import callbacks, endpoints, messages, received
+from ringback.store import callbacks, endpoints, messages, received, resends
 from ringback.store.callbacks import Attempt, Callback
 from ringback.store.port import Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.sessions import read_form
 
 _RECEIVED_SHOWN: Final = 50
 
@@ -127,6 +129,32 @@ class Detail:
             owed=owed(found, redact),
             arrivals=found.arrivals,
         )
+
+    async def resend(self, request: Request) -> Response:
+        """POST: send one of the message's callbacks once more, then go back to the page."""
+        uuid = as_uuid(request.path_params["uuid"])
+        callback_id = as_uuid((await read_form(request)).get("callback", ""))
+        now_us = self._context.clock.now_us()
+
+        def work(tx: Transaction) -> None:
+            callback, _ = resends.find(tx, callback_id or "")
+            if callback.message_uuid != uuid:
+                raise NotFound
+            resends.resend(tx, [callback.id], new_id=self._context.new_id, now_us=now_us)
+
+        try:
+            await self._context.store.write(work)
+        except (NotFound, InvalidRequest):
+            return self._pages.answer(
+                request,
+                "notice.html",
+                status=404,
+                section="messages",
+                title="Nothing was sent",
+                text="The message has no such callback, or it is still being tried.",
+            )
+        self._context.wakeups.signal("callbacks")
+        return RedirectResponse(f"/dashboard/messages/{uuid}", 303)
 
 
 def steps(events: Sequence[Event], redact: Callable[[str], str]) -> list[Step]:

@@ -30,6 +30,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     overview = Overview(context, pages)
     incoming = Incoming(context, pages)
     endpoints = Endpoints(context, pages)
+    detail = Detail(context, pages)
 
     async def nowhere(request: Request) -> Response:
         return pages.answer(
@@ -41,7 +42,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/", overview.page),
         ("/dashboard/overview", overview.part),
         ("/dashboard/messages", Listing(context, pages).page),
-        ("/dashboard/messages/{uuid}", Detail(context, pages).page),
+        ("/dashboard/messages/{uuid}", detail.page),
         ("/dashboard/endpoints", endpoints.page),
         ("/dashboard/endpoints/{id}", endpoints.one),
         ("/dashboard/received", incoming.page),
@@ -54,6 +55,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/login", sessions.login, "POST"),
         _route("/dashboard/logout", sessions.logout, "POST"),
         _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act), "POST"),
+        _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend), "POST"),
         *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
         _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
     ]
