@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import msgspec
 RINGBACK = str(Path(sys.executable).parent / "ringback")
 LOAD = Path(__file__).parent / "load"
 START_TIMEOUT_S = 30
+READY = "Ringback "
+"""How the line begins that each process writes when it is ready."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -70,7 +72,7 @@ def ringback(
                 flags = [flag for role in these for flag in ("--role", role)]
                 command = [RINGBACK, "serve", "--port", str(port), "--log-level", "warning", *flags]
                 started.append(subprocess.Popen(command, stderr=stderr, env={**os.environ, **environment}))
-                _wait_for(port, started[0])
+                _wait_until(lambda: log.read_text().count(READY) == len(started), started[-1])
             yield Ringback(f"http://127.0.0.1:{port}", [Process(each.pid, "") for each in started])
         finally:
             for each in reversed(started):
@@ -189,11 +191,20 @@ def free_port() -> int:
 
 
 def _wait_for(port: int, served: subprocess.Popen[bytes]) -> None:
+    def is_open() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        return False
+
+    _wait_until(is_open, served)
+
+
+def _wait_until(condition: Callable[[], bool], served: subprocess.Popen[bytes]) -> None:
     until_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until_s:
         if served.poll() is not None:
             raise SystemExit(f"{served.args} ended with {served.returncode} before it was ready")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        if condition():
             return
         time.sleep(0.05)
     raise SystemExit(f"{served.args} was not ready within {START_TIMEOUT_S} s")

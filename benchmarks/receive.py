@@ -1,11 +1,15 @@
 """Callbacks received per second: verified with V3, stored raw and normalised, then answered 200."""
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlencode
 
-from benchmarks.processes import nginx, ringback, wrk
+import msgspec
+
+from benchmarks.processes import Load, nginx, ringback, wrk
 from benchmarks.report import Figure, Report, Target, median, progress
 from ringback.dialect.signatures import callback_headers
 from ringback.model.ids import uuid7
@@ -14,9 +18,18 @@ CONNECTIONS = 128
 DURATION_S = 8
 RUNS = 3
 DIFFERENT = 90_000
+LAYOUTS: Final[dict[str, Sequence[Sequence[str]]]] = {"": (("web",), ("web",)), "_one_process": ((),)}
 PATH = "/hooks/benchmark/sms_status"
 PUBLIC_URL = "https://hooks.example.com"
 TOKEN = "benchmark-token"
+
+
+class _Run(msgspec.Struct, frozen=True):
+    load: Load
+    static_per_s: float
+    cpu_us: float
+    peak_rss_mb: float
+    lost: int
 
 
 def run(directory: Path) -> Report:
@@ -26,50 +39,59 @@ def run(directory: Path) -> Report:
     requests = directory / "callbacks.tsv"
     with requests.open("w") as file:
         file.writelines(_signed(number) for number in range(DIFFERENT))
-    rates: list[float] = []
+    figures: dict[str, Figure] = {}
     static: list[float] = []
-    p95s: list[float] = []
-    cpus: list[float] = []
-    lost = peak_mb = 0.0
-    for number in range(1, RUNS + 1):
-        place = directory / f"receive-{number}"
-        environment = {
-            "RINGBACK_STORE__DATA_DIR": str(place / "data"),
-            "RINGBACK_SOURCES__BENCHMARK__TOKENS": TOKEN,
-            "RINGBACK_SOURCES__BENCHMARK__PUBLIC_URL": PUBLIC_URL,
-        }
-        with nginx(place / "nginx") as sink:
-            arguments = (str(requests), PATH)
-            static.append(
-                wrk(sink.url, "callbacks", *arguments, connections=CONNECTIONS, duration_s=DURATION_S // 2).ok_per_s
+    lost = 0
+    for layout, roles in LAYOUTS.items():
+        runs = [_run(directory / f"receive{layout}-{number}", requests, roles) for number in range(RUNS)]
+        for each in runs:
+            progress(
+                f"receive{layout}: {each.load.ok_per_s:,.0f}/s, {each.load.refused} refused, {each.load.broken} broken"
             )
-        with ringback(environment, place / "ringback.log") as server:
-            before = server.usage()
-            load = wrk(server.url, "callbacks", *arguments, connections=CONNECTIONS, duration_s=DURATION_S)
-            after = server.usage()
-        with closing(sqlite3.connect(place / "data" / "ringback.db")) as database:
-            stored = database.execute("SELECT count(*) FROM received_requests WHERE accepted").fetchone()[0]
-        rates.append(load.ok_per_s)
-        p95s.append(load.p95_ms)
-        cpus.append((after.cpu_s - before.cpu_s) / max(load.ok, 1) * 1e6)
-        lost += max(load.ok - stored, 0)
-        peak_mb = max(peak_mb, after.peak_rss_mb)
-        progress(f"receive {number}/{RUNS}: {load.ok_per_s:,.0f}/s, {load.refused} refused, {load.broken} broken")
+        static += [each.static_per_s for each in runs]
+        lost += sum(each.lost for each in runs)
+        rate = median([each.load.ok_per_s for each in runs])
+        figures |= {
+            f"received_per_s{layout}": Figure(rate, "callbacks/s"),
+            f"ratio_to_yardstick{layout}": Figure(rate / median(static), "of nginx's static answers"),
+            f"p95{layout}": Figure(median([each.load.p95_ms for each in runs]), "ms"),
+            f"cpu_per_callback{layout}": Figure(median([each.cpu_us for each in runs]), "µs"),
+            f"peak_rss{layout}": Figure(max(each.peak_rss_mb for each in runs), "MB"),
+        }
+    figures["lost"] = Figure(lost, "callbacks acknowledged and not stored")
     return Report(
         name="receive",
-        yardstick={"nginx_static_per_s": round(median(static)), "same_load": "wrk, 1 thread, 128 connections"},
-        figures={
-            "received_per_s": Figure(median(rates), "callbacks/s"),
-            "ratio_to_yardstick": Figure(median(rates) / median(static), "of nginx's static answers"),
-            "p95": Figure(median(p95s), "ms"),
-            "cpu_per_callback": Figure(median(cpus), "µs"),
-            "peak_rss": Figure(peak_mb, "MB"),
-            "lost": Figure(lost, "callbacks acknowledged and not stored"),
+        yardstick={
+            "nginx_static_per_s": round(median(static)),
+            "same_load": f"wrk, 1 thread, {CONNECTIONS} connections",
         },
-        targets=[
-            Target("received_per_s", "at least", 6000),
-            Target("lost", "at most", 0),
-        ],
+        figures=figures,
+        targets=[Target("received_per_s", "at least", 6000), Target("lost", "at most", 0)],
+    )
+
+
+def _run(place: Path, requests: Path, roles: Sequence[Sequence[str]]) -> _Run:
+    environment = {
+        "RINGBACK_STORE__DATA_DIR": str(place / "data"),
+        "RINGBACK_SERVER__SHARE_PORT": "true",
+        "RINGBACK_SOURCES__BENCHMARK__TOKENS": TOKEN,
+        "RINGBACK_SOURCES__BENCHMARK__PUBLIC_URL": PUBLIC_URL,
+    }
+    arguments = (str(requests), PATH)
+    with nginx(place / "nginx") as sink:
+        static = wrk(sink.url, "callbacks", *arguments, connections=CONNECTIONS, duration_s=DURATION_S // 2)
+    with ringback(environment, place / "ringback.log", roles=roles) as server:
+        before = server.usage()
+        load = wrk(server.url, "callbacks", *arguments, connections=CONNECTIONS, duration_s=DURATION_S)
+        after = server.usage()
+    with closing(sqlite3.connect(place / "data" / "ringback.db")) as database:
+        stored = database.execute("SELECT count(*) FROM received_requests WHERE accepted").fetchone()[0]
+    return _Run(
+        load=load,
+        static_per_s=static.ok_per_s,
+        cpu_us=(after.cpu_s - before.cpu_s) / max(load.ok, 1) * 1e6,
+        peak_rss_mb=after.peak_rss_mb,
+        lost=max(load.ok - stored, 0),
     )
 
 
