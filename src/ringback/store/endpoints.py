@@ -62,11 +62,13 @@ def key(account_id: str, origin: str) -> str:
 def wake(tx: Transaction, owed: Mapping[tuple[str, str], int]) -> None:
     """Let endpoints (account, origin) be looked at from a time on, because they are owed first attempts."""
     ids = {key(*each): each for each in owed}
-    query = sa.select(endpoints.c.id).where(endpoints.c.id.in_(list(ids)))
-    missing = ids.keys() - set(tx.execute(query).scalars())
-    for row in [_new_row(id_, *ids[id_], owed[ids[id_]]) for id_ in sorted(missing)]:
+    times = {id_: owed[each] for id_, each in ids.items()}
+    missing = times.keys() - lower_first(tx, times)
+    if not missing:
+        return
+    for row in [_new_row(id_, *ids[id_], times[id_]) for id_ in sorted(missing)]:
         tx.execute(_insert_ignore(tx, row))
-    lower_first(tx, {id_: owed[each] for id_, each in ids.items()})
+    lower_first(tx, {id_: times[id_] for id_ in missing})
 
 
 def _new_row(id_: str, account_id: str, origin: str, now_us: int) -> dict[str, Any]:
@@ -88,23 +90,34 @@ def _insert_ignore(tx: Transaction, row: Mapping[str, Any]) -> postgresql.Insert
     return insert(endpoints).values(**row).on_conflict_do_nothing()
 
 
-def lower_first(tx: Transaction, ready: Mapping[str, int]) -> None:
-    """Let endpoints (by id) be looked at for first attempts, where they are not already and may be at all."""
+def lower_first(tx: Transaction, ready: Mapping[str, int]) -> set[str]:
+    """Let endpoints (by id) be looked at for first attempts, where they are not already and may be at all.
+
+    Returns the ids of those that exist.
+    """
     if not ready:
-        return
+        return set()
     # Locked, so that a claim that is under way, and does not see these callbacks, has ended before this is decided:
     # it would otherwise note afterwards that there is nothing to look for.
     query = (
-        sa.select(endpoints.c.id, endpoints.c.first_ready_at_us)
-        .where(endpoints.c.id.in_(list(ready)), endpoints.c.state.in_(_WAKES_ON_NEW), endpoints.c.is_full.is_(False))
+        sa.select(endpoints.c.id, endpoints.c.first_ready_at_us, endpoints.c.state, endpoints.c.is_full)
+        .where(endpoints.c.id.in_(sorted(ready)))
         .order_by(endpoints.c.id)
         .with_for_update(key_share=True)
     )
-    late = [id_ for id_, at_us in tx.execute(query) if at_us is None or at_us > ready[id_]]
+    found = tx.execute(query).all()
+    late = [
+        row.id
+        for row in found
+        if row.state in _WAKES_ON_NEW
+        and not row.is_full
+        and (row.first_ready_at_us is None or row.first_ready_at_us > ready[row.id])
+    ]
     if late:
         tx.execute(
             endpoints.update().where(endpoints.c.id.in_(late)).values(first_ready_at_us=min(ready[id_] for id_ in late))
         )
+    return {row.id for row in found}
 
 
 def ready(tx: Transaction, lane: Lane, *, now_us: int, limit: int, wait: bool = False) -> list[Endpoint]:
