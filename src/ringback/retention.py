@@ -37,7 +37,7 @@ LEAST_REST_S: Final = 0.1
 RESTS: Final = 4
 """Times a batch's duration."""
 
-KINDS: Final = ("messages", "received_requests", "early_receipts", "logins", "auth_tokens")
+KINDS: Final = ("messages", "replays", "received_requests", "early_receipts", "logins", "auth_tokens")
 
 
 class Retention:
@@ -80,6 +80,13 @@ class Retention:
         removed: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
         try:
             await self._sweep_messages(removed, now_us)
+            if days := self._settings.messages_days:
+                replays_before_us = now_us - days * DAY_US
+                await self._sweep_kind(
+                    removed,
+                    "replays",
+                    lambda tx: pruning.prune_replays(tx, before_us=replays_before_us, limit=BATCH),
+                )
             if days := self._settings.received_days:
                 await self._sweep_kind(
                     removed,

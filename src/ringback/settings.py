@@ -135,7 +135,7 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     """How long things are kept; 0 keeps them for ever."""
 
     messages_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
-    """Messages, with their events, callbacks and attempts, from when they were accepted."""
+    """Messages, with their events, callbacks and attempts, from when they were accepted; replays that have ended."""
     received_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
     """Received requests, with what they said."""
 

@@ -15,11 +15,13 @@ from typing import get_args
 
 import msgspec
 import structlog
+from starlette.routing import Route
 
 from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
 from ringback.delivery.deliver import Deliverer
 from ringback.delivery.http import HttpClient
+from ringback.delivery.replay import Replayer
 from ringback.messaging.accept import Acceptor
 from ringback.messaging.receipts import ReceiptTaker
 from ringback.messaging.submit import Submitter
@@ -37,7 +39,9 @@ from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.auth import Authenticator
 from ringback.web.api.callbacks import CallbackApi
+from ringback.web.api.endpoints import EndpointApi
 from ringback.web.api.messages import MessageApi
+from ringback.web.api.replays import ReplayApi
 from ringback.web.app import build_app
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
@@ -134,7 +138,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             workers += [await _submitting(core, carrier), carrier]
         if "deliver" in settings.roles:
             http = await stack.enter_async_context(HttpClient(settings.delivery))
-            workers += [_retaining(core), _delivering(core, http)]
+            workers += [_retaining(core), _replaying(core), _delivering(core, http)]
         if sock is not None:
             acceptor = _acceptor(core)
             probes = _probes(core)
@@ -205,6 +209,10 @@ def _retaining(core: _Core) -> Worker:
     return Retention(store=core.store, clock=core.clock, settings=core.settings.retention, metrics=core.metrics)
 
 
+def _replaying(core: _Core) -> Worker:
+    return Replayer(store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups)
+
+
 def _acceptor(core: _Core) -> Acceptor:
     return Acceptor(
         store=core.store,
@@ -261,7 +269,7 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
     app = build_app(
         [
             *api.routes(),
-            *_callback_api(core).routes(),
+            *_own_resources(core),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes),
             *dashboard_routes(dashboard),
             *probes.routes(),
@@ -271,14 +279,28 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
     return HttpServer(app, sock, stopping=stopping)
 
 
-def _callback_api(core: _Core) -> CallbackApi:
-    return CallbackApi(
+def _own_resources(core: _Core) -> list[Route]:
+    authenticator = Authenticator(core.accounts, core.clock)
+    max_body_bytes = core.settings.server.max_body_bytes
+    replays = ReplayApi(
         store=core.store,
         clock=core.clock,
         new_id=new_id,
         wakeups=core.wakeups,
-        authenticator=Authenticator(core.accounts, core.clock),
+        authenticator=authenticator,
+        max_body_bytes=max_body_bytes,
     )
+    callbacks = CallbackApi(
+        store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, authenticator=authenticator
+    )
+    endpoints = EndpointApi(
+        store=core.store,
+        clock=core.clock,
+        wakeups=core.wakeups,
+        authenticator=authenticator,
+        max_body_bytes=max_body_bytes,
+    )
+    return [*replays.routes(), *callbacks.routes(), *endpoints.routes()]
 
 
 async def _warn_of_deaf_sources(core: _Core) -> None:

@@ -91,23 +91,44 @@ async def test_what_is_not_there_is_named_and_nothing_is_sent(engine: Engine, cl
         await engine.store.read(lambda tx: resends.find(tx, original, account_id="MABBBBBBBBBBBBBBBBBB"))
 
 
-async def test_a_replay_sends_each_once_however_often_it_is_broken_off(engine: Engine, clock: FakeClock) -> None:
-    owed = await engine.owe(*range(10))
-    spared = await engine.owe(*range(20, 23), origin=OTHER)
+async def test_a_look_reads_so_many_and_says_where_to_go_on(engine: Engine, clock: FakeClock) -> None:
+    spared = await engine.owe(*range(1, 8), origin=OTHER)
+    clock.advance(1)
+    owed = await engine.owe(*range(11, 15))
+    everything = [*spared, *owed]
+
+    async def look(after: str, limit: int = 3) -> resends.Stretch:
+        wanted = Filter(endpoint=ORIGIN, account_id=ACCOUNT)
+        return await engine.store.read(lambda tx: resends.stretch(tx, wanted, after=after, limit=limit, look_at=5))
+
+    assert await look("") == resends.Stretch([], everything[4])
+    assert await look(everything[4]) == resends.Stretch(owed[:3], owed[2])
+    assert await look(owed[2]) == resends.Stretch(owed[3:], None)
+    assert await look(everything[4], limit=2) == resends.Stretch(owed[:2], owed[1])
+    assert await look(owed[3]) == resends.Stretch([], None)
+
+
+async def test_whoever_comes_second_sends_what_is_left(engine: Engine, clock: FakeClock) -> None:
+    owed = await engine.owe(*range(5))
     await give_up(engine, clock)
-    wanted, new_id = Filter(endpoint=ORIGIN, state="given_up"), counting_ids()
-    sizes = []
-    for _ in range(6):
-        now_us = clock.advance(1)
-        sizes.append(
+    still_tried = await engine.owe(7)
+    wanted, new_id, now_us = Filter(not_resent=True), counting_ids(), clock.now_us()
+
+    async def send(ids: list[str]) -> int:
+        return len(
             await engine.store.write(
-                lambda tx, now_us=now_us: resends.resend_next(  # type: ignore[misc]
-                    tx, wanted, limit=4, new_id=new_id, now_us=now_us
-                )
+                lambda tx: resends.resend_those_left(tx, wanted, ids, new_id=new_id, now_us=now_us)
             )
         )
-    assert sizes == [4, 4, 2, 0, 0, 0]
+
+    assert await send(owed[:3]) == 3
+    assert await send([*owed, *still_tried]) == 2
+    assert await send(owed) == 0
     again = await engine.store.read(lambda tx: resends.search(tx, Filter(state="pending"), limit=100))
-    assert sorted(each.resend_of or "" for each in again) == sorted(owed)
-    assert not {each.resend_of for each in again} & set(spared)
-    assert await engine.store.read(callbacks.waiting) == 10
+    assert sorted(each.resend_of or "" for each in again) == sorted(["", *owed])
+    assert await engine.store.read(callbacks.waiting) == 6
+
+
+async def test_a_time_before_all_others_is_no_bound(engine: Engine) -> None:
+    owed = await engine.owe(1)
+    assert await found(engine, Filter(since_us=-1_000_000_000)) == owed

@@ -9,13 +9,17 @@ import structlog
 
 from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
+from ringback.model.ids import uuid7
 from ringback.retention import Retention
 from ringback.settings import RetentionSettings
+from ringback.store import replays
 from ringback.store.port import Store
+from ringback.store.replays import Replay
+from ringback.store.resends import Filter
 from tests.fakes.aged import age, counts, keep_message, keep_received
 from tests.fakes.clock import FakeClock
 
-NOTHING = {"messages": 0, "received_requests": 0, "early_receipts": 0, "logins": 0, "auth_tokens": 0}
+NOTHING = {"messages": 0, "replays": 0, "received_requests": 0, "early_receipts": 0, "logins": 0, "auth_tokens": 0}
 
 
 def retention(store: Store, *, metrics: Metrics | None = None, first_after_s: float = 0.001, **days: int) -> Retention:
@@ -48,6 +52,34 @@ async def test_one_line_says_what_was_removed_batch_by_batch(store: Store, monke
     left = await counts(store)
     assert (left["messages"], left["received_requests"], left["received_events"]) == (1, 0, 0)
     assert await sweep(store) == (NOTHING, [{"event": "retention_removed", **NOTHING}])
+
+
+async def keep_replay(store: Store, number: int, at_us: int, *, state: str = "finished") -> None:
+    replay = Replay(
+        id=uuid7(at_us, number.to_bytes(8, "big")),
+        account_id=None,
+        wanted=Filter(),
+        rate_per_s=1,
+        total=1,
+        done=1,
+        state=state,
+        after_id="",
+        created_at_us=at_us,
+        updated_at_us=at_us,
+        due_at_us=at_us if state == "running" else None,
+    )
+    await store.write(lambda tx: replays.add(tx, replay))
+
+
+async def test_old_replays_that_have_ended_go(store: Store) -> None:
+    await keep_replay(store, 1, age(91))
+    await keep_replay(store, 2, age(91), state="cancelled")
+    await keep_replay(store, 3, age(91), state="running")
+    await keep_replay(store, 4, age(1))
+    assert (await sweep(store, messages_days=0))[0] == NOTHING
+    assert (await sweep(store))[0] == {**NOTHING, "replays": 2}
+    left = await store.read(lambda tx: replays.page(tx, limit=9))
+    assert [each.state for each in left] == ["finished", "running"]
 
 
 async def test_zero_keeps_for_ever(store: Store) -> None:

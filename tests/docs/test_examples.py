@@ -104,6 +104,9 @@ async def test_the_curl_examples_are_answered_as_shown(ringback: Served) -> None
     assert listed["meta"]["limit"] == 5
     assert isinstance(listed["objects"], list)
 
+    planned = json.loads(await output_of("sh", "-c", marked("run: replay").text, env=env))
+    assert (planned["dry_run"], planned["total"], planned["first"]) == (True, 0, [])
+
 
 async def test_the_endpoint_example_believes_and_stores_what_ringback_sends(ringback: Served, tmp_path: Path) -> None:
     example = marked("run: endpoint").text

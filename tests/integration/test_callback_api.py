@@ -2,14 +2,21 @@
 
 import asyncio
 import json
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+import msgspec
 import pytest
 
-from tests.fakes.endpoint import recording_endpoint, status
+from ringback.store import callbacks, replays, sqlite
+from ringback.store.port import Transaction
+from ringback.wiring import create_account as account_in
+from tests.fakes.endpoint import RecordingEndpoint, recording_endpoint, status
 from tests.fakes.platform import Running, running, settings_for
-from tests.fakes.process import run
+from tests.fakes.process import COMMAND, create_account, run, served
 
 FAST = {"retry_delays_s": [0.01], "egress_allow": ["127.0.0.0/8"]}
 
@@ -18,6 +25,22 @@ async def ask(ringback: Running, method: str, path: str, **params: str) -> tuple
     url = f"{ringback.url}/v1/Account/{ringback.account.auth_id}/Callback/{path}"
     async with ringback.http.request(method, url, params=params, headers=ringback.auth) as response:
         return response.status, await response.json()
+
+
+async def act(ringback: Running, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+    """Ask for something under the account with a JSON body."""
+    url = f"{ringback.url}/v1/Account/{ringback.account.auth_id}/{path}"
+    async with ringback.http.request(method, url, json=body, headers=ringback.auth) as response:
+        return response.status, await response.json()
+
+
+async def fail(ringback: Running, endpoint: RecordingEndpoint, messages: int) -> None:
+    """Let so many messages have two callbacks each that are given up."""
+    endpoint.answer_next(*[status(404)] * (4 * messages))
+    for _ in range(messages):
+        await ringback.send(dst="15005550003", url=f"{endpoint.url}/s")
+    await endpoint.wait_for(4 * messages)
+    await ringback.until_called_back()
 
 
 async def cli(*arguments: str) -> Any:
@@ -60,6 +83,10 @@ async def test_an_account_finds_looks_into_and_resends_its_callbacks(tmp_path: P
         ("GET", "", {"colour": "red"}, 400, "colour is no parameter"),
         ("GET", "not-an-id/", {}, 404, "not found"),
         ("POST", "019ab000-0000-7000-8000-000000000000/Resend/", {}, 404, "there is no callback"),
+        ("GET", "", {"limit": "9" * 5000}, 400, "limit parameter"),
+        ("GET", "Replay/", {"colour": "red"}, 400, "colour is no parameter here; there are before, limit"),
+        ("GET", "Replay/not-an-id/", {}, 404, "not found"),
+        ("DELETE", "Replay/019ab000-0000-7000-8000-000000000000/", {}, 404, "there is no replay"),
     ],
 )
 async def test_bad_requests_are_named(
@@ -84,21 +111,23 @@ async def test_the_command_line_acts_beside_a_running_server(tmp_path: Path) -> 
         [shown] = await cli("callbacks", "show", given_up[0]["id"], *place)
         assert [attempt["http_status"] for attempt in shown["attempts"]] == [404, 404]
         [plan] = await cli("callbacks", "replay", "--dry-run", *place)
-        assert plan == {"matching": 6, "resent": 0, "dry_run": True}
+        assert (plan["dry_run"], plan["total"], len(plan["first"])) == (True, 6, 5)
         [known] = await cli("endpoints", "list", *place)
         assert known["endpoint"] == endpoint.url
         [paused] = await cli("endpoints", "pause", known["id"], "--reason", "maintenance", *place)
         assert (paused["state"], paused["reason"]) == ("paused", "maintenance")
         [replayed] = await cli("callbacks", "replay", "--rate", "1000", *place)
-        assert replayed["resent"] == 6
+        assert (replayed["state"], replayed["done"], replayed["total"]) == ("finished", 6, 6)
         assert len(endpoint.requests) == 12, "a paused endpoint gets nothing"
         await cli("endpoints", "resume", known["id"], *place)
         await endpoint.wait_for(18)
         await ringback.until_called_back()
         [again] = await cli("callbacks", "replay", *place)
-        assert again["resent"] == 0
+        assert (again["state"], again["done"]) == ("finished", 0)
+        assert [each["id"] for each in await cli("callbacks", "replays", *place)] == [again["id"], replayed["id"]]
         [limits] = await cli("endpoints", "set", known["id"], "--concurrency", "3", "--retry-delays", "1,2", *place)
         assert (limits["concurrency"], limits["retry_delays_s"]) == (3, [1.0, 2.0])
+        assert await cli("endpoints", "show", known["id"], *place) == [limits]
         [cleared] = await cli("endpoints", "set", known["id"], "--concurrency", "0", "--retry-delays", "", *place)
         assert (cleared["concurrency"], cleared["retry_delays_s"]) == (None, None)
 
@@ -108,6 +137,9 @@ async def test_the_command_line_acts_beside_a_running_server(tmp_path: Path) -> 
     [
         (("callbacks", "list", "--state", "lost"), "--state must be one of"),
         (("callbacks", "show", "nowhere"), "there is no callback nowhere"),
+        (("callbacks", "replay", "--state", "pending"), "--state must be one of delivered, given_up, any"),
+        (("callbacks", "cancel", "nowhere"), "there is no replay nowhere"),
+        (("endpoints", "show", "nowhere"), "there is no endpoint nowhere"),
         (("endpoints", "pause", "nowhere"), "there is no endpoint nowhere"),
         (("endpoints", "set", "nowhere", "--concurrency", "1"), "there is no endpoint nowhere"),
     ],
@@ -117,3 +149,194 @@ def test_mistakes_on_the_command_line_are_named(tmp_path: Path, arguments: tuple
     assert ended.returncode == 2
     assert complaint in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1
+
+
+async def test_an_account_replays_what_was_given_up(tmp_path: Path) -> None:
+    async with recording_endpoint() as endpoint, running(settings_for(tmp_path, delivery=FAST)) as ringback:
+        await fail(ringback, endpoint, 3)
+        code, plan = await act(ringback, "POST", "Callback/Replay/", {"endpoint": endpoint.url, "dry_run": True})
+        assert (code, plan["total"], len(plan["first"])) == (200, 6, 5)
+        code, begun = await act(ringback, "POST", "Callback/replay", {"endpoint": endpoint.url, "rate_per_s": 200})
+        assert (code, begun["total"], begun["rate_per_s"]) == (202, 6, 200)
+        await endpoint.wait_for(12 + 6)
+        await ringback.until_called_back()
+        await ringback.until(lambda tx: replays.find(tx, begun["id"]).state == "finished")
+        code, ended = await act(ringback, "GET", f"Callback/Replay/{begun['id'].upper()}/")
+        assert (code, ended["state"], ended["done"], ended["filter"]["state"]) == (200, "finished", 6, "given_up")
+        bodies = sorted(request.body for request in endpoint.requests)
+        assert bodies == sorted(3 * sorted({request.body for request in endpoint.requests})), "two tries, one replay"
+        code, refused = await act(ringback, "DELETE", f"Callback/Replay/{begun['id']}/")
+        assert (code, refused["error"]) == (400, f"replay {begun['id']} has ended already")
+        code, listed = await act(ringback, "GET", "Callback/Replay/")
+        assert ([each["id"] for each in listed["objects"]], listed["next"]) == ([begun["id"]], None)
+
+
+async def test_a_replay_can_be_cancelled_by_whose_it_is(tmp_path: Path) -> None:
+    async with recording_endpoint() as endpoint, running(settings_for(tmp_path, delivery=FAST)) as ringback:
+        await fail(ringback, endpoint, 3)
+        _, begun = await act(ringback, "POST", "Callback/Replay/", {"rate_per_s": 0.1})
+        path = f"Callback/Replay/{begun['id']}/"
+        stranger = await account_in(ringback.platform.store, ringback.platform.clock, "stranger")
+        for method in ("GET", "DELETE"):
+            code, refused = await act(msgspec.structs.replace(ringback, account=stranger), method, path)
+            assert (code, refused["error"]) == (404, f"there is no replay {begun['id']}")
+        await endpoint.wait_for(12 + 1)
+        code, ended = await act(ringback, "DELETE", path)
+        assert (code, ended["state"], ended["done"]) == (200, "cancelled", 1)
+        await ringback.until_called_back()
+        assert len(endpoint.requests) == 13
+        [shown] = await cli("callbacks", "replays", "--data-dir", str(tmp_path), "--json")
+        assert (shown["id"], shown["state"], shown["account_id"]) == (
+            begun["id"],
+            "cancelled",
+            ringback.account.auth_id,
+        )
+
+
+async def test_the_command_line_leaves_a_replay_to_the_server(tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path), "--json")
+    async with recording_endpoint() as endpoint, running(settings_for(tmp_path, delivery=FAST)) as ringback:
+        await fail(ringback, endpoint, 2)
+        [begun] = await cli("callbacks", "replay", "--rate", "0.1", "--detach", *place)
+        assert (begun["state"], begun["total"], begun["account_id"]) == ("running", 4, None)
+        await endpoint.wait_for(8 + 1)
+        # An operator's replay is nobody else's to see.
+        code, _ = await act(ringback, "GET", f"Callback/Replay/{begun['id']}/")
+        assert code == 404
+        [ended] = await cli("callbacks", "cancel", begun["id"], *place)
+        assert (ended["state"], ended["done"]) == ("cancelled", 1)
+
+
+async def test_ctrl_c_leaves_the_replay_and_says_how_to_cancel_it(tmp_path: Path) -> None:
+    async with recording_endpoint() as endpoint, running(settings_for(tmp_path, delivery=FAST)) as ringback:
+        await fail(ringback, endpoint, 2)
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "callbacks", "replay", "--rate", "0.1", "--data-dir", str(tmp_path),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        await endpoint.wait_for(8 + 1)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            said, complained = await process.communicate()
+        [running_on] = await ringback.platform.store.read(lambda tx: replays.page(tx, limit=5))
+        assert (process.returncode, said, running_on.state) == (130, b"", "running")
+        assert complained.decode().strip().endswith(f"to end it: ringback callbacks cancel {running_on.id}")
+
+
+async def test_an_account_acts_on_its_endpoints(tmp_path: Path) -> None:
+    async with recording_endpoint() as endpoint, running(settings_for(tmp_path, delivery=FAST)) as ringback:
+        await ringback.send(dst="15005550003", url=f"{endpoint.url}/s")
+        await endpoint.wait_for(2)
+        await ringback.until_called_back()
+        code, listed = await act(ringback, "GET", "Endpoint/")
+        [known] = listed["objects"]
+        assert (code, known["endpoint"], known["state"], known["concurrency"]) == (200, endpoint.url, "closed", None)
+        path = f"Endpoint/{known['id']}/"
+        limits = {"concurrency": 3, "rate_per_minute": 600, "retry_delays_s": [1, 2.5], "keep_parked": True}
+        code, limited = await act(ringback, "POST", path, limits)
+        assert (code, {name: limited[name] for name in limits}) == (200, limits)
+        code, fewer = await act(ringback, "POST", path, {"keep_parked": None, "retry_delays_s": None})
+        cleared = {"keep_parked": None, "retry_delays_s": None}
+        assert {name: fewer[name] for name in limits} == limits | cleared
+        code, unchanged = await act(ringback, "POST", path, {})
+        assert {name: unchanged[name] for name in limits} == limits | cleared
+        code, paused = await act(ringback, "POST", path + "Pause/", {"reason": "moving house"})
+        assert (code, paused["state"], paused["reason"]) == (200, "paused", "moving house")
+        await ringback.send(dst="15005550003", url=f"{endpoint.url}/s")
+        _, one = await act(ringback, "GET", path.upper().rstrip("/"))
+        assert (one["state"], len(endpoint.requests)) == ("paused", 2)
+        code, resumed = await act(ringback, "POST", path + "Resume/")
+        assert (code, resumed["state"], resumed["reason"]) == (200, "closed", None)
+        await endpoint.wait_for(4)
+        await ringback.until_called_back()
+        stranger = await account_in(ringback.platform.store, ringback.platform.clock, "stranger")
+        for method, action in (("GET", ""), ("POST", ""), ("POST", "Pause/"), ("POST", "Resume/")):
+            code, refused = await act(msgspec.structs.replace(ringback, account=stranger), method, path + action)
+            assert (code, refused["error"]) == (404, f"there is no endpoint {known['id']}")
+        _, none = await act(ringback, "GET", "Endpoint/?state=open")
+        assert none["objects"] == []
+
+
+async def wait_until(data_dir: Path, condition: Callable[[Transaction], object]) -> None:
+    """Look at another process's database until something is true there."""
+    store = sqlite.open_store(data_dir, busy_timeout_s=4)
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                if await store.read(condition):
+                    return
+                await asyncio.sleep(0.05)
+    finally:
+        await store.close()
+
+
+async def test_a_server_that_is_killed_goes_on_with_its_replay(tmp_path: Path) -> None:
+    account, place = create_account(tmp_path), ("--data-dir", str(tmp_path), "--json")
+    fast = {
+        "RINGBACK_DELIVERY__RETRY_DELAYS_S": "0.01",
+        # What was in flight when it was killed is made again when its lease has run out.
+        "RINGBACK_DELIVERY__DEADLINE_S": "1",
+        "RINGBACK_DELIVERY__LEASE_S": "1.5",
+        "RINGBACK_SIMULATOR__SPEED": "20",
+    }
+    async with recording_endpoint() as endpoint, aiohttp.ClientSession() as http:
+        endpoint.answer_next(*[status(404)] * 40)
+        async with served(tmp_path, account, **fast) as server:
+            for _ in range(10):
+                await server.send(http, dst="15005550003", url=f"{endpoint.url}/s")
+            await endpoint.wait_for(40)
+            await wait_until(tmp_path, lambda tx: callbacks.waiting(tx) == 0)
+            [begun] = await cli("callbacks", "replay", "--rate", "10", "--detach", *place)
+            assert begun["total"] == 20
+            await endpoint.wait_for(40 + 3)
+            await server.kill()
+        [broken_off] = await cli("callbacks", "replays", *place)
+        assert (broken_off["state"], 0 < broken_off["done"] < 20) == ("running", True)
+        async with served(tmp_path, account, **fast) as server:
+            await wait_until(tmp_path, lambda tx: replays.find(tx, begun["id"]).state == "finished")
+            await wait_until(tmp_path, lambda tx: callbacks.waiting(tx) == 0)
+            assert await server.terminate() == 0
+        found = await cli("callbacks", "list", "--limit", "100", *place)
+        assert sorted(each["resend_of"] for each in found if each["resend_of"]) == sorted(
+            each["id"] for each in found if not each["resend_of"]
+        )
+        assert {each["state"] for each in found if each["resend_of"]} == {"delivered"}
+
+
+NO_ENDPOINT = f"Endpoint/{'0' * 32}/"
+
+
+WRONG: tuple[tuple[str, object, str], ...] = (
+    ("Callback/Replay/", {"colour": "red"}, "colour is no parameter here"),
+    ("Callback/Replay/", {"state": "pending"}, "state parameter must be one of delivered, given_up, any"),
+    ("Callback/Replay/", {"state": ["any"]}, "state parameter must be one of"),
+    ("Callback/Replay/", {"endpoint": 1}, "endpoint parameter must be a string"),
+    ("Callback/Replay/", {"since": 5}, "since parameter must be a UTC time"),
+    ("Callback/Replay/", {"again": "yes"}, "again parameter must be true or false"),
+    ("Callback/Replay/", {"dry_run": 1}, "dry_run parameter must be true or false"),
+    ("Callback/Replay/", {"rate_per_s": "fast"}, "rate_per_s parameter must be a number"),
+    ("Callback/Replay/", {"rate_per_s": 10**400}, "rate_per_s parameter must be a number"),
+    ("Callback/Replay/", {"rate_per_s": 1001}, "rate_per_s parameter must be a number from 0.1 to 1000"),
+    ("Callback/Replay/", [], "request body must be a JSON object"),
+    (NO_ENDPOINT, {"lane": "first"}, "lane is no parameter here; there are concurrency, keep_parked"),
+    (NO_ENDPOINT, {"concurrency": 0}, "concurrency parameter must be a whole number from 1 to 1024"),
+    (NO_ENDPOINT, {"concurrency": True}, "concurrency parameter must be a whole number"),
+    (NO_ENDPOINT, {"rate_per_minute": 1.5}, "rate_per_minute parameter must be a whole number"),
+    (NO_ENDPOINT, {"retry_delays_s": "60,120"}, "retry_delays_s parameter must be a list of up to 20 numbers"),
+    (NO_ENDPOINT, {"retry_delays_s": []}, "retry_delays_s parameter must be a list"),
+    (NO_ENDPOINT, {"retry_delays_s": [60, 0]}, "retry_delays_s parameter must be a list"),
+    (NO_ENDPOINT, {"keep_parked": "no"}, "keep_parked parameter must be true or false"),
+    (NO_ENDPOINT + "Pause/", {"reason": "a\nb"}, "reason parameter must be at most 200 printable characters"),
+    (NO_ENDPOINT + "Resume/", {"reason": "x"}, "reason is no parameter here; there are none"),
+)
+
+
+async def test_fields_that_are_wrong_are_named(tmp_path: Path) -> None:
+    async with running(settings_for(tmp_path)) as ringback:
+        for path, body, complaint in WRONG:
+            code, answer = await act(ringback, "POST", path, body)
+            assert (code, answer["error"][: len(complaint)]) == (400, complaint), body
+            assert answer["api_id"]
+        for path in ("Endpoint/nowhere/", NO_ENDPOINT, NO_ENDPOINT + "Pause/"):
+            code, _ = await act(ringback, "POST", path, {})
+            assert code == 404, path

@@ -22,6 +22,12 @@ def test_ids_keep_their_case() -> None:
     assert canonical(f"/v1/Account/{ID}/Message/AbC/Media/DeF") == f"/v1/account/{ID}/message/AbC/media/DeF/"
 
 
+def test_a_word_that_stands_where_ids_do_is_a_fixed_part() -> None:
+    assert canonical(f"/v1/Account/{ID}/Callback/Replay/AbC") == f"/v1/account/{ID}/callback/replay/abc/"
+    assert canonical(f"/v1/Account/{ID}/Callback/AbC/Resend") == f"/v1/account/{ID}/callback/AbC/resend/"
+    assert canonical(f"/v1/Account/{ID}/Message/Replay") == f"/v1/account/{ID}/message/Replay/"
+
+
 @pytest.mark.parametrize("path", ["/hooks/Demo/sms_status", "/dashboard/", "/", "/v10/Account"])
 def test_other_paths_are_left_alone(path: str) -> None:
     assert canonical(path) == path

@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from ringback.metrics import Metrics
 from ringback.retention import Retention
 from ringback.settings import RetentionSettings
-from ringback.store import endpoints, standing
+from ringback.store import endpoints, replays, resends, standing
 from ringback.store.backlog import backlog
+from ringback.store.resends import Filter
 from ringback.store.sqlite import FILE_NAME, SqliteStore, open_store
 from tests.fakes.aged import age, keep_message, keep_received
 from tests.fakes.clock import FakeClock
@@ -63,7 +64,7 @@ async def test_retention_reads_by_index_only(store: SqliteStore, tmp_path: Path)
     shown = plans(tmp_path, found)
     touched = {
         "messages", "events", "callbacks", "callback_queue", "attempts", "submissions", "received_requests",
-        "received_events", "early_receipts", "logins", "auth_tokens",
+        "received_events", "early_receipts", "logins", "auth_tokens", "replays",
     }  # fmt: skip
     assert all(any(table in statement for statement in shown) for table in touched)
     # The log's newest row is the first that the index gives.
@@ -106,3 +107,36 @@ async def test_the_dashboard_reads_what_is_owed_to_endpoints_by_index(store: Sql
         "SCAN CONSTANT ROW",
         "SCAN (subquery-2)",
     }
+
+
+async def test_finding_an_accounts_callbacks_and_replays_goes_by_index(store: SqliteStore, tmp_path: Path) -> None:
+    account, before = "MAAAAAAAAAAAAAAAAAAA", "019ab000-0000-7000-8000-000000000001"
+    with statements() as found:
+        await store.read(lambda tx: resends.search(tx, Filter(account_id=account), limit=20, before=before))
+        await store.read(lambda tx: resends.search(tx, Filter(since_us=1, until_us=2), limit=20))
+        await store.read(lambda tx: resends.search(tx, Filter(message_uuid=before), limit=20))
+        await store.read(lambda tx: resends.count(tx, Filter(account_id=account, not_resent=True)))
+        for wanted in (Filter(account_id=account, until_us=2, not_resent=True, ended=True), Filter(until_us=2)):
+            await store.read(lambda tx, wanted=wanted: resends.stretch(tx, wanted, after=before, limit=20))  # type: ignore[misc]
+        await store.read(lambda tx: replays.due(tx, 1))
+        await store.read(replays.next_due_at_us)
+        await store.read(lambda tx: replays.running(tx, account))
+        await store.read(lambda tx: replays.page(tx, account_id=account, limit=20))
+    await store.close()
+    shown = plans(tmp_path, found)
+    assert len(shown) == len(found)
+    wrong = {
+        statement: plan
+        for statement, plan in shown.items()
+        # The message of a callback has few: sorting them is nothing.
+        if any("SCAN" in step or ("TEMP" in step and "message_uuid = ?" not in statement) for step in plan)
+    }
+    assert wrong == {}, wrong
+    assert any("ix_callbacks_account_id" in step for plan in shown.values() for step in plan)
+
+
+async def test_the_newest_that_were_given_up_are_found_among_those_alone(store: SqliteStore, tmp_path: Path) -> None:
+    with statements() as found:
+        await store.read(lambda tx: resends.search(tx, Filter(state="given_up"), limit=20))
+    await store.close()
+    assert list(plans(tmp_path, found).values()) == [["SCAN callbacks USING INDEX ix_callbacks_given_up"]]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ringback import __version__
-from ringback.cli import account, callbacks, demo, endpoints, login, serve
+from ringback.cli import account, callbacks, demo, endpoints, login, replays, serve
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
 
@@ -22,6 +22,9 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("login-link")(login.login_link)
 app.add_typer(account.app, name="account")
+callbacks.app.command("replay")(replays.replay)
+callbacks.app.command("replays")(replays.list_replays)
+callbacks.app.command("cancel")(replays.cancel)
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(endpoints.app, name="endpoints")
 

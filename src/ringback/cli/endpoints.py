@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.delivery.operate import configure, pause, resume
+from ringback.model.errors import NotFound
 from ringback.store import endpoints
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
@@ -54,6 +55,21 @@ def list_endpoints(
             circuit.reason or "",
         )
     Console().print(table)
+
+
+@app.command("show")
+def show_endpoint(
+    endpoint_id: str, *, as_json: Json = False, config: ConfigFile = None, data_dir: DataDir = None
+) -> None:
+    """Show one endpoint: its circuit and its limits."""
+
+    def work(tx: Transaction, _: int) -> Endpoint:
+        found = endpoints.by_id(tx, [endpoint_id]).get(endpoint_id)
+        if found is None:
+            raise NotFound(f"there is no endpoint {endpoint_id}")
+        return found
+
+    _print_one(_write(work, config, data_dir), as_json=as_json)
 
 
 @app.command("pause")

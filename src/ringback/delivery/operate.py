@@ -1,5 +1,7 @@
 """What an operator does with endpoints: hold their callbacks back, let them go again."""
 
+from collections.abc import Collection
+
 import msgspec
 
 from ringback.model.circuit import HELD, CircuitState, held, resumed
@@ -55,13 +57,15 @@ def configure(
     rate_per_minute: int | None = None,
     retry_delays: str | None = None,
     keep_parked: bool | None = None,
+    cleared: Collection[str] = (),
 ) -> Endpoint:
-    """Give an endpoint limits of its own; ``None`` leaves one as it is, 0 and ``""`` go back to the settings.
+    """Give an endpoint limits of its own; ``None`` leaves one as it is.
 
-    ``retry_delays`` are seconds with commas between. Raises ``NotFound`` or ``InvalidRequest``.
+    0, ``""`` and what is named in ``cleared`` go back to the settings. ``retry_delays`` are seconds with commas
+    between. Raises ``NotFound`` or ``InvalidRequest``.
     """
     _find(tx, endpoint_id)
-    limits: dict[str, int | str | bool | None] = {}
+    limits: dict[str, int | str | bool | None] = dict.fromkeys(cleared)
     if concurrency is not None:
         limits["concurrency"] = concurrency or None
     if rate_per_minute is not None:

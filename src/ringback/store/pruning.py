@@ -19,6 +19,7 @@ from ringback.store.schema import (
     messages,
     received_events,
     received_requests,
+    replays,
     submissions,
 )
 
@@ -125,6 +126,17 @@ def prune_early_receipts(tx: Transaction, *, before_us: int, limit: int) -> int:
         .limit(limit)
     )
     return _delete(tx, early_receipts.c.id, tx.execute(query).scalars().all())
+
+
+def prune_replays(tx: Transaction, *, before_us: int, limit: int) -> int:
+    """Remove up to ``limit`` replays that began before ``before_us`` and have ended; returns how many."""
+    query = (
+        sa.select(replays.c.id)
+        .where(replays.c.id < uuid7(max(before_us, 0), bytes(8)), replays.c.due_at_us.is_(None))
+        .order_by(replays.c.id)
+        .limit(limit)
+    )
+    return _delete(tx, replays.c.id, tx.execute(query).scalars().all())
 
 
 def prune_expired(tx: Transaction, now_us: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ it is. Ids are in time order, so lists and bounds in time go by id.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -16,6 +17,9 @@ from ringback.store.callbacks import Callback, NewCallback
 from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
 from ringback.store.schema import attempts, callbacks
+
+LOOK_AT: Final = 10_000
+"""Callbacks that one look for those that match reads at most."""
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,16 +35,27 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """When they became owed, inclusive."""
     until_us: int | None = None
     """Exclusive."""
+    ended: bool = False
+    """Only those that are delivered or given up."""
     not_resent: bool = False
     """Only those that are no resend, and that nobody has sent once more."""
 
 
 def search(tx: Transaction, wanted: Filter, *, limit: int, before: str | None = None) -> list[Callback]:
     """Return callbacks newest first, older than the id ``before``."""
-    query = sa.select(callbacks).where(*_conditions(wanted)).order_by(callbacks.c.id.desc()).limit(limit)
+    # The same order twice; this one is that of the index that holds given-up callbacks alone.
+    is_rare = wanted.state == "given_up" and wanted.account_id is None
+    newest = [callbacks.c.created_at_us.desc()] if is_rare else []
+    query = sa.select(callbacks).where(*_conditions(wanted)).order_by(*newest, callbacks.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(callbacks.c.id < before)
     return [Callback(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def oldest(tx: Transaction, wanted: Filter, *, limit: int) -> list[Callback]:
+    """Return the first callbacks of a filter."""
+    query = sa.select(callbacks).where(*_conditions(wanted)).order_by(callbacks.c.id).limit(limit)
+    return [Callback(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001
 
 
 def count(tx: Transaction, wanted: Filter) -> int:
@@ -74,21 +89,40 @@ def resend(tx: Transaction, ids: Sequence[str], *, new_id: NewId, now_us: int) -
     return [callback.id for callback in new]
 
 
-def resend_next(tx: Transaction, wanted: Filter, *, limit: int, new_id: NewId, now_us: int) -> int:
-    """Send once more the oldest callbacks of a filter that nobody has sent once more yet; returns how many.
+class Stretch(msgspec.Struct, frozen=True):
+    """What a look at callbacks, oldest first, has found."""
 
-    Called again and again it sends each one once, whoever calls and however often it is broken off.
+    ids: list[str]
+    end: str | None
+    """The id after which to go on; ``None`` when everything has been looked at."""
+
+
+def stretch(tx: Transaction, wanted: Filter, *, after: str, limit: int, look_at: int = LOOK_AT) -> Stretch:
+    """Return the oldest callbacks of a filter with ids above ``after``, looking at ``look_at`` callbacks at most."""
+    within = [*_bounds(wanted), callbacks.c.id > after]
+    if wanted.account_id is not None:
+        within.append(callbacks.c.account_id == wanted.account_id)
+    last = sa.select(callbacks.c.id).where(*within).order_by(callbacks.c.id).limit(1).offset(look_at - 1)
+    end = tx.execute(last).scalar_one_or_none()
+    query = sa.select(callbacks.c.id).where(*_conditions(wanted), callbacks.c.id > after)
+    if end is not None:
+        query = query.where(callbacks.c.id <= end)
+    ids = list(tx.execute(query.order_by(callbacks.c.id).limit(limit)).scalars())
+    return Stretch(ids, ids[-1] if len(ids) == limit else end)
+
+
+def resend_those_left(tx: Transaction, wanted: Filter, ids: Sequence[str], *, new_id: NewId, now_us: int) -> list[str]:
+    """Send once more, now, those of ``ids`` that still match; returns the ids of the new ones.
+
+    Others that do the same meanwhile, and go by ``not_resent``, do not send one of them as well.
     """
-    one_at_a_time(tx, "replay")
-    left = msgspec.structs.replace(wanted, not_resent=True)
-    query = (
-        sa.select(callbacks.c.id)
-        .where(*_conditions(left), callbacks.c.state != "pending")
-        .order_by(callbacks.c.id)
-        .limit(limit)
+    if wanted.not_resent:
+        one_at_a_time(tx, "replay")
+    query = sa.select(callbacks.c.id).where(
+        callbacks.c.id.in_(ids), *_conditions(wanted), callbacks.c.state != "pending"
     )
-    ids = list(tx.execute(query).scalars())
-    return len(resend(tx, ids, new_id=new_id, now_us=now_us)) if ids else 0
+    left = list(tx.execute(query.order_by(callbacks.c.id)).scalars())
+    return resend(tx, left, new_id=new_id, now_us=now_us)
 
 
 def _again(callback: Callback, callback_id: str, now_us: int) -> NewCallback:
@@ -118,10 +152,13 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         # Written out where it is known: a partial index can serve it only so.
         given_up = wanted.state == "given_up"
         conditions.append(callbacks.c.state == (sa.literal_column("'given_up'") if given_up else wanted.state))
+    conditions += _bounds(wanted)
     if wanted.since_us is not None:
-        conditions += [callbacks.c.id >= _first_id(wanted.since_us), callbacks.c.created_at_us >= wanted.since_us]
+        conditions.append(callbacks.c.created_at_us >= wanted.since_us)
     if wanted.until_us is not None:
-        conditions += [callbacks.c.id < _first_id(wanted.until_us + 1000), callbacks.c.created_at_us < wanted.until_us]
+        conditions.append(callbacks.c.created_at_us < wanted.until_us)
+    if wanted.ended:
+        conditions.append(callbacks.c.state != "pending")
     if wanted.not_resent:
         copies = callbacks.alias("copies")
         again = sa.select(copies.c.id).where(copies.c.resend_of == callbacks.c.id).exists()
@@ -129,6 +166,16 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
+def _bounds(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    """Return the bounds in time as bounds of ids, exact to the millisecond."""
+    bounds: list[sa.ColumnElement[bool]] = []
+    if wanted.since_us is not None:
+        bounds.append(callbacks.c.id >= _first_id(wanted.since_us))
+    if wanted.until_us is not None:
+        bounds.append(callbacks.c.id < _first_id(wanted.until_us + 1000))
+    return bounds
+
+
 def _first_id(at_us: int) -> str:
     """Return an id no later than any that was made in the millisecond of ``at_us`` or after it."""
-    return uuid7(at_us // 1000 * 1000, b"\x00" * 8)
+    return uuid7(max(at_us, 0) // 1000 * 1000, b"\x00" * 8)

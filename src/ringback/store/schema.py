@@ -160,12 +160,42 @@ sa.Index(
     sqlite_where=callbacks.c.resend_of.is_not(None),
     postgresql_where=callbacks.c.resend_of.is_not(None),
 )
+# Ids are in time order: this lists an account's callbacks by time.
+sa.Index("ix_callbacks_account_id", callbacks.c.account_id, callbacks.c.id)
 # Given-up callbacks are few and asked for on every overview.
 sa.Index(
     "ix_callbacks_given_up",
     callbacks.c.created_at_us,
     sqlite_where=callbacks.c.state == "given_up",
     postgresql_where=callbacks.c.state == "given_up",
+)
+
+replays = sa.Table(
+    "replays",
+    metadata,
+    sa.Column("id", _Uuid, primary_key=True),
+    # Whose it is; null for an operator's, whatever accounts its filter takes.
+    sa.Column("account_id", _AuthId, nullable=True),
+    # JSON of store.resends.Filter.
+    sa.Column("filter", sa.Text, nullable=False),
+    sa.Column("rate_per_s", sa.Double, nullable=False),
+    sa.Column("total", sa.BigInteger, nullable=False),
+    sa.Column("done", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(10), nullable=False),
+    # The callback up to which everything has been sent once more.
+    sa.Column("after_id", sa.String(36), nullable=False),
+    sa.Column("created_at_us", _Time, nullable=False),
+    sa.Column("updated_at_us", _Time, nullable=False),
+    # When its next callbacks may go; null when it has ended.
+    sa.Column("due_at_us", _Time, nullable=True),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_replays_account_id", replays.c.account_id, replays.c.id)
+sa.Index(
+    "ix_replays_due_at_us",
+    replays.c.due_at_us,
+    sqlite_where=replays.c.due_at_us.is_not(None),
+    postgresql_where=replays.c.due_at_us.is_not(None),
 )
 
 endpoints = sa.Table(

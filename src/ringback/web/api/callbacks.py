@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ringback.dialect.times import filter_time_us, record_time
-from ringback.model.errors import InvalidRequest, NotFound
+from ringback.dialect.times import record_time
+from ringback.model.errors import NotFound
 from ringback.model.ids import NewId, as_uuid
 from ringback.runtime import Clock
 from ringback.store import resends
@@ -20,6 +20,7 @@ from ringback.store.callbacks import Attempt, Callback
 from ringback.store.port import Store
 from ringback.store.resends import Filter
 from ringback.store.wakeups import Wakeups
+from ringback.web.api import fields
 from ringback.web.api.auth import Authenticator
 from ringback.web.errors import guarded, json_response
 
@@ -57,7 +58,7 @@ class CallbackApi:
         return json_response(
             {
                 "api_id": str(uuid4()),
-                "objects": [_record(callback) for callback in found],
+                "objects": [record(callback) for callback in found],
                 "next": found[-1].id if len(found) == limit else None,
             }
         )
@@ -67,7 +68,7 @@ class CallbackApi:
         account = await self._authenticator.account(request)
         callback_id = _id(request)
         callback, made = await self._store.read(lambda tx: resends.find(tx, callback_id, account_id=account.auth_id))
-        answer = {"api_id": str(uuid4()), **_record(callback), "attempts": [_attempt(attempt) for attempt in made]}
+        answer = {"api_id": str(uuid4()), **record(callback), "attempts": [_attempt(attempt) for attempt in made]}
         return json_response(answer)
 
     async def resend(self, request: Request) -> Response:
@@ -86,32 +87,16 @@ class CallbackApi:
 
 
 def _query(given: Mapping[str, str], account_id: str) -> tuple[Filter, int, str | None]:
-    if unknown := sorted(set(given) - KNOWN):
-        raise InvalidRequest(f"{unknown[0][:64]} is no parameter here; there are {', '.join(sorted(KNOWN))}")
-    state = given.get("state")
-    if state is not None and state not in STATES:
-        raise InvalidRequest(f"state parameter must be one of {', '.join(STATES)}")
-    limit = given.get("limit", "20")
-    if not limit.isdecimal() or not 1 <= int(limit) <= MAX_LIMIT:
-        raise InvalidRequest(f"limit parameter must be a whole number from 1 to {MAX_LIMIT}")
+    fields.refuse_unknown(given, KNOWN)
     wanted = Filter(
         account_id=account_id,
         message_uuid=given.get("message_uuid"),
         endpoint=given.get("endpoint"),
-        state=state,
-        since_us=_time_us(given, "since"),
-        until_us=_time_us(given, "until"),
+        state=fields.choice(given, "state", STATES),
+        since_us=fields.time_us(given, "since"),
+        until_us=fields.time_us(given, "until"),
     )
-    return wanted, int(limit), given.get("before")
-
-
-def _time_us(given: Mapping[str, str], name: str) -> int | None:
-    if name not in given:
-        return None
-    at_us = filter_time_us(given[name])
-    if at_us is None:
-        raise InvalidRequest(f"{name} parameter must be a UTC time such as 2026-01-31 12:00:00")
-    return at_us
+    return wanted, fields.whole(given, "limit", 1, MAX_LIMIT) or 20, given.get("before")
 
 
 def _id(request: Request) -> str:
@@ -121,7 +106,8 @@ def _id(request: Request) -> str:
     return callback_id
 
 
-def _record(callback: Callback) -> dict[str, Any]:
+def record(callback: Callback) -> dict[str, Any]:
+    """Return a callback as the API shows it."""
     # Without the parameters: they name the other party, whatever the message's log says.
     return {
         "id": callback.id,

@@ -1,6 +1,11 @@
 """Paths as Plivo's clients write them (contract section 1.2): any case, doubled slashes, no slash at the end."""
 
+from typing import Final
+
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+_WORD_FOR_ID: Final = ("callback", "replay")
+"""A resource, and the word that stands where its ids do."""
 
 
 def canonical(path: str) -> str:
@@ -15,7 +20,7 @@ def canonical(path: str) -> str:
     for at, segment in enumerate(segments):
         if at == 2:
             segments[at] = segment.upper()
-        elif at < 2 or at % 2:
+        elif at < 2 or at % 2 or (at == 4 and (segments[3], segment.lower()) == _WORD_FOR_ID):
             segments[at] = segment.lower()
     return "/" + "/".join(segments) + "/"
 

@@ -100,6 +100,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("resend_of IS NOT NULL"),
         postgresql_where=sa.text("resend_of IS NOT NULL"),
     )
+    op.create_index("ix_callbacks_account_id", "callbacks", ["account_id", "id"], unique=False)
     op.create_index(
         "ix_callbacks_given_up",
         "callbacks",
@@ -278,6 +279,31 @@ def upgrade() -> None:
         "ix_received_requests_source_received_at_us", "received_requests", ["source", "received_at_us"], unique=False
     )
     op.create_table(
+        "replays",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=True),
+        sa.Column("filter", sa.Text(), nullable=False),
+        sa.Column("rate_per_s", sa.Double(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("done", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("after_id", sa.String(length=36), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("due_at_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_replays_account_id", "replays", ["account_id", "id"], unique=False)
+    op.create_index(
+        "ix_replays_due_at_us",
+        "replays",
+        ["due_at_us"],
+        unique=False,
+        sqlite_where=sa.text("due_at_us IS NOT NULL"),
+        postgresql_where=sa.text("due_at_us IS NOT NULL"),
+    )
+    op.create_table(
         "rollups",
         sa.Column("account_id", sa.String(length=20), nullable=False),
         sa.Column("hour_at_us", sa.BigInteger(), nullable=False),
@@ -308,6 +334,14 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_submissions_due_at_us"), table_name="submissions")
     op.drop_table("submissions")
     op.drop_table("rollups")
+    op.drop_index(
+        "ix_replays_due_at_us",
+        table_name="replays",
+        sqlite_where=sa.text("due_at_us IS NOT NULL"),
+        postgresql_where=sa.text("due_at_us IS NOT NULL"),
+    )
+    op.drop_index("ix_replays_account_id", table_name="replays")
+    op.drop_table("replays")
     op.drop_index("ix_received_requests_source_received_at_us", table_name="received_requests")
     op.drop_table("received_requests")
     op.drop_index(
@@ -362,6 +396,7 @@ def downgrade() -> None:
         sqlite_where=sa.text("resend_of IS NOT NULL"),
         postgresql_where=sa.text("resend_of IS NOT NULL"),
     )
+    op.drop_index("ix_callbacks_account_id", table_name="callbacks")
     op.drop_table("callbacks")
     op.drop_index("ix_callback_queue_message_uuid", table_name="callback_queue")
     op.drop_index(
