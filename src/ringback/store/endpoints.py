@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.store import bulk
 from ringback.store.port import Transaction
-from ringback.store.schema import callback_queue, callbacks, endpoints
+from ringback.store.schema import callback_queue, endpoints
 
 _CIRCUIT = tuple(Circuit.__struct_fields__)
 _WAKES_ON_NEW = (CircuitState.CLOSED.value, CircuitState.HALF_OPEN.value)
@@ -183,20 +183,10 @@ def configure(tx: Transaction, endpoint_id: str, **limits: int | str | bool | No
     tx.execute(endpoints.update().where(endpoints.c.id == endpoint_id).values(**limits))
 
 
-def earliest_due(tx: Transaction, endpoint_id: str, *, is_retry: bool) -> int | None:
-    """Return when the first callback of an endpoint is due, leases counting until they end."""
-    queue = callback_queue.c
-    query = sa.select(sa.func.min(queue.due_at_us)).where(
-        queue.endpoint_id == endpoint_id, queue.is_retry.is_(is_retry), queue.due_at_us.is_not(None)
-    )
-    due_at_us: int | None = tx.execute(query).scalar_one()
-    return due_at_us
-
-
 def page(
     tx: Transaction, *, account_id: str | None = None, state: str | None = None, limit: int, after: str = ""
 ) -> list[Endpoint]:
-    """Return endpoints by id, those that do not simply work first when no state is asked for."""
+    """Return endpoints in the order of their ids, those after ``after``."""
     query = sa.select(endpoints).where(endpoints.c.id > after).order_by(endpoints.c.id).limit(limit)
     if account_id is not None:
         query = query.where(endpoints.c.account_id == account_id)
@@ -214,12 +204,6 @@ def troubled(tx: Transaction, *, limit: int) -> list[Endpoint]:
     return [_endpoint(row) for row in tx.execute(query)]
 
 
-def backlog(tx: Transaction, endpoint_id: str) -> int:
-    """Return how many callbacks an endpoint is owed."""
-    query = sa.select(sa.func.count()).where(callback_queue.c.endpoint_id == endpoint_id)
-    return tx.execute(query).scalar_one()
-
-
 def waiting_up_to(limit: int) -> sa.ScalarSelect[int]:
     """Return a subquery for queries of ``endpoints``: how many callbacks wait for an endpoint, counted to a limit.
 
@@ -233,17 +217,6 @@ def waiting_up_to(limit: int) -> sa.ScalarSelect[int]:
         .subquery("found")
     )
     return sa.select(sa.func.count()).select_from(found).scalar_subquery()
-
-
-def given_up_since(tx: Transaction, endpoint: Endpoint, since_us: int) -> int:
-    """Return how many callbacks to an endpoint were given up that became owed from ``since_us`` on."""
-    query = sa.select(sa.func.count()).where(
-        callbacks.c.state == sa.literal_column("'given_up'"),
-        callbacks.c.created_at_us >= since_us,
-        callbacks.c.account_id == endpoint.account_id,
-        callbacks.c.endpoint == endpoint.origin,
-    )
-    return tx.execute(query).scalar_one()
 
 
 def _endpoint(row: Any) -> Endpoint:
