@@ -1,35 +1,22 @@
 """Callbacks received per second: verified with V3, stored raw and normalised, then answered 200."""
 
 import sqlite3
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-import msgspec
-
-from benchmarks.processes import Load, nginx, ringback, wrk
-from benchmarks.report import Figure, Report, Target, median, progress
+from benchmarks.layouts import CONNECTIONS, DURATION_S, Roles, Run, measure
+from benchmarks.processes import nginx, ringback, wrk
+from benchmarks.report import Report, progress
 from ringback.dialect.signatures import callback_headers
 from ringback.model.ids import uuid7
 
-CONNECTIONS = 128
-DURATION_S = 8
-RUNS = 3
 DIFFERENT = 90_000
-LAYOUTS: Final[dict[str, Sequence[Sequence[str]]]] = {"": (("web",), ("web",)), "_one_process": ((),)}
+LAYOUTS: Final[dict[str, Roles]] = {"": (("web",), ("web",)), "_one_process": ((),)}
 PATH = "/hooks/benchmark/sms_status"
 PUBLIC_URL = "https://hooks.example.com"
 TOKEN = "benchmark-token"
-
-
-class _Run(msgspec.Struct, frozen=True):
-    load: Load
-    static_per_s: float
-    cpu_us: float
-    peak_rss_mb: float
-    lost: int
 
 
 def run(directory: Path) -> Report:
@@ -39,38 +26,16 @@ def run(directory: Path) -> Report:
     requests = directory / "callbacks.tsv"
     with requests.open("w") as file:
         file.writelines(_signed(number) for number in range(DIFFERENT))
-    figures: dict[str, Figure] = {}
-    static: list[float] = []
-    lost = 0
-    for layout, roles in LAYOUTS.items():
-        runs = [_run(directory / f"receive{layout}-{number}", requests, roles) for number in range(RUNS)]
-        for each in runs:
-            progress(
-                f"receive{layout}: {each.load.ok_per_s:,.0f}/s, {each.load.refused} refused, {each.load.broken} broken"
-            )
-        static += [each.static_per_s for each in runs]
-        lost += sum(each.lost for each in runs)
-        rate = median([each.load.ok_per_s for each in runs])
-        figures |= {
-            f"received_per_s{layout}": Figure(rate, "callbacks/s"),
-            f"ratio_to_yardstick{layout}": Figure(rate / median(static), "of nginx's static answers"),
-            f"p95{layout}": Figure(median([each.load.p95_ms for each in runs]), "ms"),
-            f"cpu_per_callback{layout}": Figure(median([each.cpu_us for each in runs]), "µs"),
-            f"peak_rss{layout}": Figure(max(each.peak_rss_mb for each in runs), "MB"),
-        }
-    figures["lost"] = Figure(lost, "callbacks acknowledged and not stored")
-    return Report(
-        name="receive",
-        yardstick={
-            "nginx_static_per_s": round(median(static)),
-            "same_load": f"wrk, 1 thread, {CONNECTIONS} connections",
-        },
-        figures=figures,
-        targets=[Target("received_per_s", "at least", 6000), Target("lost", "at most", 0)],
+    return measure(
+        "receive",
+        "received callbacks",
+        layouts=LAYOUTS,
+        run=lambda name, roles: _run(directory / name, requests, roles),
+        least_per_s=6000,
     )
 
 
-def _run(place: Path, requests: Path, roles: Sequence[Sequence[str]]) -> _Run:
+def _run(place: Path, requests: Path, roles: Roles) -> Run:
     environment = {
         "RINGBACK_STORE__DATA_DIR": str(place / "data"),
         "RINGBACK_SERVER__SHARE_PORT": "true",
@@ -86,7 +51,7 @@ def _run(place: Path, requests: Path, roles: Sequence[Sequence[str]]) -> _Run:
         after = server.usage()
     with closing(sqlite3.connect(place / "data" / "ringback.db")) as database:
         stored = database.execute("SELECT count(*) FROM received_requests WHERE accepted").fetchone()[0]
-    return _Run(
+    return Run(
         load=load,
         static_per_s=static.ok_per_s,
         cpu_us=(after.cpu_s - before.cpu_s) / max(load.ok, 1) * 1e6,
