@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import socket
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +17,13 @@ from benchmarks.databases import DATABASES, Database
 from benchmarks.delivery import ACCOUNT, LIMITS, TOKEN, owe
 from benchmarks.processes import Ringback, nginx, ringback
 from benchmarks.report import Figure, Report, Target, percentile, progress
-from ringback.store import accounts
+from ringback.delivery.claim import Terms, claim
+from ringback.delivery.share import Places
+from ringback.model.ids import uuid7
+from ringback.model.retry import PLIVO
+from ringback.store import accounts, callbacks
+from ringback.store.callbacks import Outcome
+from ringback.store.port import Store
 
 MESSAGES_PER_S: Final = 67
 """Three callbacks each."""
@@ -24,6 +32,7 @@ SETTLE_S: Final = 2
 HUNG: Final = 500
 DEAD_PENDING: Final = 1_000_000
 IDLE_S: Final = 10
+CLAIMS: Final = 200
 SETTINGS: Final = {**LIMITS, "RINGBACK_DELIVERY__EGRESS_ALLOW": "127.0.0.0/8", "RINGBACK_SIMULATOR__SPEED": "20"}
 LOG_FORMAT: Final = "$msec $arg_MessageUUID $arg_Status"
 
@@ -50,7 +59,9 @@ def run(directory: Path) -> Report:
             beside_hung, _ = _scene(database, directory / f"hung-{kind}", hung=urls)
         progress(f"punctuality {kind} beside {HUNG} that hang: {beside_hung}")
         with make(_made(directory / f"dead-{kind}")) as database, closed_port() as dead:
+            claims_ms = {"empty": claim_ms(database)}
             _fill(database, f"{dead}/status")
+            claims_ms["backlog"] = claim_ms(database)
             beside_dead, idle = _scene(database, directory / f"dead-{kind}", idle=True)
         progress(f"punctuality {kind} beside {DEAD_PENDING:,} to a dead one: {beside_dead}; {idle}")
         for scene, lateness in (("alone", alone), ("hung", beside_hung), ("dead", beside_dead)):
@@ -61,12 +72,17 @@ def run(directory: Path) -> Report:
         figures[f"hung_to_alone_p95_{kind}"] = Figure(beside_hung.p95_ms / alone.p95_ms, "times")
         figures[f"dead_to_alone_p95_{kind}"] = Figure(beside_dead.p95_ms / alone.p95_ms, "times")
         figures[f"dead_idle_cpu_{kind}"] = Figure(idle["cpu_percent"], "% of one core, nothing to do but the backlog")
+        for scene, lasted_ms in claims_ms.items():
+            figures[f"claim_{scene}_{kind}"] = Figure(lasted_ms, "ms, median of claims of one callback")
+        figures[f"claim_growth_{kind}"] = Figure(claims_ms["backlog"] / claims_ms["empty"], "times, with the backlog")
         figures[f"dead_rss_{kind}"] = Figure(idle["rss_mb"], "MB")
         targets += [
             Target(f"alone_p95_{kind}", "at most", 50),
             Target(f"hung_to_alone_p95_{kind}", "at most", 2),
             Target(f"dead_idle_cpu_{kind}", "at most", 2),
             Target(f"dead_rss_{kind}", "at most", 300),
+            # Half as long again is what runs differ by.
+            Target(f"claim_growth_{kind}", "at most", 1.5),
         ]
     yardstick = {"p95_alone_ms": {kind: round(figures[f"alone_p95_{kind}"].value, 1) for kind in DATABASES}}
     return Report(name="punctuality", yardstick=yardstick, figures=figures, targets=targets)
@@ -163,6 +179,49 @@ def _fill(database: Database, url: str) -> None:
     progress(f"punctuality: storing {DEAD_PENDING:,} callbacks ...")
     for _ in range(DEAD_PENDING // 50_000):
         database.use(lambda tx: owe(tx, 50_000, [url]))
+
+
+def claim_ms(database: Database) -> float:
+    """Claim one callback at a time, each to an endpoint of its own, and finish it; returns the median of the claims."""
+    places = Places(capacity=CLAIMS, endpoint_limit=1)
+
+    async def measure() -> list[float]:
+        store = database.open()
+        try:
+            return [await _claim_one(store, places, number) for number in range(CLAIMS)]
+        finally:
+            await store.close()
+
+    return statistics.median(asyncio.run(measure()))
+
+
+async def _claim_one(store: Store, places: Places, number: int) -> float:
+    await store.write(lambda tx: owe(tx, 1, [f"http://claims-{number}.example/status"]))
+    now_us = time.time_ns() // 1000
+    terms = Terms(
+        now_us=now_us,
+        lease_until_us=now_us + 30_000_000,
+        lease_token=uuid7(now_us, os.urandom(8)),
+        plan=PLIVO,
+        keep_parked=False,
+    )
+    begun_s = time.perf_counter()
+    taken = await store.write(lambda tx: claim(tx, places, terms, limit=CLAIMS), durable=False)
+    lasted_ms = (time.perf_counter() - begun_s) * 1000
+    # Whatever else was due and came along (the first of a dead endpoint) is finished too.
+    outcomes = [
+        Outcome(
+            callback=each.callback,
+            attempt=None,
+            attempts_made=1,
+            state="delivered",
+            next_due_at_us=None,
+            recorded_at_us=now_us,
+        )
+        for each in taken.claimed
+    ]
+    await store.write(lambda tx: callbacks.record(tx, outcomes))
+    return lasted_ms
 
 
 @contextlib.contextmanager

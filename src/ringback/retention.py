@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 
 import structlog
@@ -37,7 +38,7 @@ LEAST_REST_S: Final = 0.1
 RESTS: Final = 4
 """Times a batch's duration."""
 
-KINDS: Final = ("messages", "replays", "received_requests", "early_receipts", "logins", "auth_tokens")
+KINDS: Final = ("messages", "endpoints", "replays", "received_requests", "early_receipts", "logins", "auth_tokens")
 
 
 class Retention:
@@ -80,6 +81,7 @@ class Retention:
         removed: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
         try:
             await self._sweep_messages(removed, now_us)
+            await self._sweep_endpoints(removed, now_us)
             if days := self._settings.messages_days:
                 replays_before_us = now_us - days * DAY_US
                 await self._sweep_kind(
@@ -139,6 +141,15 @@ class Retention:
             submissions=pruned.submissions_given_up,
             older_than_days=2 * self._settings.messages_days,
         )
+
+    async def _sweep_endpoints(self, removed: Counter[str], now_us: int) -> None:
+        # At twice the time no message is left whose callbacks they could be owed, held back or not.
+        before_us = now_us - 2 * self._settings.messages_days * DAY_US
+        after: str | None = "" if self._settings.messages_days else None
+        while after is not None and not self._stopping.is_set():
+            pruned = await self._step(partial(pruning.prune_endpoints, before_us=before_us, after=after, limit=BATCH))
+            removed["endpoints"] += pruned.endpoints
+            after = pruned.next_id
 
     async def _sweep_kind(self, removed: Counter[str], kind: str, prune: Callable[[Transaction], int]) -> None:
         count = BATCH

@@ -75,7 +75,8 @@ class DeliverySettings(Group, frozen=True, kw_only=True):
     """Callbacks out."""
 
     retry_delays_s: tuple[Seconds, ...] = (60.0, 120.0, 240.0)
-    """Pauses after failed attempts; when they are used up the callback is given up."""
+    """Pauses after failed attempts; when they are used up the callback is given up. Accounts, endpoints and messages
+    may have plans of their own."""
     deadline_s: Seconds = 8.0
     """An attempt that has no full answer by then has failed."""
     connect_timeout_s: Seconds = 4.0
@@ -85,7 +86,8 @@ class DeliverySettings(Group, frozen=True, kw_only=True):
     concurrency: Count = 1024
     """Attempts in flight at once. A quarter is kept for endpoints that work."""
     endpoint_concurrency: Count = 128
-    """Attempts in flight at once to one endpoint; it begins with 4, and each success allows one more."""
+    """Attempts in flight at once to one endpoint; it begins with 4, and each success allows one more. With the API an
+    endpoint gets no higher limit than this."""
     park_after_failures: Count = 10
     """After so many failures in a row an endpoint is parked: only a probe goes there, first after 30 s."""
     keep_parked: bool = False
@@ -135,7 +137,8 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     """How long things are kept; 0 keeps them for ever."""
 
     messages_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
-    """Messages, with their events, callbacks and attempts, from when they were accepted; replays that have ended."""
+    """Messages, with their events, callbacks and attempts, from when they were accepted; replays that have ended.
+    Endpoints that nothing was sent to for twice that time go too."""
     received_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
     """Received requests, with what they said."""
 

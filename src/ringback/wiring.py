@@ -299,6 +299,7 @@ def _own_resources(core: _Core) -> list[Route]:
         wakeups=core.wakeups,
         authenticator=authenticator,
         max_body_bytes=max_body_bytes,
+        max_concurrency=core.settings.delivery.endpoint_concurrency,
     )
     return [*replays.routes(), *callbacks.routes(), *endpoints.routes()]
 

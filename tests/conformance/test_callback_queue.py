@@ -3,19 +3,23 @@
 import asyncio
 import itertools
 import random
+import threading
 from collections import Counter, defaultdict
 
 import pytest
 
 from ringback.delivery.operate import pause, resume
-from ringback.model.circuit import FIRST_COOLDOWN_US, CircuitState, Finding
+from ringback.model.circuit import FIRST_COOLDOWN_US, CircuitState, Finding, Party
 from ringback.store import callbacks, endpoints
-from ringback.store.port import Store
+from ringback.store.callbacks import Wanted
+from ringback.store.endpoints import Lane
+from ringback.store.port import Store, Transaction
 from tests.conformance.conftest import Database
 from tests.fakes.clock import FakeClock
-from tests.fakes.engine import LEASE_S, ORIGIN, PARK_AFTER, Engine, by_origin, ids
+from tests.fakes.engine import LEASE_S, ORIGIN, PARK_AFTER, Engine, by_origin, ids, new_callback
 
 OTHER = "https://other.example"
+BOUND_S = 10
 
 
 @pytest.fixture
@@ -29,6 +33,40 @@ def engine(store: Store, clock: FakeClock) -> Engine:
 
 
 # ---- order, leases, fences ----
+
+
+async def test_claiming_and_owing_never_wait_for_each_other(prepared: Database, clock: FakeClock) -> None:
+    """The later callback's writer holds the earlier one when it wants the endpoint; the claim has it the other way."""
+    store = prepared.open()
+    engine = Engine(store, clock)
+    await engine.owe(1)
+    added, has_endpoint = threading.Event(), threading.Event()
+    begun: Counter[str] = Counter()
+
+    def owe(tx: Transaction) -> None:
+        begun["owe"] += 1
+        callbacks.add(tx, [later := new_callback(1, sequence=2, now_us=clock.now_us())])
+        added.set()
+        if prepared.driver != "sqlite":
+            assert has_endpoint.wait(BOUND_S)
+        callbacks.wake(tx, [later])
+
+    def claim(tx: Transaction) -> None:
+        begun["claim"] += 1
+        now_us = clock.now_us()
+        [(_, endpoint)] = endpoints.ready(tx, {Lane.NEW: 1}, now_us=now_us)
+        has_endpoint.set()
+        wanted = [Wanted(endpoint.id, is_retry=False, count=1)]
+        [leased] = callbacks.lease(tx, wanted, now_us=now_us, lease_until_us=now_us + LEASE_S, lease_token="token")
+        assert [each.sequence for each in leased.callbacks] == [1]
+
+    owing = asyncio.create_task(store.write(owe))
+    assert await asyncio.to_thread(added.wait, BOUND_S)
+    await store.write(claim)
+    await owing
+    # Nobody had to give way and begin anew.
+    assert begun == {"owe": 1, "claim": 1}
+    await store.close()
 
 
 async def test_what_is_due_is_leased_once(engine: Engine) -> None:
@@ -287,7 +325,7 @@ async def test_gone_disables_and_what_is_owed_meanwhile_is_kept(engine: Engine, 
     clock.advance(100_000)
     assert await engine.claim() == []
     endpoint_id = endpoints.key("MAAAAAAAAAAAAAAAAAAA", ORIGIN)
-    await engine.store.write(lambda tx: resume(tx, endpoint_id, now_us=clock.now_us()))
+    await engine.store.write(lambda tx: resume(tx, endpoint_id, by=Party.OPERATOR, now_us=clock.now_us()))
     delivered: list[str] = []
     while claimed := await engine.claim():
         delivered += ids(claimed)
@@ -299,12 +337,14 @@ async def test_a_paused_endpoint_is_left_alone(engine: Engine, clock: FakeClock)
     owed = await engine.owe(*range(4))
     flying = await engine.claim()
     endpoint_id = endpoints.key("MAAAAAAAAAAAAAAAAAAA", ORIGIN)
-    await engine.store.write(lambda tx: pause(tx, endpoint_id, reason="maintenance", now_us=clock.now_us()))
+    await engine.store.write(
+        lambda tx: pause(tx, endpoint_id, by=Party.OPERATOR, reason="maintenance", now_us=clock.now_us())
+    )
     await engine.end(flying, Finding.DOWN)
     await engine.owe(10)
     clock.advance(3600)
     assert await engine.claim() == []
-    await engine.store.write(lambda tx: resume(tx, endpoint_id, now_us=clock.now_us()))
+    await engine.store.write(lambda tx: resume(tx, endpoint_id, by=Party.OPERATOR, now_us=clock.now_us()))
     back = await engine.claim()
     assert back
     assert all(each.callback.attempts_made == 1 for each in back if each.callback.id in owed), "nothing was used up"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 import structlog
 
 from ringback.metrics import Metrics
@@ -12,14 +13,17 @@ from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import uuid7
 from ringback.retention import Retention
 from ringback.settings import RetentionSettings
-from ringback.store import replays
-from ringback.store.port import Store
+from ringback.store import endpoints, replays
+from ringback.store.port import Store, Transaction
 from ringback.store.replays import Replay
 from ringback.store.resends import Filter
+from ringback.store.schema import endpoints as endpoints_table
 from tests.fakes.aged import age, counts, keep_message, keep_received
 from tests.fakes.clock import FakeClock
 
-NOTHING = {"messages": 0, "replays": 0, "received_requests": 0, "early_receipts": 0, "logins": 0, "auth_tokens": 0}
+NOTHING = dict.fromkeys(
+    ("messages", "endpoints", "replays", "received_requests", "early_receipts", "logins", "auth_tokens"), 0
+)
 
 
 def retention(store: Store, *, metrics: Metrics | None = None, first_after_s: float = 0.001, **days: int) -> Retention:
@@ -80,6 +84,29 @@ async def test_old_replays_that_have_ended_go(store: Store) -> None:
     assert (await sweep(store))[0] == {**NOTHING, "replays": 2}
     left = await store.read(lambda tx: replays.page(tx, limit=9))
     assert [each.state for each in left] == ["finished", "running"]
+
+
+async def keep_endpoint(store: Store, origin: str, at_us: int) -> None:
+    """Store an endpoint that nothing is owed to, looked at for the last time then."""
+
+    def work(tx: Transaction) -> None:
+        endpoints.wake(tx, {("MA", origin): at_us})
+        tx.execute(sa.update(endpoints_table).values(first_ready_at_us=None))
+
+    await store.write(work)
+
+
+async def test_endpoints_go_when_they_have_not_been_used_for_twice_the_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ringback.retention.BATCH", 2)
+    for number in range(5):
+        await keep_endpoint(store, f"https://old{number}.example", age(181))
+    await keep_endpoint(store, "https://one.example", age(179))
+    assert (await sweep(store, messages_days=0))[0] == NOTHING
+    assert (await sweep(store))[0] == {**NOTHING, "endpoints": 5}
+    left = await store.read(lambda tx: endpoints.page(tx, limit=9))
+    assert [each.origin for each in left] == ["https://one.example"]
 
 
 async def test_zero_keeps_for_ever(store: Store) -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from ringback.delivery.operate import pause
-from ringback.model.circuit import CircuitState, Finding
+from ringback.model.circuit import CircuitState, Finding, Party
 from ringback.store import bulk, endpoints, standing
 from ringback.store.port import Store, Transaction
 from ringback.store.schema import messages
@@ -31,7 +31,7 @@ async def test_trouble_comes_first_then_what_has_most_waiting(engine: Engine, st
     idle = {(ACCOUNT, f"https://idle{number}.example"): 1 for number in range(3)}
     await store.write(lambda tx: endpoints.wake(tx, idle))
     id_ = endpoints.key(ACCOUNT, "https://paused.example")
-    await store.write(lambda tx: pause(tx, id_, reason="x", now_us=1))
+    await store.write(lambda tx: pause(tx, id_, by=Party.OPERATOR, reason="x", now_us=1))
     after: Place | None = None
     seen: list[tuple[str, int]] = []
     while True:
@@ -128,7 +128,7 @@ async def test_the_troubled_are_found_by_state(store: Store) -> None:
     await store.write(lambda tx: endpoints.wake(tx, {(ACCOUNT, origin): 1 for origin in origins}))
     ids = {origin: endpoints.key(ACCOUNT, origin) for origin in origins}
     for origin in origins[:3]:
-        await store.write(lambda tx, id_=ids[origin]: pause(tx, id_, reason="x", now_us=1))
+        await store.write(lambda tx, id_=ids[origin]: pause(tx, id_, by=Party.OPERATOR, reason="x", now_us=1))
     found = await store.read(lambda tx: endpoints.troubled(tx, limit=9))
     assert {each.origin for each in found} == set(origins[:3])
     assert {each.circuit.state for each in found} == {CircuitState.PAUSED}

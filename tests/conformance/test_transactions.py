@@ -140,6 +140,19 @@ async def test_writers_that_would_block_each_other_both_land(store: Store) -> No
     assert [item.units for item in found.values()] == [3, 3]
 
 
+async def test_only_leases_need_not_be_on_disk(store: Store) -> None:
+    """Asked of the database itself, as nobody can cut its power here."""
+
+    def how(tx: Transaction) -> object:
+        if tx.dialect.name == "sqlite":
+            return {2: "on", 1: "off"}[tx.exec_driver_sql("PRAGMA synchronous").scalar_one()]
+        return tx.exec_driver_sql("SHOW synchronous_commit").scalar_one()
+
+    seen = [await store.write(how, durable=durable) for durable in (True, False, True, False)]
+    assert seen == ["on", "off", "on", "off"]
+    assert await store.write(how) == "on"
+
+
 async def test_closing_finishes_what_runs(prepared: Database) -> None:
     store = prepared.open()
     started, go_on = threading.Event(), threading.Event()

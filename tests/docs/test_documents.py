@@ -225,7 +225,7 @@ def test_every_error_text_is_documented() -> None:
 
 def test_statuses_of_errors_are_documented() -> None:
     shown = {int(status) for status in re.findall(r"^\| (\d{3}) \| `", page("docs/api.md"), re.MULTILINE)}
-    # 403 is for what no resource does yet.
+    # 403 is for endpoints alone, whose errors have a table of their own.
     assert {status for kind, status in STATUS.items() if kind is not errors.Forbidden} | {500} == shown
     assert to_response(errors.Forbidden("no")).status_code == 403
 

@@ -27,6 +27,23 @@ PARK_AFTER = 3
 _OUTCOMES = {Finding.UP: ("ok", 200), Finding.ANSWERS: ("http_status", 404), Finding.GONE: ("http_status", 410)}
 
 
+def new_callback(
+    number: int, *, sequence: int, now_us: int, origin: str = ORIGIN, account: str = ACCOUNT
+) -> NewCallback:
+    """Make a callback for a message number that becomes owed now."""
+    return NewCallback(
+        id=uuid7(now_us, (number * 10 + sequence).to_bytes(8, "big")),
+        account_id=account,
+        message_uuid=f"019ab000-0000-7000-8000-{number:012d}",
+        sequence=sequence,
+        url=f"{origin}/status",
+        method="POST",
+        endpoint=origin,
+        params='[["Status", "sent"]]',
+        created_at_us=now_us,
+    )
+
+
 class Engine:
     """One worker's view of the queue; several may share a store and a clock."""
 
@@ -41,18 +58,7 @@ class Engine:
         """Let a callback become owed now for each message number; gives their ids."""
         now_us = self.clock.now_us()
         new = [
-            NewCallback(
-                id=uuid7(now_us, (number * 10 + sequence).to_bytes(8, "big")),
-                account_id=account,
-                message_uuid=f"019ab000-0000-7000-8000-{number:012d}",
-                sequence=sequence,
-                url=f"{origin}/status",
-                method="POST",
-                endpoint=origin,
-                params='[["Status", "sent"]]',
-                created_at_us=now_us,
-            )
-            for number in numbers
+            new_callback(number, sequence=sequence, now_us=now_us, origin=origin, account=account) for number in numbers
         ]
         await self.store.write(partial(callbacks.owe, new=new))
         return [callback.id for callback in new]

@@ -142,6 +142,12 @@ async def test_the_command_line_acts_beside_a_running_server(tmp_path: Path) -> 
         (("endpoints", "show", "nowhere"), "there is no endpoint nowhere"),
         (("endpoints", "pause", "nowhere"), "there is no endpoint nowhere"),
         (("endpoints", "set", "nowhere", "--concurrency", "1"), "there is no endpoint nowhere"),
+        (
+            ("endpoints", "set", "nowhere", "--retry-delays", "soon"),
+            "--retry-delays must be a list of up to 20 numbers",
+        ),
+        (("account", "set", "nowhere", "--retry-delays", "0"), "--retry-delays must be a list of up to 20 numbers"),
+        (("account", "set", "nowhere", "--retry-delays", "1"), "there is no account NOWHERE"),
     ],
 )
 def test_mistakes_on_the_command_line_are_named(tmp_path: Path, arguments: tuple[str, ...], complaint: str) -> None:
@@ -257,6 +263,107 @@ async def test_an_account_acts_on_its_endpoints(tmp_path: Path) -> None:
         assert none["objects"] == []
 
 
+async def test_an_account_does_not_resume_what_the_operator_paused(tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path), "--json")
+    async with recording_endpoint() as endpoint, running(settings_for(tmp_path, delivery=FAST)) as ringback:
+        await ringback.send(dst="15005550003", url=f"{endpoint.url}/s")
+        await ringback.until_called_back()
+        [known] = await cli("endpoints", "list", *place)
+        path = f"Endpoint/{known['id']}/"
+        _, own = await act(ringback, "POST", path + "Pause/", {"reason": "moving house"})
+        assert (own["state"], own["paused_by"]) == ("paused", "account")
+        [taken] = await cli("endpoints", "pause", known["id"], "--reason", "unpaid", *place)
+        assert (taken["reason"], taken["paused_by"]) == ("unpaid", "operator")
+        code, still = await act(ringback, "POST", path + "Pause/", {"reason": "mine"})
+        assert (code, still["reason"], still["paused_by"]) == (200, "unpaid", "operator")
+        code, refused = await act(ringback, "POST", path + "Resume/")
+        assert (code, refused["error"]) == (403, "the operator paused this endpoint: unpaid")
+        [resumed] = await cli("endpoints", "resume", known["id"], *place)
+        assert (resumed["state"], resumed["paused_by"]) == ("closed", None)
+        # What it paused itself, anybody may resume.
+        await act(ringback, "POST", path + "Pause/")
+        code, going = await act(ringback, "POST", path + "Resume/")
+        assert (code, going["state"]) == (200, "closed")
+
+
+async def test_what_a_name_resolves_to_inside_is_not_told_to_accounts(tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path), "--json")
+    closed = {"retry_delays_s": [0.01], "egress_allow": []}
+    async with running(settings_for(tmp_path, delivery=closed)) as ringback:
+        _, sent = await ringback.send(dst="15005550003", url="http://localhost:9/s")
+        await ringback.until_called_back()
+        _, listed = await ask(ringback, "GET", "", message_uuid=sent["message_uuid"][0])
+        _, one = await ask(ringback, "GET", f"{listed['objects'][0]['id']}/")
+        told = {(attempt["outcome"], attempt["error"].count("an internal address")) for attempt in one["attempts"]}
+        assert {outcome for outcome, _ in told} == {"blocked"}
+        assert all(count for _, count in told)
+        assert not [each for each in one["attempts"] if "127.0.0.1" in each["error"] or "::1" in each["error"]]
+        # The operator sees what to allow.
+        [shown] = await cli("callbacks", "show", one["id"], *place)
+        assert "127.0.0.1 (loopback)" in shown["attempts"][0]["error"]
+
+
+async def attempts_made(ringback: Running, **fields: Any) -> list[int]:
+    """Send a message that has two callbacks; how many attempts each got until it was given up."""
+    code, sent = await ringback.send(dst="15005550003", **fields)
+    assert code == 202
+    await ringback.until_status(sent["message_uuid"][0], "sent")
+    await ringback.until_called_back()
+    made = await ringback.platform.store.read(lambda tx: callbacks.of_message(tx, sent["message_uuid"][0]))
+    return [len(attempts) for _, attempts in made]
+
+
+async def test_the_most_specific_retry_plan_holds(tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path), "--json")
+    usual = {"retry_delays_s": [0.01] * 4}
+    async with recording_endpoint() as endpoint, running(settings_for(tmp_path, delivery=usual)) as ringback:
+        endpoint.answer_next(*[status(404)] * 100)
+        url = f"{endpoint.url}/s"
+        auth_id = ringback.account.auth_id
+        [account] = await cli("account", "set", auth_id, "--retry-delays", "0.01,0.01,0.01", *place)
+        assert (account["auth_id"], account["retry_delays_s"]) == (auth_id, [0.01] * 3)
+        assert await cli("account", "list", *place) == [[account]]
+        assert await attempts_made(ringback, url=url) == [4, 4]
+        _, listed = await act(ringback, "GET", "Endpoint/")
+        path = f"Endpoint/{listed['objects'][0]['id']}/"
+        await act(ringback, "POST", path, {"retry_delays_s": [0.01, 0.01]})
+        assert await attempts_made(ringback, url=url) == [3, 3]
+        assert await attempts_made(ringback, url=url, callback_retry_delays_s=[0.01]) == [2, 2]
+        assert await attempts_made(ringback, url=url, callback_retry_delays_s=[]) == [1, 1]
+        _, newest = await ask(ringback, "GET", "", limit="1")
+        [last] = newest["objects"]
+        assert last["retry_delays_s"] == []
+        _, again = await ask(ringback, "POST", f"{last['id']}/Resend/")
+        await ringback.until_called_back()
+        _, copy = await ask(ringback, "GET", f"{again['id']}/")
+        assert (copy["state"], len(copy["attempts"]), copy["retry_delays_s"]) == ("given_up", 1, [])
+        [shown] = await cli("callbacks", "show", again["id"], *place)
+        assert shown["retry_delays_s"] == []
+        _, none = await act(ringback, "POST", path, {"retry_delays_s": []})
+        assert none["retry_delays_s"] == []
+        assert await attempts_made(ringback, url=url) == [1, 1]
+        await cli("endpoints", "set", listed["objects"][0]["id"], "--retry-delays", "", *place)
+        assert await attempts_made(ringback, url=url) == [4, 4]
+        [account] = await cli("account", "set", auth_id, "--retry-delays", "", *place)
+        assert account["retry_delays_s"] is None
+
+
+async def test_a_form_brings_a_retry_plan_as_text(tmp_path: Path) -> None:
+    async with running(settings_for(tmp_path)) as ringback:
+        for text, stored in (("1,2.5", [1, 2.5]), ("none", []), ("", None)):
+            form = {
+                "src": "15005550100", "dst": "15005550003", "text": "x", "url": "http://127.0.0.1:1/s",
+                "callback_retry_delays_s": text,
+            }  # fmt: skip
+            async with ringback.http.post(ringback.messages_url, data=form, headers=ringback.auth) as response:
+                [uuid] = (await response.json())["message_uuid"]
+            _, listed = await ask(ringback, "GET", "", message_uuid=uuid)
+            assert listed["objects"][-1]["retry_delays_s"] == stored
+        code, refused = await ringback.send(callback_retry_delays_s=[60, 0])
+        complaint = "callback_retry_delays_s parameter must be a list of up to 20 numbers of seconds, each above 0"
+        assert (code, refused["error"][: len(complaint)]) == (400, complaint)
+
+
 async def wait_until(data_dir: Path, condition: Callable[[Transaction], object]) -> None:
     """Look at another process's database until something is true there."""
     store = sqlite.open_store(data_dir, busy_timeout_s=4)
@@ -319,11 +426,12 @@ WRONG: tuple[tuple[str, object, str], ...] = (
     ("Callback/Replay/", {"rate_per_s": 1001}, "rate_per_s parameter must be a number from 0.1 to 1000"),
     ("Callback/Replay/", [], "request body must be a JSON object"),
     (NO_ENDPOINT, {"lane": "first"}, "lane is no parameter here; there are concurrency, keep_parked"),
-    (NO_ENDPOINT, {"concurrency": 0}, "concurrency parameter must be a whole number from 1 to 1024"),
+    (NO_ENDPOINT, {"concurrency": 0}, "concurrency parameter must be a whole number from 1 to 128"),
+    (NO_ENDPOINT, {"concurrency": 129}, "concurrency parameter must be a whole number from 1 to 128"),
     (NO_ENDPOINT, {"concurrency": True}, "concurrency parameter must be a whole number"),
     (NO_ENDPOINT, {"rate_per_minute": 1.5}, "rate_per_minute parameter must be a whole number"),
     (NO_ENDPOINT, {"retry_delays_s": "60,120"}, "retry_delays_s parameter must be a list of up to 20 numbers"),
-    (NO_ENDPOINT, {"retry_delays_s": []}, "retry_delays_s parameter must be a list"),
+    (NO_ENDPOINT, {"retry_delays_s": [1] * 21}, "retry_delays_s parameter must be a list"),
     (NO_ENDPOINT, {"retry_delays_s": [60, 0]}, "retry_delays_s parameter must be a list"),
     (NO_ENDPOINT, {"keep_parked": "no"}, "keep_parked parameter must be true or false"),
     (NO_ENDPOINT + "Pause/", {"reason": "a\nb"}, "reason parameter must be at most 200 printable characters"),

@@ -11,7 +11,7 @@ import pytest
 
 from ringback.delivery.operate import pause
 from ringback.messaging.progress import Progress
-from ringback.model.circuit import Circuit, CircuitState
+from ringback.model.circuit import Circuit, CircuitState, Party
 from ringback.model.message import Message
 from ringback.store import endpoints
 from ringback.store.endpoints import Endpoint
@@ -249,6 +249,23 @@ async def test_pausing_and_resuming_change_the_store_and_are_confirmed(
     listener.close()
 
 
+async def test_the_operator_takes_over_what_an_account_paused(
+    dashboard: Dashboard, operator: aiohttp.ClientSession
+) -> None:
+    id_ = await stand(dashboard)
+    await dashboard.store.write(lambda tx: pause(tx, id_, by=Party.ACCOUNT, reason="moving house", now_us=1))
+    html = await page(operator, f"{LIST}/{id_}")
+    assert "Reason moving house paused by the account" in plain(html)
+    assert 'value="pause"' in html
+    await press(operator, id_, action="pause", reason="unpaid")
+    html = await page(operator, f"{LIST}/{id_}")
+    assert "Reason unpaid paused by the operator" in plain(html)
+    assert 'value="pause"' not in html
+    assert (await stored(dashboard, id_)).circuit.paused_by is Party.OPERATOR
+    await press(operator, id_, action="resume")
+    assert (await stored(dashboard, id_)).circuit.paused_by is None
+
+
 async def test_a_button_of_the_list_leads_back_to_its_page(
     dashboard: Dashboard, operator: aiohttp.ClientSession
 ) -> None:
@@ -269,7 +286,7 @@ async def test_a_button_of_the_list_leads_back_to_its_page(
     ("state", "did", "said"),
     [
         (CircuitState.CLOSED, "pause", "was paused, and somebody has resumed it since."),
-        (CircuitState.DISABLED, "pause", "held back already, and nothing has changed."),
+        (CircuitState.DISABLED, "pause", "resumed by somebody, and has answered 410 since."),
         (CircuitState.OPEN, "resume", "was resumed, and is parked again."),
         (CircuitState.PAUSED, "", ""),
     ],
@@ -365,7 +382,7 @@ async def test_hostile_origins_and_reasons_stay_text(dashboard: Dashboard, opera
     sent = (await owe(dashboard, origin=evil))[0]
     # The markup has a slash, where the origin ends.
     id_ = (await dashboard.store.read(lambda tx: endpoints.page(tx, limit=10)))[0].id
-    await dashboard.store.write(lambda tx: pause(tx, id_, reason=evil, now_us=1))
+    await dashboard.store.write(lambda tx: pause(tx, id_, by=Party.OPERATOR, reason=evil, now_us=1))
     for path in (
         LIST,
         f"{LIST}?did=pause&endpoint={id_}",

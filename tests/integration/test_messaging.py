@@ -17,7 +17,7 @@ from ringback.carriers.port import Accepted, Deferred, Receipt, Rejected, Submit
 from ringback.dialect import send
 from ringback.messaging.accept import KEEPS_TEXT, Acceptor
 from ringback.messaging.receipts import ReceiptTaker
-from ringback.messaging.submit import Submitter
+from ringback.messaging.submit import Submitter, Turn
 from ringback.metrics import Metrics
 from ringback.model.errors import ShuttingDown, StoreUnavailable
 from ringback.model.ids import AccountId
@@ -26,11 +26,11 @@ from ringback.model.status import NEXT, Status
 from ringback.runtime import Worker, persist
 from ringback.settings import MessagingSettings
 from ringback.store import callbacks, messages, rollups, submissions
+from ringback.store.accounts import Account
 from ringback.store.port import Store, Transaction
 from ringback.store.rollups import Summary
 from ringback.store.schema import metadata
 from ringback.store.sqlite import open_store
-from ringback.store.submissions import Submission
 from ringback.store.wakeups import Wakeups
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ScriptedConnector, receipt
@@ -40,7 +40,7 @@ T = TypeVar("T")
 Failure = Literal["away", "rolled_back", "answer_lost"]
 Tables = dict[str, list[tuple[Any, ...]]]
 
-ACCOUNT = AccountId("MAAAAAAAAAAAAAAAAAAA")
+ACCOUNT = Account(AccountId("MAAAAAAAAAAAAAAAAAAA"), "tests", True, None, ("token",), ("token",))
 URL = "http://127.0.0.1:9/status"
 TEXT = "a text found nowhere else"
 LEASE_S = MessagingSettings().submit_lease_s
@@ -57,7 +57,7 @@ class FailingStore:
         self.writes = 0
         self.fail_next: Failure | None = None
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         self.writes += 1
         failure, self.fail_next = self.fail_next, None
         if failure == "away":
@@ -67,7 +67,7 @@ class FailingStore:
             work(tx)
             raise StoreUnavailable("full")
 
-        result = await self._store.write(work_and_fail if failure == "rolled_back" else work)
+        result = await self._store.write(work_and_fail if failure == "rolled_back" else work, durable=durable)
         if failure == "answer_lost":
             raise StoreUnavailable("committed, but nobody was told")
         return result
@@ -106,7 +106,7 @@ class Messaging:
         request = send.parse({"src": "15005550100", "dst": "14155550123", "text": TEXT, "url": URL, **fields})
         return await self.acceptor.accept(ACCOUNT, request, requester_ip="203.0.113.7")
 
-    async def claim(self, limit: int = 100) -> list[Submission]:
+    async def claim(self, limit: int = 100) -> list[Turn]:
         """Lease what is due."""
         claimed, _ = await self.submitter.claim(limit)
         return list(claimed)
@@ -528,7 +528,7 @@ class World:
     def __init__(self, sms: Messaging) -> None:
         self._sms = sms
         self._refs = 0
-        self._lost: list[Submission] = []
+        self._lost: list[Turn] = []
         self.with_url: dict[str, bool] = {}
         self.receipts = 0
 
@@ -552,7 +552,7 @@ class World:
                 late, self._lost = self._lost[: len(kinds)], self._lost[len(kinds) :]
                 await self._hand_over(late, kinds)
 
-    async def _hand_over(self, claimed: list[Submission], kinds: list[str]) -> None:
+    async def _hand_over(self, claimed: list[Turn], kinds: list[str]) -> None:
         self._sms.connector.outcomes = [self._outcome(kind) for kind in kinds]
         await asyncio.gather(*map(self._sms.submitter.submit, claimed))
 

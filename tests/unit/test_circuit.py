@@ -12,6 +12,7 @@ from ringback.model.circuit import (
     Circuit,
     CircuitState,
     Finding,
+    Party,
     after,
     held,
     probing,
@@ -85,10 +86,24 @@ def test_gone_disables_until_somebody_resumes() -> None:
 
 
 def test_what_a_person_held_back_is_not_counted_as_missed() -> None:
-    paused = held(Circuit(), reason="maintenance", now_us=NOW_US)
+    paused = held(Circuit(), by=Party.ACCOUNT, reason="maintenance", now_us=NOW_US)
     assert paused.parked_at_us == NOW_US
     going = resumed(paused)
     assert (going.parked_at_us, going.reopened_at_us) == (None, None)
+
+
+def test_the_operators_pause_stands_above_the_accounts() -> None:
+    gone = fold(Circuit(), Finding.GONE)
+    own = held(Circuit(), by=Party.ACCOUNT, reason="moving house", now_us=NOW_US)
+    for before in (Circuit(), gone, own):
+        paused = held(before, by=Party.OPERATOR, reason="unpaid", now_us=NOW_US + 5)
+        assert (paused.state, paused.reason, paused.paused_by) == (CircuitState.PAUSED, "unpaid", Party.OPERATOR)
+        assert paused.parked_at_us == before.parked_at_us or before.state is CircuitState.CLOSED
+        for by in Party:
+            assert held(paused, by=by, reason="another", now_us=NOW_US + 9) == paused
+        assert resumed(paused).paused_by is None
+    for before in (gone, own):
+        assert held(before, by=Party.ACCOUNT, reason="another", now_us=NOW_US + 5) == before
 
 
 @given(
@@ -108,7 +123,7 @@ def test_no_sequence_of_events_leaves_a_circuit_stuck(events: list[Finding | str
         elif event == "probe" and circuit.state is CircuitState.OPEN:
             circuit = probing(circuit)
         elif event == "pause":
-            circuit = held(circuit, reason="x", now_us=now_us)
+            circuit = held(circuit, by=Party.OPERATOR, reason="x", now_us=now_us)
         elif event == "resume":
             circuit = resumed(circuit)
         assert (circuit.probe_at_us is not None) == (circuit.state is CircuitState.OPEN) or circuit.state in HELD

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.delivery.egress import AddressRefused, EgressPolicy, refusal_of
+from ringback.delivery.egress import AddressRefused, EgressPolicy, refusal_of, without_internal_addresses
 from ringback.settings import Invalid
 
 NOTHING_ALLOWED = EgressPolicy.parse([])
@@ -355,3 +355,34 @@ def test_the_text_of_a_refusal_names_every_address_and_why() -> None:
     refusal = AddressRefused([("127.0.0.1", "loopback"), ("fd00::1", "private")])
     assert str(refusal) == "the egress policy refuses 127.0.0.1 (loopback), fd00::1 (private)"
     assert refusal.refused == (("127.0.0.1", "loopback"), ("fd00::1", "private"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "refuses 10.1.2.3 (private), fd00::1 (private)",
+            "refuses an internal address (private), an internal address (private)",
+        ),
+        ("Connect call failed ('192.168.0.7', 80)", "Connect call failed ('an internal address', 80)"),
+        ("Connect call failed ('::1', 80, 0, 0)", "Connect call failed ('an internal address', 80, 0, 0)"),
+        ("refuses fe80::1%eth0 (link-local).", "refuses an internal address (link-local)."),
+        ("refuses ::ffff:10.1.2.3 (v4-mapped of private)", "refuses an internal address (v4-mapped of private)"),
+        ("refuses FD00::A.", "refuses an internal address."),
+        # Public ones help to find what is wrong.
+        ("Connect call failed ('93.184.215.14', 443)", "Connect call failed ('93.184.215.14', 443)"),
+        ("no full answer within 8 s at 12:30:45, 1.2.3", "no full answer within 8 s at 12:30:45, 1.2.3"),
+        (
+            "Cannot connect to host one.example:80 ssl:default [nothing]",
+            "Cannot connect to host one.example:80 ssl:default [nothing]",
+        ),
+    ],
+)
+def test_an_account_is_not_told_what_a_name_stands_for_inside(text: str, told: str) -> None:
+    assert without_internal_addresses(text, url="https://one.example/status") == told
+
+
+@pytest.mark.parametrize("url", ["http://10.1.2.3:9/s", "http://[fd00::1]/s"])
+def test_an_address_that_the_account_wrote_itself_is_repeated(url: str) -> None:
+    text = "refuses 10.1.2.3 (private), fd00::1 (private)"
+    assert without_internal_addresses(text, url=url).count("an internal address") == 1

@@ -36,7 +36,7 @@ class AnsweringStore:
         self.release = asyncio.Event()
         self.release.set()
 
-    async def read(self, _: Callable[[Any], Any]) -> Any:
+    async def read(self, _: Callable[[Any], Any], **_options: Any) -> Any:
         self.reads += 1
         await self.release.wait()
         if isinstance(self.answer, Exception):

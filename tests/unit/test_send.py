@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ringback.dialect.send import parse
 from ringback.model.errors import InvalidRequest
+from ringback.model.retry import RetryPlan
 
 GOOD = {"src": "15005550100", "dst": "14155550123", "text": "hello"}
 
@@ -67,6 +68,10 @@ def test_destinations(dst: Any, destinations: tuple[str, ...], invalid: tuple[st
         ({"message_expiry": 4}, "message_expiry must be"),
         ({"message_expiry": "soon"}, "message_expiry must be"),
         ({"message_expiry": 10_801}, "message_expiry must be"),
+        ({"callback_retry_delays_s": [60, 0]}, "callback_retry_delays_s parameter must be a list of up to 20 numbers"),
+        ({"callback_retry_delays_s": "60;120"}, "callback_retry_delays_s parameter must be"),
+        ({"callback_retry_delays_s": {"a": 1}}, "callback_retry_delays_s parameter must be"),
+        ({"callback_retry_delays_s": True}, "callback_retry_delays_s parameter must be"),
     ],
 )
 def test_refusals_say_what_is_wrong(change: dict[str, Any], complaint: str) -> None:
@@ -89,6 +94,23 @@ def test_what_sdks_send_is_understood(field: str, given: Any, read: Any) -> None
     assert getattr(parse({**GOOD, field: given}), field) == read
 
 
+@pytest.mark.parametrize(
+    ("asked", "delays_s"),
+    [
+        (None, None),
+        ("", None),
+        ([], ()),
+        ("none", ()),
+        ([1, 2.5], (1, 2.5)),
+        ("1,2.5", (1, 2.5)),
+        (30, (30,)),
+    ],
+)
+def test_a_message_may_bring_a_retry_plan(asked: Any, delays_s: tuple[float, ...] | None) -> None:
+    expected = None if delays_s is None else RetryPlan(delays_s=delays_s)
+    assert parse({**GOOD, "callback_retry_delays_s": asked}).retry_plan == expected
+
+
 def test_exactly_1000_destinations_pass() -> None:
     assert len(parse({**GOOD, "dst": "<".join(str(14150000000 + n) for n in range(1000))}).destinations) == 1000
 
@@ -98,7 +120,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-FIELDS = st.sampled_from(["src", "dst", "text", "url", "method", "log", "trackable", "type", "message_expiry"])
+FIELDS = st.sampled_from(
+    ["src", "dst", "text", "url", "method", "log", "trackable", "type", "message_expiry", "callback_retry_delays_s"]
+)
 
 
 @given(st.dictionaries(FIELDS, JSON))

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.delivery.share import FIRST_WINDOW, LANE_SHARE, Candidate, Places, allot
+from ringback.delivery.share import (
+    FIRST_WINDOW,
+    LANE_SHARE,
+    PACE_BURST,
+    PACE_PER_S,
+    PACED,
+    RETRY_STEP,
+    Candidate,
+    Places,
+    allot,
+)
 from ringback.model.circuit import Circuit, Finding
 from ringback.store.endpoints import Endpoint, Lane
 
@@ -26,6 +36,7 @@ def endpoint(name: str = "one", **limits: int) -> Endpoint:
         is_full=False,
         concurrency=limits.get("concurrency"),
         rate_per_minute=limits.get("rate_per_minute"),
+        looked_at_us=0,
         retry_delays=None,
         keep_parked=None,
     )
@@ -97,9 +108,26 @@ def test_lanes_leave_a_quarter_for_endpoints_that_work() -> None:
         places.start(endpoint(f"new{number}"), Lane.NEW, NOW_US)
         places.start(endpoint(f"bad{number}"), Lane.RETRY, NOW_US)
         places.start(endpoint(f"ill{number}"), Lane.DOUBTFUL, NOW_US)
-    room = places.lane_room()
+    room = places.lane_room(NOW_US)
     assert (room[Lane.NEW], room[Lane.DOUBTFUL], room[Lane.RETRY]) == (0, 0, 0)
     assert room[Lane.FIRST] == 80
+
+
+def test_what_may_hang_begins_in_steps() -> None:
+    places = Places(capacity=4_000, endpoint_limit=100)
+    begun = dict.fromkeys(Lane, 0)
+    for at_ms in range(0, 1_000, 10):
+        now_us = NOW_US + at_ms * 1_000
+        for lane, room in places.lane_room(now_us).items():
+            for number in range(min(room, 100)):
+                places.start(endpoint(f"{lane}{at_ms}-{number}"), lane, now_us)
+                begun[lane] += 1
+            if not at_ms:
+                assert begun[lane] == {Lane.FIRST: 100, Lane.RETRY: RETRY_STEP}.get(lane, PACE_BURST)
+    for lane in PACED:
+        assert begun[lane] == pytest.approx(PACE_BURST + PACE_PER_S, abs=2)
+    assert begun[Lane.FIRST] == 4_000
+    assert begun[Lane.RETRY] == 1_000
 
 
 def test_a_window_opens_with_success_and_halves_with_failure() -> None:

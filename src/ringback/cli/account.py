@@ -1,18 +1,20 @@
-"""``ringback account``: create accounts, list them, let them in or not, give them another token."""
+"""``ringback account``: create accounts, list them, let them in or not, give them another token or a retry plan."""
 
 import asyncio
 import json
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
+from ringback.cli.options import ConfigFile, DataDir, Json, RetryDelays, settings_from
+from ringback.model.retry import NO_DELAYS, RetryPlan, stored_plan
 from ringback.settings import Settings
 from ringback.store import accounts
 from ringback.store.accounts import Account
+from ringback.store.port import Transaction
 from ringback.wiring import create_account, open_backbone, rotate_token
 
 app = typer.Typer(help="Accounts that may use the API.", no_args_is_help=True)
@@ -33,15 +35,14 @@ def list_accounts(*, config: ConfigFile = None, data_dir: DataDir = None, as_jso
     """List accounts; tokens are not shown."""
     found = asyncio.run(_list(settings_from(config=config, data_dir=data_dir)))
     if as_json:
-        shown = [{"auth_id": item.auth_id, "name": item.name, "enabled": item.enabled} for item in found]
-        typer.echo(json.dumps(shown))
+        typer.echo(json.dumps([_shown(item) for item in found]))
         return
     if not found:
         typer.echo("no accounts yet: ringback account create NAME", err=True)
         return
-    table = Table("auth id", "name", "enabled")
+    table = Table("auth id", "name", "enabled", "retry delays (s)")
     for item in found:
-        table.add_row(item.auth_id, item.name, "yes" if item.enabled else "no")
+        table.add_row(item.auth_id, item.name, "yes" if item.enabled else "no", _delays(item))
     Console().print(table)
 
 
@@ -79,6 +80,53 @@ def enable(auth_id: str, *, config: ConfigFile = None, data_dir: DataDir = None)
     """Let an account use the API again."""
     asyncio.run(_enable(settings_from(config=config, data_dir=data_dir), auth_id.upper(), enabled=True))
     typer.echo(f"{auth_id.upper()} is enabled", err=True)
+
+
+@app.command("set")
+def set_account(
+    auth_id: str,
+    *,
+    retry_delays: RetryDelays,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Give an account a retry plan of its own; it holds for endpoints and messages that have none."""
+    plan = RetryPlan.of_text(retry_delays, name="--retry-delays") if retry_delays else None
+    changed = asyncio.run(_set(settings_from(config=config, data_dir=data_dir), auth_id.upper(), plan))
+    if as_json:
+        typer.echo(json.dumps(_shown(changed)))
+        return
+    typer.echo(f"auth id       {changed.auth_id}\nretry delays  {_delays(changed)}")
+
+
+def _shown(account: Account) -> dict[str, Any]:
+    return {
+        "auth_id": account.auth_id,
+        "name": account.name,
+        "enabled": account.enabled,
+        "retry_delays_s": None if account.retry_delays is None else stored_plan(account.retry_delays).delays_s,
+    }
+
+
+def _delays(account: Account) -> str:
+    if account.retry_delays is None:
+        return "as the settings say"
+    return ", ".join(f"{delay_s:g}" for delay_s in stored_plan(account.retry_delays).delays_s) or NO_DELAYS
+
+
+async def _set(settings: Settings, auth_id: str, plan: RetryPlan | None) -> Account:
+    async with open_backbone(settings) as (store, clock):
+        now_us = clock.now_us()
+
+        def work(tx: Transaction) -> Account | None:
+            accounts.set_retry_delays(tx, auth_id, plan.stored() if plan else None)
+            return accounts.find(tx, auth_id, now_us)
+
+        changed = await store.write(work)
+    if changed is None:
+        raise RuntimeError("an account that was changed is not there")
+    return changed
 
 
 async def _rotate(settings: Settings, auth_id: str, overlap_s: int) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.model.errors import ConfigInvalid
+from ringback.model.retry import stored_plan
 from ringback.runtime import SystemClock
 from ringback.store import resends
 from ringback.store.callbacks import Attempt, Callback
@@ -161,7 +162,9 @@ def shown_time(at_us: int) -> str:
 def shown_callback(callback: Callback) -> dict[str, Any]:
     """Return a callback as ``--json`` prints it."""
     # Without the parameters: they name the other party, whatever the message's log says.
-    return {name: value for name, value in msgspec.structs.asdict(callback).items() if name != "params"}
+    shown = {name: value for name, value in msgspec.structs.asdict(callback).items() if name != "params"}
+    delays = shown.pop("retry_delays")
+    return shown | {"retry_delays_s": None if delays is None else stored_plan(delays).delays_s}
 
 
 def _shown_attempt(attempt: Attempt) -> dict[str, Any]:

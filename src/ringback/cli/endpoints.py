@@ -9,9 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
+from ringback.cli.options import ConfigFile, DataDir, Json, RetryDelays, settings_from
 from ringback.delivery.operate import configure, pause, resume
+from ringback.model.circuit import Party
 from ringback.model.errors import NotFound
+from ringback.model.retry import RetryPlan, stored_plan
 from ringback.store import endpoints
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
@@ -82,8 +84,11 @@ def pause_endpoint(
     data_dir: DataDir = None,
 ) -> None:
     """Hold an endpoint's callbacks back until it is resumed."""
-    changed = _write(lambda tx, now_us: pause(tx, endpoint_id, reason=reason, now_us=now_us), config, data_dir)
-    _print_one(changed, as_json=as_json)
+
+    def work(tx: Transaction, now_us: int) -> Endpoint:
+        return pause(tx, endpoint_id, by=Party.OPERATOR, reason=reason, now_us=now_us)
+
+    _print_one(_write(work, config, data_dir), as_json=as_json)
 
 
 @app.command("resume")
@@ -91,7 +96,11 @@ def resume_endpoint(
     endpoint_id: str, *, as_json: Json = False, config: ConfigFile = None, data_dir: DataDir = None
 ) -> None:
     """Let an endpoint's callbacks go again, parked, paused or disabled as it may be."""
-    _print_one(_write(lambda tx, now_us: resume(tx, endpoint_id, now_us=now_us), config, data_dir), as_json=as_json)
+
+    def work(tx: Transaction, now_us: int) -> Endpoint:
+        return resume(tx, endpoint_id, by=Party.OPERATOR, now_us=now_us)
+
+    _print_one(_write(work, config, data_dir), as_json=as_json)
 
 
 @app.command("set")
@@ -100,15 +109,14 @@ def set_limits(
     *,
     concurrency: Annotated[int | None, typer.Option(min=0, help="Attempts in flight; 0 for the setting.")] = None,
     rate_per_minute: Annotated[int | None, typer.Option(min=0, help="Attempts per minute; 0 for no limit.")] = None,
-    retry_delays: Annotated[
-        str | None, typer.Option(help="Pauses in seconds, such as 60,120,240; empty for the setting.")
-    ] = None,
+    retry_delays: RetryDelays = None,
     keep_parked: Annotated[bool | None, typer.Option(help="See the setting delivery.keep_parked.")] = None,
     as_json: Json = False,
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
     """Give an endpoint limits and a retry plan of its own."""
+    retry_plan = RetryPlan.of_text(retry_delays, name="--retry-delays") if retry_delays else None
 
     def work(tx: Transaction, _: int) -> Endpoint:
         return configure(
@@ -116,8 +124,9 @@ def set_limits(
             endpoint_id,
             concurrency=concurrency,
             rate_per_minute=rate_per_minute,
-            retry_delays=retry_delays,
+            retry_plan=retry_plan,
             keep_parked=keep_parked,
+            cleared=("retry_delays",) if retry_delays == "" else (),
         )
 
     _print_one(_write(work, config, data_dir), as_json=as_json)
@@ -148,11 +157,12 @@ def _shown(endpoint: Endpoint) -> dict[str, Any]:
         "endpoint": endpoint.origin,
         "state": circuit.state.value,
         "reason": circuit.reason,
+        "paused_by": circuit.paused_by,
         "failures": circuit.failures,
         "probe_at_us": circuit.probe_at_us,
         "parked_at_us": circuit.parked_at_us,
         "concurrency": endpoint.concurrency,
         "rate_per_minute": endpoint.rate_per_minute,
-        "retry_delays_s": json.loads(endpoint.retry_delays) if endpoint.retry_delays else None,
+        "retry_delays_s": None if endpoint.retry_delays is None else stored_plan(endpoint.retry_delays).delays_s,
         "keep_parked": endpoint.keep_parked,
     }

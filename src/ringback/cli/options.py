@@ -32,6 +32,12 @@ Roles = Annotated[
 LogLevel = Annotated[
     str | None, typer.Option("--log-level", help="debug, info, warning or error.  [default: info]", show_default=False)
 ]
+RetryDelays = Annotated[
+    str | None,
+    typer.Option(
+        "--retry-delays", help="Pauses in seconds, such as 60,120,240, or none for one attempt; empty for no own plan."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text for people.")]
 
 

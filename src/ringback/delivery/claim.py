@@ -7,8 +7,8 @@ import msgspec
 
 from ringback.delivery.share import Candidate, Places, allot
 from ringback.model.circuit import CircuitState, probing
-from ringback.model.retry import RetryPlan
-from ringback.store import callbacks, endpoints
+from ringback.model.retry import RetryPlan, most_specific
+from ringback.store import accounts, callbacks, endpoints
 from ringback.store.callbacks import Attempt, DueCallback, Leased, Outcome, Wanted
 from ringback.store.endpoints import Endpoint, Lane
 from ringback.store.port import Transaction
@@ -45,45 +45,55 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     keep_parked: bool
     """Whether attempts that were not made because the endpoint was parked are still to be made."""
 
-    def plan_of(self, endpoint: Endpoint) -> RetryPlan:
-        """Return the plan that holds for an endpoint."""
-        return plan_of(endpoint, self.plan)
 
+class Plans:
+    """Which plan holds for a callback that parking held back; accounts are read only where their word counts."""
 
-def plan_of(endpoint: Endpoint, default: RetryPlan) -> RetryPlan:
-    """Return an endpoint's own retry plan, or the default."""
-    if endpoint.retry_delays is None:
-        return default
-    return RetryPlan(delays_s=msgspec.json.decode(endpoint.retry_delays, type=tuple[float, ...]))
+    def __init__(self, tx: Transaction, default: RetryPlan) -> None:
+        self._tx = tx
+        self._default = default
+        self._of_accounts: dict[str, str | None] = {}
+
+    def of(self, callback: DueCallback, endpoint: Endpoint) -> RetryPlan:
+        """Return the plan of a callback to an endpoint."""
+        if callback.retry_delays is not None or endpoint.retry_delays is not None:
+            return most_specific(callback.retry_delays, endpoint.retry_delays, default=self._default)
+        account_id = callback.account_id
+        if account_id not in self._of_accounts:
+            self._of_accounts[account_id] = accounts.retry_delays(self._tx, account_id)
+        return most_specific(self._of_accounts[account_id], default=self._default)
 
 
 def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> Taken:
     """Lease up to ``limit`` callbacks that are due, and note when each endpoint is worth the next look."""
-    lane_room = places.lane_room()
+    lane_room = places.lane_room(terms.now_us)
+    found: dict[str, Endpoint] = {}
     seen: dict[str, Endpoint] = {}
     candidates: list[Candidate] = []
     claimed: list[Claimed] = []
     moved: list[Outcome] = []
+    plans = Plans(tx, terms.plan)
     for lane, endpoint in _ready(tx, lane_room, terms):
         if endpoint.circuit.state is CircuitState.CLOSED:
-            seen.setdefault(endpoint.id, endpoint)
+            seen[endpoint.id] = found.setdefault(endpoint.id, endpoint)
             candidates.append(Candidate(endpoint.id, endpoint.account_id, lane, places.room(endpoint, terms.now_us)))
         elif endpoint.id not in seen:
-            probes, used_up = _probe(tx, endpoint, lane, terms)
+            probes, used_up = _probe(tx, endpoint, lane, terms, plans)
             claimed += probes
             moved += used_up
-    given = allot(candidates, free=max(limit - len(claimed), 0), lane_room=lane_room)
-    wanted = [
-        Wanted(candidate.endpoint_id, candidate.lane is Lane.RETRY, count)
-        for candidate, count in zip(candidates, given, strict=True)
+    allotted = allot(candidates, free=max(limit - len(claimed), 0), lane_room=lane_room)
+    # Those that get nothing although they have room stay as they are: it is their turn next.
+    turns = [
+        (candidate, count) for candidate, count in zip(candidates, allotted, strict=True) if count or not candidate.room
     ]
+    wanted = [Wanted(candidate.endpoint_id, candidate.lane is Lane.RETRY, count) for candidate, count in turns]
     leased = callbacks.lease(
         tx, wanted, now_us=terms.now_us, lease_until_us=terms.lease_until_us, lease_token=terms.lease_token
     )
     held_back: list[Outcome] = []
-    for candidate, count, queue in zip(candidates, given, leased, strict=True):
+    for (candidate, count), queue in zip(turns, leased, strict=True):
         endpoint = seen[candidate.endpoint_id]
-        due, not_now = _after_parking(queue.callbacks, endpoint, terms)
+        due, not_now = _after_parking(queue.callbacks, endpoint, terms, plans)
         held_back += not_now
         claimed += [Claimed(callback, endpoint, candidate.lane) for callback in due]
         seen[endpoint.id] = _looked_at(endpoint, candidate, count, queue, places=places, terms=terms)
@@ -91,24 +101,16 @@ def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> Taken
     for id_ in {outcome.callback.endpoint_id for outcome in held_back}:
         # They are due at other times now, and may have let later callbacks of their messages go.
         seen[id_] = msgspec.structs.replace(seen[id_], first_ready_at_us=terms.now_us, retry_ready_at_us=terms.now_us)
-    endpoints.save(tx, list(seen.values()))
+    endpoints.save(tx, [each for id_, each in seen.items() if each is not found[id_]])
     return Taken(claimed, sum(each.state == "given_up" for each in moved))
 
 
 def _ready(tx: Transaction, lane_room: dict[Lane, int], terms: Terms) -> list[tuple[Lane, Endpoint]]:
-    open_lanes = [lane for lane in Lane if lane_room[lane] > 0]
-    found = [
-        (lane, endpoint)
-        for lane in open_lanes
-        for endpoint in endpoints.ready(tx, lane, now_us=terms.now_us, limit=LOOK_AT)
-    ]
-    if found:
+    looks = {lane: min(room * 2, LOOK_AT) for lane, room in lane_room.items() if room > 0}
+    if found := endpoints.ready(tx, looks, now_us=terms.now_us):
         return found
     # An endpoint that is owed callbacks all the time may be written to whenever somebody looks.
-    for lane in open_lanes:
-        if waited_for := endpoints.ready(tx, lane, now_us=terms.now_us, limit=1, wait=True):
-            return [(lane, waited_for[0])]
-    return []
+    return endpoints.ready(tx, dict.fromkeys(looks, 1), now_us=terms.now_us, wait=True)[:1]
 
 
 def _looked_at(
@@ -126,13 +128,12 @@ def _looked_at(
                 ready_at_us = terms.now_us + wait_us
             else:
                 is_full, ready_at_us = True, terms.lease_until_us
-    if candidate.lane is Lane.RETRY:
-        return msgspec.structs.replace(endpoint, retry_ready_at_us=ready_at_us, is_full=is_full)
-    return msgspec.structs.replace(endpoint, first_ready_at_us=ready_at_us, is_full=is_full)
+    changed = {"retry_ready_at_us" if candidate.lane is Lane.RETRY else "first_ready_at_us": ready_at_us}
+    return msgspec.structs.replace(endpoint, **changed, is_full=is_full, looked_at_us=terms.now_us)
 
 
 def _after_parking(
-    due: Sequence[DueCallback], endpoint: Endpoint, terms: Terms
+    due: Sequence[DueCallback], endpoint: Endpoint, terms: Terms, plans: Plans
 ) -> tuple[list[DueCallback], list[Outcome]]:
     """Tell callbacks to be attempted now from those that their endpoint's parking has moved on or used up."""
     parked_at_us, reopened_at_us = endpoint.circuit.parked_at_us, endpoint.circuit.reopened_at_us
@@ -143,7 +144,7 @@ def _after_parking(
         if not parked_at_us <= callback.planned_at_us < reopened_at_us:
             now.append(callback)
             continue
-        made, planned_at_us = terms.plan_of(endpoint).skip_missed(
+        made, planned_at_us = plans.of(callback, endpoint).skip_missed(
             callback.attempts_made, callback.planned_at_us, reopened_at_us
         )
         if planned_at_us is not None and planned_at_us <= terms.now_us:
@@ -153,7 +154,9 @@ def _after_parking(
     return now, moved
 
 
-def _probe(tx: Transaction, endpoint: Endpoint, lane: Lane, terms: Terms) -> tuple[list[Claimed], list[Outcome]]:
+def _probe(
+    tx: Transaction, endpoint: Endpoint, lane: Lane, terms: Terms, plans: Plans
+) -> tuple[list[Claimed], list[Outcome]]:
     """Take one callback of a parked endpoint as a probe; see after those whose attempts are used up meanwhile."""
     queues = callbacks.lease(
         tx,
@@ -163,7 +166,7 @@ def _probe(tx: Transaction, endpoint: Endpoint, lane: Lane, terms: Terms) -> tup
         lease_token=terms.lease_token,
     )
     due = sorted((each for queue in queues for each in queue.callbacks), key=lambda each: each.planned_at_us)
-    alive, used_up = (due, []) if _keeps(endpoint, terms) else _used_up(due, endpoint, terms)
+    alive, used_up = (due, []) if _keeps(endpoint, terms) else _used_up(due, endpoint, terms, plans)
     recorded = callbacks.record(tx, used_up)
     callbacks.give_back(tx, alive[1:])
     left = [queue.next_due_at_us for queue in queues if queue.next_due_at_us is not None]
@@ -179,17 +182,20 @@ def _probe(tx: Transaction, endpoint: Endpoint, lane: Lane, terms: Terms) -> tup
                 first_ready_at_us=ready_at_us,
                 retry_ready_at_us=None,
                 is_full=bool(alive),
+                looked_at_us=terms.now_us,
             )
         ],
     )
     return [Claimed(callback, endpoint, lane) for callback in alive[:1]], recorded
 
 
-def _used_up(due: Sequence[DueCallback], endpoint: Endpoint, terms: Terms) -> tuple[list[DueCallback], list[Outcome]]:
+def _used_up(
+    due: Sequence[DueCallback], endpoint: Endpoint, terms: Terms, plans: Plans
+) -> tuple[list[DueCallback], list[Outcome]]:
     alive: list[DueCallback] = []
     used_up: list[Outcome] = []
     for callback in due:
-        made, next_at_us = terms.plan_of(endpoint).skip_missed(
+        made, next_at_us = plans.of(callback, endpoint).skip_missed(
             callback.attempts_made, callback.planned_at_us, terms.now_us
         )
         if next_at_us is None:

@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 import structlog
 
-from ringback.delivery.claim import Claimed, Taken, Terms, claim, plan_of
+from ringback.delivery.claim import Claimed, Taken, Terms, claim
 from ringback.delivery.http import Answer, HttpClient, retry_after_us
 from ringback.delivery.request import Request, build
 from ringback.delivery.settle import Result, Turnaround, settle
@@ -21,12 +21,13 @@ from ringback.metrics import Metrics
 from ringback.model.circuit import Finding
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId
-from ringback.model.retry import RetryPlan
+from ringback.model.retry import RetryPlan, most_specific
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import DeliverySettings
 from ringback.store import endpoints
 from ringback.store.accounts import AccountCache
 from ringback.store.callbacks import Attempt, DueCallback, Outcome
+from ringback.store.endpoints import Lane
 from ringback.store.port import POLITE_BATCH, Store, Transaction
 from ringback.store.wakeups import Wakeups
 
@@ -91,20 +92,26 @@ class Deliverer:
             keep_parked=self._settings.keep_parked,
         )
 
-        def work(tx: Transaction) -> tuple[Taken, int | None]:
+        def work(tx: Transaction) -> tuple[Taken, dict[Lane, int]]:
             taken = claim(tx, self._places, terms, limit=min(limit, POLITE_BATCH * 2))
             return taken, endpoints.next_ready_at_us(tx)
 
-        taken, next_ready_at_us = await self._store.write(work)
+        taken, next_ready_at_us = await self._store.write(work, durable=False)
         if taken.given_up:
             self._metrics.callbacks_finished.add("given_up", count=taken.given_up)
         claimed = taken.claimed
         for each in claimed:
             self._places.start(each.endpoint, each.lane, now_us)
-        if next_ready_at_us is None:
-            return claimed, None
-        pause_s = (next_ready_at_us - now_us) / 1_000_000
-        return claimed, pause_s if claimed else max(pause_s, NO_TURN_PAUSE_S)
+        return claimed, self._pause_s(next_ready_at_us, now_us, has_claimed=bool(claimed))
+
+    def _pause_s(self, next_ready_at_us: dict[Lane, int], now_us: int, *, has_claimed: bool) -> float | None:
+        """Say when to look again: not at once where there was no turn, or there is no place."""
+        room = self._places.lane_room(now_us)
+        pauses_s = []
+        for lane, at_us in next_ready_at_us.items():
+            has_turn = room[lane] > 0 and (has_claimed or at_us > now_us)
+            pauses_s.append(max((at_us - now_us) / 1_000_000, 0.0 if has_turn else NO_TURN_PAUSE_S))
+        return min(pauses_s, default=None)
 
     async def deliver(self, claimed: Claimed) -> None:
         """Make one attempt and record it."""
@@ -127,7 +134,9 @@ class Deliverer:
         request = build(callback, account, nonce_v2=self._new_nonce(), nonce_v3=self._new_nonce())
         answer = await self._http.attempt(request)
         now_us = self._clock.now_us()
-        plan = plan_of(claimed.endpoint, self._plan)
+        plan = most_specific(
+            callback.retry_delays, claimed.endpoint.retry_delays, account.retry_delays, default=self._plan
+        )
         attempt = attempt_of(callback, request, answer, started_at_us=started_at_us)
         outcome = decide(callback, attempt, plan, now_us=now_us)
         _log_attempt(outcome, attempt)

@@ -8,10 +8,12 @@ resolves to, and may answer differently each time. What counts is the address th
 import contextlib
 import errno
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeAlias
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -207,6 +209,30 @@ def refusal_of(error: BaseException) -> AddressRefused | None:
             waiting += [candidate.__cause__, candidate.__context__, getattr(candidate, "os_error", None)]
             waiting += getattr(candidate, "exceptions", ())
     return None
+
+
+_LOOKS_LIKE_AN_ADDRESS: Final = re.compile(
+    r"(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f]*:[0-9a-f:.]*:(?:[0-9a-f.]*[0-9a-f])?(?:%\w+)?", re.ASCII | re.IGNORECASE
+)
+
+
+def without_internal_addresses(text: str, *, url: str) -> str:
+    """Return an error's text without the addresses that an account must not learn: what names stand for inside.
+
+    Public addresses stay, and one that the account itself wrote into the URL.
+    """
+    written = urlsplit(url).hostname
+    outside = EgressPolicy()
+
+    def shown(found: re.Match[str]) -> str:
+        address = found[0].lower()
+        with contextlib.suppress(ValueError):
+            ipaddress.ip_address(address)
+            if address != written and outside.objection(address) is not None:
+                return "an internal address"
+        return found[0]
+
+    return _LOOKS_LIKE_AN_ADDRESS.sub(shown, text)
 
 
 class PolicyResolver(AbstractResolver):

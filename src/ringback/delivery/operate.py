@@ -1,43 +1,44 @@
-"""What an operator does with endpoints: hold their callbacks back, let them go again."""
+"""What operators and accounts do with endpoints: hold their callbacks back, let them go again, set limits."""
 
 from collections.abc import Collection
 
 import msgspec
 
-from ringback.model.circuit import HELD, CircuitState, held, resumed
-from ringback.model.errors import InvalidRequest, NotFound
+from ringback.model.circuit import CircuitState, Party, held, resumed
+from ringback.model.errors import Forbidden, NotFound
+from ringback.model.retry import RetryPlan
 from ringback.store import endpoints
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
 
-MAX_DELAYS = 20
-LONGEST_DELAY_S = 86_400
 
+def pause(tx: Transaction, endpoint_id: str, *, by: Party, reason: str, now_us: int) -> Endpoint:
+    """Hold an endpoint's callbacks back until it is resumed; attempts in flight end. Raises ``NotFound``.
 
-def pause(tx: Transaction, endpoint_id: str, *, reason: str, now_us: int) -> Endpoint:
-    """Hold an endpoint's callbacks back until it is resumed; attempts in flight end. Raises ``NotFound``."""
+    What is held back already stays as it is, unless the operator takes it over from the account.
+    """
     endpoint = _find(tx, endpoint_id)
-    if endpoint.circuit.state in HELD:
+    circuit = held(endpoint.circuit, by=by, reason=reason, now_us=now_us)
+    if circuit == endpoint.circuit:
         return endpoint
     paused = msgspec.structs.replace(
-        endpoint,
-        circuit=held(endpoint.circuit, reason=reason, now_us=now_us),
-        first_ready_at_us=None,
-        retry_ready_at_us=None,
-        is_full=False,
+        endpoint, circuit=circuit, first_ready_at_us=None, retry_ready_at_us=None, is_full=False
     )
     endpoints.save(tx, [paused])
     return paused
 
 
-def resume(tx: Transaction, endpoint_id: str, *, now_us: int) -> Endpoint:
-    """Let an endpoint's callbacks go again, parked, paused or disabled as it may be. Raises ``NotFound``.
+def resume(tx: Transaction, endpoint_id: str, *, by: Party, now_us: int) -> Endpoint:
+    """Let an endpoint's callbacks go again, parked, paused or disabled as it may be.
 
-    What was held back is due at once and goes out as the endpoint's window allows, which begins small.
+    What was held back is due at once and goes out as the endpoint's window allows, which begins small. Raises
+    ``NotFound``, or ``Forbidden`` for an account where the operator has paused.
     """
     endpoint = _find(tx, endpoint_id)
     if endpoint.circuit.state is CircuitState.CLOSED:
         return endpoint
+    if by is Party.ACCOUNT and endpoint.circuit.paused_by is Party.OPERATOR:
+        raise Forbidden(f"the operator paused this endpoint: {endpoint.circuit.reason}")
     going = msgspec.structs.replace(
         endpoint,
         circuit=resumed(endpoint.circuit),
@@ -55,14 +56,13 @@ def configure(
     *,
     concurrency: int | None = None,
     rate_per_minute: int | None = None,
-    retry_delays: str | None = None,
+    retry_plan: RetryPlan | None = None,
     keep_parked: bool | None = None,
     cleared: Collection[str] = (),
 ) -> Endpoint:
-    """Give an endpoint limits of its own; ``None`` leaves one as it is.
+    """Give an endpoint limits of its own; ``None`` leaves one as it is. Raises ``NotFound``.
 
-    0, ``""`` and what is named in ``cleared`` go back to the settings. ``retry_delays`` are seconds with commas
-    between. Raises ``NotFound`` or ``InvalidRequest``.
+    Limits of 0 and those named in ``cleared`` go back to the settings.
     """
     _find(tx, endpoint_id)
     limits: dict[str, int | str | bool | None] = dict.fromkeys(cleared)
@@ -70,28 +70,13 @@ def configure(
         limits["concurrency"] = concurrency or None
     if rate_per_minute is not None:
         limits["rate_per_minute"] = rate_per_minute or None
-    if retry_delays is not None:
-        limits["retry_delays"] = _delays(retry_delays)
+    if retry_plan is not None:
+        limits["retry_delays"] = retry_plan.stored()
     if keep_parked is not None:
         limits["keep_parked"] = keep_parked
     if limits:
         endpoints.configure(tx, endpoint_id, **limits)
     return _find(tx, endpoint_id)
-
-
-def _delays(text: str) -> str | None:
-    if not text.strip():
-        return None
-    try:
-        delays_s = [float(part) for part in text.split(",")]
-    except ValueError:
-        delays_s = [-1.0]
-    if len(delays_s) > MAX_DELAYS or not all(0 < delay_s <= LONGEST_DELAY_S for delay_s in delays_s):
-        raise InvalidRequest(
-            f"retry delays must be up to {MAX_DELAYS} numbers of seconds above 0, at most {LONGEST_DELAY_S}, "
-            "with commas between"
-        )
-    return msgspec.json.encode(delays_s).decode()
 
 
 def _find(tx: Transaction, endpoint_id: str) -> Endpoint:

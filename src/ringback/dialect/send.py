@@ -9,6 +9,7 @@ import msgspec
 
 from ringback.model import numbers
 from ringback.model.errors import InvalidRequest
+from ringback.model.retry import RetryPlan
 
 MAX_DESTINATIONS: Final = 1_000
 MAX_URL_LENGTH: Final = 2_048
@@ -28,6 +29,8 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     url: str | None
     method: str
+    retry_plan: RetryPlan | None
+    """Of its callbacks, an addition; ``None`` when none is asked for."""
     log: str
     trackable: bool
     expiry_s: int
@@ -67,6 +70,7 @@ def parse(fields: Mapping[str, Any]) -> SendRequest:
         text=text,
         url=_url(fields),
         method=_choice(fields, "method", ("POST", "GET"), "POST", str.upper),
+        retry_plan=_retry_plan(fields),
         log=_choice(fields, "log", LOG_MODES, "true", str.lower),
         trackable=_boolean(fields, "trackable"),
         expiry_s=_expiry(fields),
@@ -125,6 +129,14 @@ def _url(fields: Mapping[str, Any]) -> str | None:
     if not sound:
         raise InvalidRequest(f"url parameter {_quoted(url)} is not a valid http or https URL")
     return url
+
+
+def _retry_plan(fields: Mapping[str, Any]) -> RetryPlan | None:
+    raw = fields.get("callback_retry_delays_s")
+    if raw is None or raw == "":
+        return None
+    name = "callback_retry_delays_s parameter"
+    return RetryPlan.of(raw, name=name) if isinstance(raw, list) else RetryPlan.of_text(str(raw), name=name)
 
 
 def _expiry(fields: Mapping[str, Any]) -> int:

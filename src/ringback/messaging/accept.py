@@ -14,12 +14,13 @@ from ringback.messaging.progress import Progress
 from ringback.metrics import Metrics
 from ringback.model import numbers, segments
 from ringback.model.errors import InvalidRequest, ShuttingDown, StoreUnavailable, TryLater
-from ringback.model.ids import AccountId, NewId
+from ringback.model.ids import NewId
 from ringback.model.message import Message
 from ringback.model.status import Status
 from ringback.runtime import BacklogFullError, Batcher, Clock
 from ringback.settings import MessagingSettings
 from ringback.store import submissions
+from ringback.store.accounts import Account
 from ringback.store.port import Store, Transaction
 from ringback.store.wakeups import Wakeups
 
@@ -64,7 +65,7 @@ class Acceptor:
         """Refuse further requests; those that wait are still written."""
         self._draining = True
 
-    async def accept(self, account_id: AccountId, request: SendRequest, *, requester_ip: str) -> list[str]:
+    async def accept(self, account: Account, request: SendRequest, *, requester_ip: str) -> list[str]:
         """Store a request's messages and return their uuids in the order of the destinations.
 
         Raises ``InvalidRequest``, or ``TryLater`` when nothing could be stored.
@@ -77,7 +78,7 @@ class Acceptor:
         now_us = self._clock.now_us()
         template = Message(
             uuid="",
-            account_id=account_id,
+            account_id=account.auth_id,
             direction="outbound",
             type="sms",
             src=request.src,
@@ -90,6 +91,7 @@ class Acceptor:
             trackable=request.trackable,
             callback_url=canonical_callback_url(request.url) if request.url else None,
             callback_method=request.method,
+            callback_retry_delays=request.retry_plan.stored() if request.retry_plan else None,
             requester_ip=requester_ip,
             country="",
             status=Status.QUEUED.value,
@@ -123,7 +125,6 @@ def _store(tx: Transaction, *, entries: list[_Entry], new_id: NewId) -> None:
     for entry in entries:
         for message in entry.messages:
             progress.accept(message)
-    progress.write(tx)
     submissions.add(
         tx,
         [
@@ -142,3 +143,4 @@ def _store(tx: Transaction, *, entries: list[_Entry], new_id: NewId) -> None:
             for message in entry.messages
         ],
     )
+    progress.write(tx)

@@ -83,12 +83,13 @@ class Progress:
         return after
 
     def write(self, tx: Transaction) -> None:
-        """Store everything gathered."""
+        """Store everything gathered. What many transactions want to change at once comes last, to be held shortly."""
         messages.insert(tx, self._new)
         messages.update(tx, list(self._changed.values()))
         messages.add_events(tx, self._events)
-        callbacks.owe(tx, self._callbacks)
+        callbacks.add(tx, self._callbacks)
         rollups.add(tx, self._counts)
+        callbacks.wake(tx, self._callbacks)
 
     def _note(self, message: Message, at_us: int, *, detail: str | None = None) -> dict[str, Any]:
         event = {
@@ -118,6 +119,7 @@ class Progress:
                 endpoint=endpoint_of(message.callback_url),
                 params=_encode(status_params(message)).decode(),
                 created_at_us=at_us,
+                retry_delays=message.callback_retry_delays,
             )
         )
 

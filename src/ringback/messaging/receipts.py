@@ -91,6 +91,6 @@ def _record(tx: Transaction, *, arrivals: list[_Arrival], new_id: NewId) -> Coun
                     detail=receipt.detail,
                 ),
             )
-    progress.write(tx)
     submissions.keep_early_receipts(tx, early)
+    progress.write(tx)
     return progress.judged

@@ -12,6 +12,7 @@ import msgspec
 
 from ringback.carriers.port import Accepted, Awaiting, Connector, Deferred, Outbound, Rejected, SubmitOutcome
 from ringback.messaging.progress import Change, Progress
+from ringback.messaging.screen import Refusal, screen
 from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId
@@ -40,6 +41,13 @@ class _Answer(msgspec.Struct, frozen=True):
     at_us: int
 
 
+class Turn(msgspec.Struct, frozen=True):
+    """A message to be handed over, or the reason why it fails."""
+
+    submission: Submission
+    refusal: Refusal | None
+
+
 class Submitter:
     """Moves submissions through a connector."""
 
@@ -65,7 +73,7 @@ class Submitter:
             self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
         )
 
-    def worker(self) -> WorkLoop[Submission]:
+    def worker(self) -> WorkLoop[Turn]:
         """Return the worker that does the submitting."""
         return WorkLoop(
             "submit",
@@ -93,25 +101,30 @@ class Submitter:
             ]
         )
 
-    async def claim(self, limit: int) -> tuple[Sequence[Submission], float | None]:
+    async def claim(self, limit: int) -> tuple[Sequence[Turn], float | None]:
         """Lease submissions that are due; also returns the seconds until the next one is."""
         now_us = self._clock.now_us()
         lease_until_us = now_us + round(self._settings.submit_lease_s * 1_000_000)
         token = self._new_id(now_us)
 
-        def work(tx: Transaction) -> tuple[list[Submission], int | None]:
+        def work(tx: Transaction) -> tuple[list[Turn], int | None]:
             leased = submissions.claim(
                 tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=min(limit, POLITE_BATCH)
             )
-            return leased, submissions.next_due_at_us(tx)
+            refused = screen(tx, leased, now_us=now_us)
+            turns = [Turn(submission, refused.get(submission.message_uuid)) for submission in leased]
+            return turns, submissions.next_due_at_us(tx)
 
-        leased, next_due_at_us = await self._store.write(work)
-        return leased, None if next_due_at_us is None else (next_due_at_us - now_us) / 1_000_000
+        turns, next_due_at_us = await self._store.write(work, durable=False)
+        return turns, None if next_due_at_us is None else (next_due_at_us - now_us) / 1_000_000
 
-    async def submit(self, submission: Submission) -> None:
+    async def submit(self, turn: Turn) -> None:
         """Hand one message over and record the answer."""
         outcome: SubmitOutcome | None = None
-        if submission.expires_at_us > self._clock.now_us():
+        submission = turn.submission
+        if turn.refusal is not None:
+            outcome = Rejected(error_code=turn.refusal.error_code, detail=turn.refusal.detail)
+        elif submission.expires_at_us > self._clock.now_us():
             outcome = await self._connector.submit(
                 Outbound(
                     message_uuid=submission.message_uuid,
@@ -169,9 +182,9 @@ def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: 
                 progress.change(current[uuid], expired)
         finished.append(uuid)
     _apply_early_receipts(tx, progress, connector, taken)
-    progress.write(tx)
     submissions.finish(tx, finished)
     submissions.put_back(tx, put_back)
+    progress.write(tx)
     return progress.judged
 
 

@@ -3,7 +3,7 @@
 ``closed``     callbacks go out.
 ``open``       the endpoint is parked: nothing goes out until its probe is due.
 ``half_open``  one callback is out as a probe; what becomes of it decides.
-``paused``     the operator holds its callbacks back.
+``paused``     the operator or its account holds its callbacks back.
 ``disabled``   the endpoint said that it is gone (410); its callbacks are held until somebody resumes it.
 
 Circuits are values: a function takes one, what happened and when, and gives the next one.
@@ -32,6 +32,13 @@ FIRST_COOLDOWN_US: Final = 30_000_000
 LONGEST_COOLDOWN_US: Final = 600_000_000
 
 
+class Party(StrEnum):
+    """Who acts on an endpoint."""
+
+    OPERATOR = "operator"
+    ACCOUNT = "account"
+
+
 class Finding(StrEnum):
     """What an attempt says about its endpoint."""
 
@@ -50,6 +57,7 @@ class Circuit(msgspec.Struct, frozen=True, kw_only=True):
 
     state: CircuitState = CircuitState.CLOSED
     reason: str | None = None
+    paused_by: Party | None = None
     failures: int = 0
     """Attempts that found it down since the last that did not."""
     proven: bool = False
@@ -115,18 +123,23 @@ def probing(circuit: Circuit) -> Circuit:
     return msgspec.structs.replace(circuit, state=CircuitState.HALF_OPEN, probe_at_us=None)
 
 
-def held(circuit: Circuit, *, reason: str, now_us: int) -> Circuit:
-    """Return the circuit of an endpoint that an operator pauses."""
+def held(circuit: Circuit, *, by: Party, reason: str, now_us: int) -> Circuit:
+    """Return the circuit of an endpoint that somebody pauses; the operator's word stands above the account's."""
+    if circuit.state in HELD and (by is Party.ACCOUNT or circuit.paused_by is Party.OPERATOR):
+        return circuit
     parked_at_us = circuit.parked_at_us if circuit.state is not CircuitState.CLOSED else now_us
-    return msgspec.structs.replace(circuit, state=CircuitState.PAUSED, reason=reason, parked_at_us=parked_at_us)
+    return msgspec.structs.replace(
+        circuit, state=CircuitState.PAUSED, reason=reason, paused_by=by, parked_at_us=parked_at_us
+    )
 
 
 def resumed(circuit: Circuit) -> Circuit:
-    """Return the circuit of an endpoint that an operator gives another chance."""
+    """Return the circuit of an endpoint that somebody gives another chance."""
     return msgspec.structs.replace(
         circuit,
         state=CircuitState.CLOSED,
         reason=None,
+        paused_by=None,
         failures=0,
         cooldown_us=0,
         probe_at_us=None,

@@ -20,6 +20,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     trackable: bool
     callback_url: str | None
     callback_method: str
+    callback_retry_delays: str | None = None
+    """The retry plan that was asked for with it, as stored (``model.retry``)."""
     requester_ip: str
     country: str
     status: str

@@ -19,6 +19,8 @@ class Account(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...]
     main_tokens: tuple[str, ...]
     """The parent's tokens for a subaccount, else the same as ``tokens``."""
+    retry_delays: str | None = None
+    """Its own retry plan as stored (``model.retry``); ``None`` when the settings apply."""
 
 
 def create(tx: Transaction, *, auth_id: AccountId, token: str, name: str, now_us: int) -> None:
@@ -47,6 +49,17 @@ def set_enabled(tx: Transaction, auth_id: str, *, enabled: bool) -> None:
     tx.execute(accounts.update().where(accounts.c.auth_id == auth_id).values(enabled=enabled))
 
 
+def set_retry_delays(tx: Transaction, auth_id: str, retry_delays: str | None) -> None:
+    """Give an account a retry plan of its own, or none. Raises ``NotFound``."""
+    _known(tx, auth_id)
+    tx.execute(accounts.update().where(accounts.c.auth_id == auth_id).values(retry_delays=retry_delays))
+
+
+def retry_delays(tx: Transaction, auth_id: str) -> str | None:
+    """Return an account's own retry plan as stored."""
+    return tx.execute(sa.select(accounts.c.retry_delays).where(accounts.c.auth_id == auth_id)).scalar_one_or_none()
+
+
 def _known(tx: Transaction, auth_id: str) -> None:
     # Locked, so that two rotations at a time do not each leave the other's token without an end.
     query = sa.select(accounts.c.auth_id).where(accounts.c.auth_id == auth_id).with_for_update()
@@ -67,6 +80,7 @@ def find(tx: Transaction, auth_id: str, now_us: int) -> Account | None:
         parent_id=row.parent_id,
         tokens=tokens,
         main_tokens=_tokens(tx, row.parent_id, now_us) if row.parent_id else tokens,
+        retry_delays=row.retry_delays,
     )
 
 

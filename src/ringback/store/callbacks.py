@@ -9,7 +9,8 @@ one's first attempt, and a failing endpoint holds nothing up beyond it.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from ringback.store import bulk, endpoints
 from ringback.store.port import Transaction
 from ringback.store.schema import attempts, callback_queue, callbacks
 
-MAX_PARTS = 64
+MAX_PARTS: Final = 64
 """Queues read by one statement."""
 
 
@@ -36,6 +37,8 @@ class NewCallback(msgspec.Struct, frozen=True, kw_only=True):
     """JSON list of (name, value) pairs."""
     created_at_us: int
     resend_of: str | None = None
+    retry_delays: str | None = None
+    """The plan that its message asked for, as stored (``model.retry``)."""
 
 
 class DueCallback(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +56,8 @@ class DueCallback(msgspec.Struct, frozen=True, kw_only=True):
     attempts_made: int
     planned_at_us: int
     lease_token: str
+    retry_delays: str | None = None
+    """As in ``NewCallback``."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -109,10 +114,79 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     done_at_us: int | None
     resend_of: str | None
     """The callback that this one sends once more."""
+    retry_delays: str | None
+    """As in ``NewCallback``."""
+
+
+# Statements that run all the time are built once: building one costs more than running it.
+
+_IDS: Final[sa.BindParameter[str]] = sa.bindparam("ids", expanding=True)
+_UUIDS: Final[sa.BindParameter[str]] = sa.bindparam("uuids", expanding=True)
+_BODIES: Final = sa.select(callbacks).where(callbacks.c.id.in_(_IDS))
+_LEASE: Final = (
+    callback_queue.update()
+    .where(callback_queue.c.callback_id.in_(_IDS))
+    .values(due_at_us=sa.bindparam("until_us"), lease_token=sa.bindparam("token"))
+)
+_FINISH: Final = callback_queue.delete().where(callback_queue.c.callback_id.in_(_IDS))
+_LEASE_TOKENS: Final = (
+    sa.select(callback_queue.c.callback_id, callback_queue.c.lease_token)
+    .where(callback_queue.c.callback_id.in_(_IDS))
+    .order_by(callback_queue.c.callback_id)
+    .with_for_update()
+)
+_UNATTEMPTED: Final = (
+    sa.select(callback_queue.c.message_uuid)
+    .where(callback_queue.c.message_uuid.in_(_UUIDS), callback_queue.c.attempts_made == 0)
+    .order_by(callback_queue.c.callback_id)
+    # Only against whoever records: claiming has the endpoint first, and must not wait for somebody who wants it next.
+    .with_for_update(read=True, key_share=True)
+)
+_HELD: Final = (
+    sa.select(
+        callback_queue.c.message_uuid,
+        callback_queue.c.callback_id,
+        callback_queue.c.due_at_us,
+        callback_queue.c.endpoint_id,
+    )
+    .where(callback_queue.c.message_uuid.in_(_UUIDS), callback_queue.c.attempts_made == 0)
+    .order_by(callback_queue.c.message_uuid, callback_queue.c.sequence)
+)
+
+
+@lru_cache(maxsize=MAX_PARTS)
+def _heads(count: int) -> sa.CompoundSelect[Any]:
+    """Return a query for the heads of so many queues."""
+    queue = callback_queue.c
+    parts = [
+        sa.select(
+            sa.literal_column(str(at)).label("part"),
+            queue.callback_id,
+            queue.attempts_made,
+            queue.due_at_us,
+            queue.planned_at_us,
+        )
+        .where(
+            queue.endpoint_id == sa.bindparam(f"endpoint_{at}"),
+            queue.is_retry == sa.bindparam(f"is_retry_{at}"),
+            queue.due_at_us.is_not(None),
+        )
+        .order_by(queue.due_at_us)
+        .limit(sa.bindparam(f"limit_{at}", type_=sa.Integer))
+        .subquery()
+        for at in range(count)
+    ]
+    return sa.union_all(*(sa.select(part) for part in parts))
 
 
 def owe(tx: Transaction, new: Sequence[NewCallback]) -> None:
-    """Store callbacks and queue them; those of one message must come in the order of their sequence."""
+    """Store callbacks, queue them and let them be found; those of one message in the order of their sequence."""
+    add(tx, new)
+    wake(tx, new)
+
+
+def add(tx: Transaction, new: Sequence[NewCallback]) -> None:
+    """Store callbacks and queue them; the same transaction has to ``wake`` their endpoints, at its end."""
     if not new:
         return
     bulk.insert(
@@ -140,6 +214,12 @@ def owe(tx: Transaction, new: Sequence[NewCallback]) -> None:
             }
         )
     bulk.insert(tx, callback_queue, rows)
+
+
+def wake(tx: Transaction, new: Sequence[NewCallback]) -> None:
+    """Let callbacks that were added be found. Whoever else wants to work for their endpoints waits from here on."""
+    if not new:
+        return
     owed: dict[tuple[str, str], int] = {}
     for callback in new:
         owed.setdefault((callback.account_id, callback.endpoint), callback.created_at_us)
@@ -148,13 +228,7 @@ def owe(tx: Transaction, new: Sequence[NewCallback]) -> None:
 
 def _unattempted(tx: Transaction, uuids: Sequence[str]) -> set[str]:
     # Locked: whoever is recording the first attempt that is waited for must either see the new callback, or be done.
-    query = (
-        sa.select(callback_queue.c.message_uuid)
-        .where(callback_queue.c.message_uuid.in_(uuids), callback_queue.c.attempts_made == 0)
-        .order_by(callback_queue.c.callback_id)
-        .with_for_update(key_share=True)
-    )
-    return set(tx.execute(query).scalars())
+    return set(tx.execute(_UNATTEMPTED, {"uuids": list(uuids)}).scalars())
 
 
 class Leased(msgspec.Struct, frozen=True):
@@ -175,12 +249,8 @@ def lease(
     ]
     ids = [row.callback_id for rows in due for row in rows]
     if ids:
-        tx.execute(
-            callback_queue.update()
-            .where(callback_queue.c.callback_id.in_(ids))
-            .values(due_at_us=lease_until_us, lease_token=lease_token)
-        )
-    bodies = {row.id: row for row in tx.execute(sa.select(callbacks).where(callbacks.c.id.in_(ids)))} if ids else {}
+        tx.execute(_LEASE, {"ids": ids, "until_us": lease_until_us, "token": lease_token})
+    bodies = {row.id: row for row in tx.execute(_BODIES, {"ids": ids})} if ids else {}
     return [
         Leased(
             [_due_callback(bodies[row.callback_id], row, lease_token) for row in taken],
@@ -192,23 +262,11 @@ def lease(
 
 def _oldest(tx: Transaction, wanted: Sequence[Wanted]) -> list[list[sa.Row[Any]]]:
     """Read the head of several queues, one row more than wanted of each, with one statement."""
-    queue = callback_queue.c
-    parts = [
-        sa.select(
-            sa.literal_column(str(at)).label("part"),
-            queue.callback_id,
-            queue.attempts_made,
-            queue.due_at_us,
-            queue.planned_at_us,
-        )
-        .where(queue.endpoint_id == each.endpoint_id, queue.is_retry.is_(each.is_retry), queue.due_at_us.is_not(None))
-        .order_by(queue.due_at_us)
-        .limit(each.count + 1)
-        .subquery()
-        for at, each in enumerate(wanted)
-    ]
+    given: dict[str, object] = {}
+    for at, each in enumerate(wanted):
+        given |= {f"endpoint_{at}": each.endpoint_id, f"is_retry_{at}": each.is_retry, f"limit_{at}": each.count + 1}
     rows: list[list[sa.Row[Any]]] = [[] for _ in wanted]
-    for row in tx.execute(sa.union_all(*(sa.select(part) for part in parts))):
+    for row in tx.execute(_heads(len(wanted)), given) if wanted else ():
         rows[row.part].append(row)
     return rows
 
@@ -227,6 +285,7 @@ def _due_callback(body: sa.Row[Any], queued: sa.Row[Any], lease_token: str) -> D
         attempts_made=queued.attempts_made,
         planned_at_us=queued.planned_at_us,
         lease_token=lease_token,
+        retry_delays=body.retry_delays,
     )
 
 
@@ -235,6 +294,8 @@ def record(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Outcome]:
 
     Outcomes of workers that have lost their lease are dropped; returns those that were recorded.
     """
+    if not outcomes:
+        return []
     tokens = _lease_tokens(tx, [outcome.callback for outcome in outcomes])
     valid = [each for each in outcomes if tokens.get(each.callback.id) == each.callback.lease_token]
     if not valid:
@@ -244,7 +305,7 @@ def record(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Outcome]:
     ended = [outcome for outcome in valid if outcome.next_due_at_us is None]
     if ended:
         ids = [outcome.callback.id for outcome in ended]
-        tx.execute(callback_queue.delete().where(callback_queue.c.callback_id.in_(ids)))
+        tx.execute(_FINISH, {"ids": ids})
         rows = [{"id": each.callback.id, "state": each.state, "done_at_us": each.recorded_at_us} for each in ended]
         bulk.update(tx, callbacks, rows, key="id")
     bulk.update(
@@ -281,29 +342,18 @@ def give_back(tx: Transaction, leased: Sequence[DueCallback]) -> None:
 
 
 def _lease_tokens(tx: Transaction, leased: Sequence[DueCallback]) -> dict[str, str | None]:
-    query = (
-        sa.select(callback_queue.c.callback_id, callback_queue.c.lease_token)
-        .where(callback_queue.c.callback_id.in_([callback.id for callback in leased]))
-        .order_by(callback_queue.c.callback_id)
-        .with_for_update()
-    )
-    return {row.callback_id: row.lease_token for row in tx.execute(query)}
+    rows = tx.execute(_LEASE_TOKENS, {"ids": [callback.id for callback in leased]})
+    return {row.callback_id: row.lease_token for row in rows}
 
 
 def _release(tx: Transaction, first_attempted: Mapping[str, Outcome]) -> None:
     """Make due the next callback of each message whose earlier ones have all had their first attempt."""
     if not first_attempted:
         return
-    queue = callback_queue.c
-    query = (
-        sa.select(queue.message_uuid, queue.callback_id, queue.due_at_us, queue.endpoint_id)
-        .where(queue.message_uuid.in_(list(first_attempted)), queue.attempts_made == 0)
-        .order_by(queue.message_uuid, queue.sequence)
-    )
     seen: set[str] = set()
     rows = []
     ready: dict[str, int] = {}
-    for row in tx.execute(query):
+    for row in tx.execute(_HELD, {"uuids": list(first_attempted)}):
         if row.message_uuid not in seen and row.due_at_us is None:
             due_at_us = first_attempted[row.message_uuid].recorded_at_us
             rows.append({"callback_id": row.callback_id, "due_at_us": due_at_us, "planned_at_us": due_at_us})

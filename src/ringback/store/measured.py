@@ -22,9 +22,9 @@ class MeasuredStore:
         self._transactions = metrics.transactions
         self._seconds = metrics.transaction_seconds
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """See ``Store.write``."""
-        return await self._measured("write", self._store.write(work))
+        return await self._measured("write", self._store.write(work, durable=durable))
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """See ``Store.read``."""

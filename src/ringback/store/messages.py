@@ -1,7 +1,7 @@
 """Messages and their events."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -30,6 +30,21 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Exclusive."""
 
 
+# Statements that run all the time are built once: building one costs more than running it.
+
+_BY_UUID: Final = sa.select(messages).where(messages.c.uuid.in_(sa.bindparam("uuids", expanding=True)))
+_BY_UUID_LOCKED: Final = _BY_UUID.order_by(messages.c.uuid).with_for_update()
+_BY_CARRIER_REF: Final = (
+    sa.select(messages)
+    .where(
+        messages.c.connector == sa.bindparam("connector"),
+        messages.c.carrier_ref.in_(sa.bindparam("refs", expanding=True)),
+    )
+    .order_by(messages.c.uuid)
+    .with_for_update()
+)
+
+
 def insert(tx: Transaction, new: Sequence[Message]) -> None:
     """Store new messages."""
     bulk.insert(tx, messages, [msgspec.structs.asdict(message) for message in new])
@@ -52,10 +67,8 @@ def add_events(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
 
 def by_uuid(tx: Transaction, uuids: Sequence[str], *, lock: bool = False) -> dict[str, Message]:
     """Return the messages among ``uuids`` that exist; ``lock`` keeps others from changing them meanwhile."""
-    query = sa.select(messages).where(messages.c.uuid.in_(uuids))
-    if lock:
-        query = query.order_by(messages.c.uuid).with_for_update()
-    return {row.uuid: _message(row) for row in tx.execute(query)}
+    rows = tx.execute(_BY_UUID_LOCKED if lock else _BY_UUID, {"uuids": list(uuids)})
+    return {row.uuid: _message(row) for row in rows}
 
 
 def by_carrier_ref(tx: Transaction, connector: str, refs: Sequence[str]) -> dict[str, Message]:
@@ -63,14 +76,9 @@ def by_carrier_ref(tx: Transaction, connector: str, refs: Sequence[str]) -> dict
 
     Who does not find one may keep what it knows as an early receipt: see ``submissions.take_early_receipts``.
     """
-    one_at_a_time(tx, f"carrier ids of {connector}")
-    query = (
-        sa.select(messages)
-        .where(messages.c.connector == connector, messages.c.carrier_ref.in_(refs))
-        .order_by(messages.c.uuid)
-        .with_for_update()
-    )
-    return {row.carrier_ref: _message(row) for row in tx.execute(query)}
+    one_at_a_time(tx, *(f"{connector} {ref}" for ref in refs))
+    rows = tx.execute(_BY_CARRIER_REF, {"connector": connector, "refs": list(refs)})
+    return {row.carrier_ref: _message(row) for row in rows}
 
 
 def find(tx: Transaction, account_id: str | None, uuid: str) -> Message | None:

@@ -4,8 +4,6 @@ SQLite runs one writing transaction at a time. PostgreSQL runs many, and none se
 of two that each look for the other's rows and find none, both go wrong. Those name what they are about here.
 """
 
-import sqlalchemy as sa
-
 from ringback.store.port import Transaction
 
 _CLASS = 0x52494E47
@@ -14,6 +12,12 @@ _CLASS = 0x52494E47
 
 def one_at_a_time(tx: Transaction, *names: str) -> None:
     """Wait until no other transaction that has named any of ``names`` is open; hold them until this one ends."""
-    if tx.dialect.name == "postgresql":
-        for name in sorted(set(names)):
-            tx.execute(sa.select(sa.func.pg_advisory_xact_lock(_CLASS, sa.func.hashtext(name))))
+    if tx.dialect.name == "postgresql" and names:
+        tx.exec_driver_sql(_LOCK, (_CLASS, list(names)))
+
+
+# In one order for everybody: two that name the same things never wait for each other.
+_LOCK = (
+    "SELECT pg_advisory_xact_lock(%s, name) "
+    "FROM (SELECT DISTINCT hashtext(given) AS name FROM unnest(%s::text[]) AS given ORDER BY name) AS names"
+)

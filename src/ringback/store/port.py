@@ -4,6 +4,8 @@ Behaviour of every driver:
 
 - ``write`` runs the given function in one transaction and returns only when its commit is on disk. When the
   function raises, or the commit fails, nothing of it remains.
+- With ``durable=False`` a power cut may undo what was written; nothing else does, and nothing durable is on disk before
+  it. That is for leases: whoever holds one has done nothing yet that anybody would miss.
 - ``read`` sees one consistent state and cannot change it.
 - A database that is locked, full or away raises ``StoreUnavailable``; nothing hangs longer than the busy
   timeout of the settings.
@@ -31,8 +33,8 @@ Transaction = Connection
 class Store(Protocol):
     """A durable store."""
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
-        """Run ``work`` in one durable transaction. Raises ``StoreUnavailable``."""
+    async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
+        """Run ``work`` in one transaction, by default a durable one. Raises ``StoreUnavailable``."""
         ...
 
     async def read(self, work: Callable[[Transaction], T]) -> T:

@@ -29,6 +29,8 @@ from ringback.store.wakeups import Wakeups
 T = TypeVar("T")
 
 WRITERS: Final = 4
+LEASERS: Final = 2
+"""One for each of the loops that lease: submissions, callbacks."""
 READERS: Final = 3
 OLDEST_SERVER: Final = 15
 MOST_TRIES: Final = 3
@@ -54,13 +56,16 @@ class PostgresStore:
     def __init__(self, url: sa.URL, *, busy_timeout_s: float) -> None:
         self._busy_timeout_s = busy_timeout_s
         self._writing = _engine(url, busy_timeout_s=busy_timeout_s, connections=WRITERS)
+        self._leasing = _engine(url, busy_timeout_s=busy_timeout_s, connections=LEASERS, durable=False)
         self._reading = _engine(url, busy_timeout_s=busy_timeout_s, connections=READERS, read_only=True)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="store-write")
+        self._leasers = ThreadPoolExecutor(LEASERS, thread_name_prefix="store-lease")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """See ``Store.write``. ``work`` runs anew, up to 3 times, when it had to give way to another transaction."""
-        return await asyncio.get_running_loop().run_in_executor(self._writers, _transact, self._writing, work)
+        threads, engine = (self._writers, self._writing) if durable else (self._leasers, self._leasing)
+        return await asyncio.get_running_loop().run_in_executor(threads, _transact, engine, work)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """See ``Store.read``."""
@@ -73,8 +78,10 @@ class PostgresStore:
     async def close(self) -> None:
         """See ``Store.close``."""
         await asyncio.to_thread(self._writers.shutdown)
+        await asyncio.to_thread(self._leasers.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
         self._writing.dispose()
+        self._leasing.dispose()
         self._reading.dispose()
 
     async def _connect_for_hints(self) -> psycopg.AsyncConnection:
@@ -116,7 +123,9 @@ def _parse(url: str) -> sa.URL:
     return parsed.set(drivername="postgresql+psycopg")
 
 
-def _engine(url: sa.URL, *, busy_timeout_s: float, connections: int, read_only: bool = False) -> sa.Engine:
+def _engine(
+    url: sa.URL, *, busy_timeout_s: float, connections: int, read_only: bool = False, durable: bool = True
+) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.pool.QueuePool,
@@ -129,7 +138,11 @@ def _engine(url: sa.URL, *, busy_timeout_s: float, connections: int, read_only: 
         use_native_hstore=False,
         connect_args=_connect_arguments(busy_timeout_s),
     )
-    sa.event.listen(engine, "connect", partial(_configure, busy_timeout_s=busy_timeout_s, read_only=read_only))
+    sa.event.listen(
+        engine,
+        "connect",
+        partial(_configure, busy_timeout_s=busy_timeout_s, read_only=read_only, durable=durable),
+    )
     return engine
 
 
@@ -148,7 +161,9 @@ def _connect_arguments(busy_timeout_s: float) -> dict[str, Any]:
     }
 
 
-def _configure(connection: psycopg.Connection, _: Any, *, busy_timeout_s: float, read_only: bool) -> None:
+def _configure(
+    connection: psycopg.Connection, _: Any, *, busy_timeout_s: float, read_only: bool, durable: bool
+) -> None:
     lock_ms = max(1, round(busy_timeout_s * 1000))
     longest_ms = lock_ms * STATEMENT_TIMEOUT_FACTOR
     settings = {
@@ -165,10 +180,13 @@ def _configure(connection: psycopg.Connection, _: Any, *, busy_timeout_s: float,
     for name, value in settings.items():
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))
     # Stronger settings than "on" stand; weaker ones would let go of what was promised to be on disk.
-    connection.execute(
-        "SELECT set_config('synchronous_commit', 'on', false) "
-        "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
-    )
+    if durable:
+        connection.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) "
+            "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
+        )
+    else:
+        connection.execute("SELECT set_config('synchronous_commit', 'off', false)")
     connection.autocommit = False
     connection.read_only = read_only
     connection.adapters.register_dumper(str, _TextDumper)

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 import sqlalchemy as sa
 
+from ringback.model.circuit import CircuitState
 from ringback.model.ids import uuid7
 from ringback.store.port import Transaction
 from ringback.store.schema import (
@@ -14,6 +15,7 @@ from ringback.store.schema import (
     callback_queue,
     callbacks,
     early_receipts,
+    endpoints,
     events,
     logins,
     messages,
@@ -137,6 +139,53 @@ def prune_replays(tx: Transaction, *, before_us: int, limit: int) -> int:
         .limit(limit)
     )
     return _delete(tx, replays.c.id, tx.execute(query).scalars().all())
+
+
+_REASONS_TO_STAY: Final = (
+    "first_ready_at_us", "retry_ready_at_us", "concurrency", "rate_per_minute", "retry_delays", "keep_parked",
+)  # fmt: skip
+"""What is null at an endpoint that nobody waits for and nobody has given limits."""
+
+
+class PrunedEndpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """What one batch of endpoints came to."""
+
+    endpoints: int
+    next_id: str | None
+    """Where to go on; ``None`` when all have been looked at."""
+
+
+def prune_endpoints(tx: Transaction, *, before_us: int, after: str, limit: int) -> PrunedEndpoints:
+    """Look at up to ``limit`` endpoints with ids above ``after``, and remove those that are no different from new.
+
+    Such a one works, has no limits of its own, is owed nothing, and no claim has looked into its queue since
+    ``before_us``. Whoever owes it a callback meanwhile waits here, in ``endpoints.wake``, and makes it anew.
+    """
+    found = tx.execute(
+        sa.select(endpoints.c.id).where(endpoints.c.id > after).order_by(endpoints.c.id).limit(limit)
+    ).scalars()
+    ids = list(found)
+    idle = (
+        sa.select(endpoints.c.id)
+        .where(
+            endpoints.c.id.in_(ids),
+            endpoints.c.state == CircuitState.CLOSED.value,
+            endpoints.c.looked_at_us < before_us,
+            *(endpoints.c[name].is_(None) for name in _REASONS_TO_STAY),
+        )
+        .order_by(endpoints.c.id)
+        # One that somebody is working for has a reason to stay.
+        .with_for_update(skip_locked=True)
+    )
+    locked = list(tx.execute(idle).scalars())
+    removed = 0
+    if locked:
+        # Asked under the locks: what is committed is seen, and what is not has yet to wake the endpoint, which waits.
+        owed = sa.select(callback_queue.c.callback_id).where(
+            callback_queue.c.endpoint_id == endpoints.c.id, callback_queue.c.due_at_us.is_not(None)
+        )
+        removed = tx.execute(endpoints.delete().where(endpoints.c.id.in_(locked), ~owed.exists())).rowcount
+    return PrunedEndpoints(endpoints=removed, next_id=ids[-1] if len(ids) == limit else None)
 
 
 def prune_expired(tx: Transaction, now_us: int) -> tuple[int, int]:

@@ -138,6 +138,7 @@ def _again(callback: Callback, callback_id: str, now_us: int) -> NewCallback:
         created_at_us=now_us,
         # Of a resend, the first of the row: what counts is whose parameters they are.
         resend_of=callback.resend_of or callback.id,
+        retry_delays=callback.retry_delays,
     )
 
 

@@ -29,6 +29,8 @@ accounts = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("created_at_us", _Time, nullable=False),
+    # Retry plans, here and below: null where those that are less specific apply (model.retry).
+    sa.Column("retry_delays", sa.Text, nullable=True),
 )
 
 auth_tokens = sa.Table(
@@ -64,6 +66,7 @@ messages = sa.Table(
     sa.Column("trackable", sa.Boolean, nullable=False),
     sa.Column("callback_url", sa.Text, nullable=True),
     sa.Column("callback_method", sa.String(4), nullable=False),
+    sa.Column("callback_retry_delays", sa.Text, nullable=True),
     sa.Column("requester_ip", sa.String(45), nullable=False),
     sa.Column("country", sa.String(2), nullable=False),
     sa.Column("status", sa.String(12), nullable=False),
@@ -152,6 +155,8 @@ callbacks = sa.Table(
     sa.Column("done_at_us", _Time, nullable=True),
     # The callback that somebody had sent once more.
     sa.Column("resend_of", _Uuid, nullable=True),
+    # What its message asked for.
+    sa.Column("retry_delays", sa.Text, nullable=True),
     sqlite_with_rowid=False,
 )
 sa.Index(
@@ -209,6 +214,7 @@ endpoints = sa.Table(
     # The circuit (model.circuit).
     sa.Column("state", sa.String(10), nullable=False),
     sa.Column("reason", sa.Text, nullable=True),
+    sa.Column("paused_by", sa.String(8), nullable=True),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("proven", sa.Boolean, nullable=False),
     sa.Column("cooldown_us", sa.BigInteger, nullable=False),
@@ -222,7 +228,9 @@ endpoints = sa.Table(
     sa.Column("retry_ready_at_us", _Time, nullable=True),
     # As many attempts are out as its window allows: new callbacks wait for one to end.
     sa.Column("is_full", sa.Boolean, nullable=False),
-    # What the operator said; null where the settings apply.
+    # When a claim last looked into its queue.
+    sa.Column("looked_at_us", _Time, nullable=False),
+    # Limits of its own; null where the settings apply.
     sa.Column("concurrency", sa.Integer, nullable=True),
     sa.Column("rate_per_minute", sa.Integer, nullable=True),
     sa.Column("retry_delays", sa.Text, nullable=True),

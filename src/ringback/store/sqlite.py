@@ -43,18 +43,19 @@ class SqliteStore:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
 
-    async def write(self, work: Callable[[Transaction], T]) -> T:
+    async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """See ``Store.write``."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writer, partial(self._write, work, durable=durable))
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """See ``Store.read``."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, _transact, self._reading, "BEGIN", work)
 
-    def _write(self, work: Callable[[Transaction], T]) -> T:
+    def _write(self, work: Callable[[Transaction], T], *, durable: bool) -> T:
         with self._turn:
-            return _transact(self._writing, "BEGIN IMMEDIATE", work)
+            return _transact(self._writing, "BEGIN IMMEDIATE", work, synchronous="FULL" if durable else "NORMAL")
 
     def watch(self, wakeups: Wakeups) -> "ChangeWatch":
         """See ``Store.watch``."""
@@ -69,8 +70,11 @@ class SqliteStore:
         self._turn.close()
 
 
-def _transact(engine: sa.Engine, begin: str, work: Callable[[Transaction], T]) -> T:
+def _transact(engine: sa.Engine, begin: str, work: Callable[[Transaction], T], *, synchronous: str | None = None) -> T:
     with _named_errors(), engine.connect() as connection:
+        if synchronous and connection.info.get("synchronous") != synchronous:
+            connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
+            connection.info["synchronous"] = synchronous
         connection.exec_driver_sql(begin)
         try:
             result = work(connection)

@@ -1,6 +1,7 @@
 """Messages that are still to be handed to a carrier, and receipts that came before their submission's answer."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -36,6 +37,39 @@ class EarlyReceipt(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None
 
 
+# Statements that run all the time are built once: building one costs more than running it.
+
+_UUIDS: Final[sa.BindParameter[str]] = sa.bindparam("uuids", expanding=True)
+_DUE: Final = (
+    sa.select(submissions)
+    .where(submissions.c.due_at_us <= sa.bindparam("now_us"))
+    .order_by(submissions.c.due_at_us)
+    .limit(sa.bindparam("limit", type_=sa.Integer))
+    .with_for_update(skip_locked=True)
+)
+_NEXT_DUE: Final = sa.select(sa.func.min(submissions.c.due_at_us))
+_LEASE: Final = (
+    submissions.update()
+    .where(submissions.c.message_uuid.in_(_UUIDS))
+    .values(due_at_us=sa.bindparam("until_us"), lease_token=sa.bindparam("token"))
+)
+_LEASE_TOKENS: Final = (
+    sa.select(submissions.c.message_uuid, submissions.c.lease_token)
+    .where(submissions.c.message_uuid.in_(_UUIDS))
+    .order_by(submissions.c.message_uuid)
+    .with_for_update()
+)
+_FINISH: Final = submissions.delete().where(submissions.c.message_uuid.in_(_UUIDS))
+_EARLY: Final = (
+    sa.select(early_receipts)
+    .where(
+        early_receipts.c.connector == sa.bindparam("connector"),
+        early_receipts.c.carrier_ref.in_(sa.bindparam("refs", expanding=True)),
+    )
+    .order_by(early_receipts.c.id)
+)
+
+
 def add(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
     """Store new submissions."""
     bulk.insert(tx, submissions, rows)
@@ -43,20 +77,10 @@ def add(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
 
 def claim(tx: Transaction, *, now_us: int, lease_until_us: int, lease_token: str, limit: int) -> list[Submission]:
     """Lease up to ``limit`` submissions that are due, those due longest first."""
-    due = (
-        sa.select(submissions)
-        .where(submissions.c.due_at_us <= now_us)
-        .order_by(submissions.c.due_at_us)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    rows = tx.execute(due).all()
+    rows = tx.execute(_DUE, {"now_us": now_us, "limit": limit}).all()
     if rows:
-        tx.execute(
-            submissions.update()
-            .where(submissions.c.message_uuid.in_([row.message_uuid for row in rows]))
-            .values(due_at_us=lease_until_us, lease_token=lease_token)
-        )
+        uuids = [row.message_uuid for row in rows]
+        tx.execute(_LEASE, {"uuids": uuids, "until_us": lease_until_us, "token": lease_token})
     return [
         Submission(
             message_uuid=row.message_uuid,
@@ -74,19 +98,16 @@ def claim(tx: Transaction, *, now_us: int, lease_until_us: int, lease_token: str
 
 def held(tx: Transaction, leased: Sequence[Submission]) -> list[bool]:
     """Say of each submission whether its lease is still the given one; a worker that lost its lease changes nothing."""
-    query = (
-        sa.select(submissions.c.message_uuid, submissions.c.lease_token)
-        .where(submissions.c.message_uuid.in_([submission.message_uuid for submission in leased]))
-        .order_by(submissions.c.message_uuid)
-        .with_for_update()
-    )
-    tokens = {row.message_uuid: row.lease_token for row in tx.execute(query)}
+    rows = tx.execute(_LEASE_TOKENS, {"uuids": [submission.message_uuid for submission in leased]})
+    tokens = {row.message_uuid: row.lease_token for row in rows}
     return [tokens.get(each.message_uuid) == each.lease_token for each in leased]
 
 
 def finish(tx: Transaction, uuids: Sequence[str]) -> None:
     """Remove submissions that need nothing more."""
-    tx.execute(submissions.delete().where(submissions.c.message_uuid.in_(uuids)))
+    if not uuids:
+        return
+    tx.execute(_FINISH, {"uuids": list(uuids)})
 
 
 def put_back(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
@@ -101,7 +122,7 @@ def waiting(tx: Transaction) -> int:
 
 def next_due_at_us(tx: Transaction) -> int | None:
     """Return when the next submission is due."""
-    due: int | None = tx.execute(sa.select(sa.func.min(submissions.c.due_at_us))).scalar_one()
+    due: int | None = tx.execute(_NEXT_DUE).scalar_one()
     return due
 
 
@@ -113,16 +134,12 @@ def keep_early_receipts(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
 def take_early_receipts(tx: Transaction, connector: str, refs: Sequence[str]) -> list[EarlyReceipt]:
     """Return and remove the early receipts for carrier ids that are known now, oldest first.
 
-    From here to the end of the transaction nobody looks for messages by carrier id: one who did would miss those of
+    From here to the end of the transaction nobody looks for messages by these ids: one who did would miss those of
     this transaction, and keep a receipt that nobody takes any more.
     """
-    one_at_a_time(tx, f"carrier ids of {connector}")
-    query = (
-        sa.select(early_receipts)
-        .where(early_receipts.c.connector == connector, early_receipts.c.carrier_ref.in_(refs))
-        .order_by(early_receipts.c.id)
-    )
-    found = [EarlyReceipt(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
+    one_at_a_time(tx, *(f"{connector} {ref}" for ref in refs))
+    rows = tx.execute(_EARLY, {"connector": connector, "refs": list(refs)})
+    found = [EarlyReceipt(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
     if found:
         tx.execute(early_receipts.delete().where(early_receipts.c.id.in_([receipt.id for receipt in found])))
     return found

@@ -11,9 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ringback.delivery.egress import without_internal_addresses
 from ringback.dialect.times import record_time
 from ringback.model.errors import NotFound
 from ringback.model.ids import NewId, as_uuid
+from ringback.model.retry import stored_plan
 from ringback.runtime import Clock
 from ringback.store import resends
 from ringback.store.callbacks import Attempt, Callback
@@ -68,7 +70,11 @@ class CallbackApi:
         account = await self._authenticator.account(request)
         callback_id = _id(request)
         callback, made = await self._store.read(lambda tx: resends.find(tx, callback_id, account_id=account.auth_id))
-        answer = {"api_id": str(uuid4()), **record(callback), "attempts": [_attempt(attempt) for attempt in made]}
+        answer = {
+            "api_id": str(uuid4()),
+            **record(callback),
+            "attempts": [_attempt(attempt, callback) for attempt in made],
+        }
         return json_response(answer)
 
     async def resend(self, request: Request) -> Response:
@@ -120,10 +126,11 @@ def record(callback: Callback) -> dict[str, Any]:
         "created_time": record_time(callback.created_at_us),
         "done_time": None if callback.done_at_us is None else record_time(callback.done_at_us),
         "resend_of": callback.resend_of,
+        "retry_delays_s": None if callback.retry_delays is None else stored_plan(callback.retry_delays).delays_s,
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: Attempt, callback: Callback) -> dict[str, Any]:
     try:
         body = {"text": attempt.response_body.decode()}
     except UnicodeDecodeError:
@@ -136,7 +143,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "duration_ms": attempt.duration_us / 1000,
         "outcome": attempt.outcome,
         "http_status": attempt.http_status,
-        "error": attempt.error,
+        "error": attempt.error and without_internal_addresses(attempt.error, url=callback.url),
         "request_headers": json.loads(kept["request_headers"]),
         "response_headers": json.loads(kept["response_headers"]),
         "response_body": body,

@@ -1,6 +1,5 @@
 """The Endpoint resource, an addition: where an account's callbacks go, whether they do, and its limits."""
 
-import json
 import re
 from typing import Any, Final
 from uuid import uuid4
@@ -11,8 +10,9 @@ from starlette.routing import Route
 
 from ringback.delivery import operate
 from ringback.dialect.times import record_time
-from ringback.model.circuit import CircuitState
+from ringback.model.circuit import CircuitState, Party
 from ringback.model.errors import InvalidRequest, NotFound
+from ringback.model.retry import stored_plan
 from ringback.runtime import Clock
 from ringback.store import endpoints
 from ringback.store.endpoints import Endpoint
@@ -23,7 +23,6 @@ from ringback.web.api.auth import Authenticator
 from ringback.web.api.callbacks import MAX_LIMIT
 from ringback.web.errors import guarded, json_response
 
-MAX_CONCURRENCY: Final = 1024
 MAX_PER_MINUTE: Final = 1_000_000
 MAX_REASON: Final = 200
 REASON: Final = "paused with the API"
@@ -37,13 +36,21 @@ class EndpointApi:
     """Endpoints under ``/v1/Account/{auth_id}/Endpoint/``."""
 
     def __init__(
-        self, *, store: Store, clock: Clock, wakeups: Wakeups, authenticator: Authenticator, max_body_bytes: int
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        wakeups: Wakeups,
+        authenticator: Authenticator,
+        max_body_bytes: int,
+        max_concurrency: int,
     ) -> None:
         self._store = store
         self._clock = clock
         self._wakeups = wakeups
         self._authenticator = authenticator
         self._max_body_bytes = max_body_bytes
+        self._max_concurrency = max_concurrency
 
     def routes(self) -> list[Route]:
         """Return the routes, in canonical form."""
@@ -82,9 +89,9 @@ class EndpointApi:
         account = await self._authenticator.account(request)
         endpoint_id = _id(request)
         given = await fields.body_fields(request, self._max_body_bytes, LIMITS)
-        concurrency = fields.whole(given, "concurrency", 1, MAX_CONCURRENCY)
+        concurrency = fields.whole(given, "concurrency", 1, self._max_concurrency)
         rate_per_minute = fields.whole(given, "rate_per_minute", 1, MAX_PER_MINUTE)
-        delays_s = fields.numbers(given, "retry_delays_s", most=operate.MAX_DELAYS, largest=operate.LONGEST_DELAY_S)
+        retry_plan = fields.retry_plan(given, "retry_delays_s")
         keep_parked = fields.flag(given, "keep_parked")
         cleared = {name.removesuffix("_s") for name, value in given.items() if value is None}
 
@@ -95,7 +102,7 @@ class EndpointApi:
                 endpoint_id,
                 concurrency=concurrency,
                 rate_per_minute=rate_per_minute,
-                retry_delays=None if delays_s is None else ",".join(str(delay_s) for delay_s in delays_s),
+                retry_plan=retry_plan,
                 keep_parked=keep_parked,
                 cleared=cleared,
             )
@@ -114,12 +121,12 @@ class EndpointApi:
 
         def work(tx: Transaction) -> Endpoint:
             _of(tx, endpoint_id, account.auth_id)
-            return operate.pause(tx, endpoint_id, reason=reason, now_us=now_us)
+            return operate.pause(tx, endpoint_id, by=Party.ACCOUNT, reason=reason, now_us=now_us)
 
         return await self._change(work)
 
     async def resume(self, request: Request) -> Response:
-        """Let an endpoint's callbacks go again."""
+        """Let an endpoint's callbacks go again, unless the operator has paused it."""
         account = await self._authenticator.account(request)
         endpoint_id = _id(request)
         await fields.body_fields(request, self._max_body_bytes, ())
@@ -127,7 +134,7 @@ class EndpointApi:
 
         def work(tx: Transaction) -> Endpoint:
             _of(tx, endpoint_id, account.auth_id)
-            return operate.resume(tx, endpoint_id, now_us=now_us)
+            return operate.resume(tx, endpoint_id, by=Party.ACCOUNT, now_us=now_us)
 
         return await self._change(work)
 
@@ -159,11 +166,12 @@ def _record(endpoint: Endpoint) -> dict[str, Any]:
         "endpoint": endpoint.origin,
         "state": circuit.state.value,
         "reason": circuit.reason,
+        "paused_by": circuit.paused_by,
         "failures": circuit.failures,
         "probe_time": None if circuit.probe_at_us is None else record_time(circuit.probe_at_us),
         "parked_time": None if circuit.parked_at_us is None else record_time(circuit.parked_at_us),
         "concurrency": endpoint.concurrency,
         "rate_per_minute": endpoint.rate_per_minute,
-        "retry_delays_s": json.loads(endpoint.retry_delays) if endpoint.retry_delays else None,
+        "retry_delays_s": None if endpoint.retry_delays is None else stored_plan(endpoint.retry_delays).delays_s,
         "keep_parked": endpoint.keep_parked,
     }

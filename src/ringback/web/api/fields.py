@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from ringback.dialect.times import filter_time_us
 from ringback.model.errors import InvalidRequest
+from ringback.model.retry import RetryPlan
 from ringback.web.api.messages import decode_fields
 from ringback.web.body import read_body
 
@@ -75,15 +76,12 @@ def number(given: Fields, name: str) -> float | None:
     return float(value)
 
 
-def numbers(given: Fields, name: str, *, most: int, largest: int) -> list[float] | None:
-    """Return a list of positive numbers."""
+def retry_plan(given: Fields, name: str) -> RetryPlan | None:
+    """Return a retry plan, given as a list."""
     value = given.get(name)
     if value is None:
         return None
-    is_list = isinstance(value, list) and 0 < len(value) <= most
-    if not is_list or not all(_is_number(each) and 0 < each <= largest for each in value):
-        raise InvalidRequest(f"{name} parameter must be a list of up to {most} numbers above 0, at most {largest}")
-    return [float(each) for each in value]
+    return RetryPlan.of(value if isinstance(value, list) else [value], name=f"{name} parameter")
 
 
 def time_us(given: Fields, name: str) -> int | None:

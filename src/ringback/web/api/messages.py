@@ -59,7 +59,7 @@ class MessageApi:
         fields = decode_fields(await read_body(request, self._max_body_bytes), request.headers.get("content-type", ""))
         wanted = send.parse(fields)
         peer = request.client.host if request.client else ""
-        uuids = await self._acceptor.accept(account.auth_id, wanted, requester_ip=peer)
+        uuids = await self._acceptor.accept(account, wanted, requester_ip=peer)
         answer: dict[str, Any] = {
             "api_id": str(uuid4()),
             "message": "message(s) queued",

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ringback.delivery.operate import pause, resume
-from ringback.model.circuit import CircuitState
+from ringback.model.circuit import CircuitState, Party
 from ringback.model.errors import NotFound
+from ringback.model.retry import stored_plan
 from ringback.store import endpoints, standing
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
@@ -123,9 +124,9 @@ class Endpoints:
 
         def work(tx: Transaction) -> None:
             if action == "pause":
-                pause(tx, id_, reason=reason, now_us=now_us)
+                pause(tx, id_, by=Party.OPERATOR, reason=reason, now_us=now_us)
             else:
-                resume(tx, id_, now_us=now_us)
+                resume(tx, id_, by=Party.OPERATOR, now_us=now_us)
 
         if action not in {"pause", "resume"}:
             return self._pages.answer(
@@ -179,15 +180,14 @@ def reason_of(text: str) -> str:
 
 
 def limits(endpoint: Endpoint) -> list[str]:
-    """Say in words what the operator has set for an endpoint; nothing where the settings apply."""
+    """Say in words what has been set for an endpoint; nothing where the settings apply."""
     out: list[str] = []
     if endpoint.concurrency is not None:
         out.append(f"{present.number(endpoint.concurrency)} at a time")
     if endpoint.rate_per_minute is not None:
         out.append(f"{present.number(endpoint.rate_per_minute)} a minute")
     if endpoint.retry_delays is not None:
-        delays_s = msgspec.json.decode(endpoint.retry_delays, type=list[float])
-        waits = ", ".join(f"{delay_s:g} s" for delay_s in delays_s)
+        waits = ", ".join(f"{delay_s:g} s" for delay_s in stored_plan(endpoint.retry_delays).delays_s)
         out.append(f"retries after {waits}" if waits else "no retries")
     if endpoint.keep_parked is not None:
         out.append(
@@ -208,7 +208,7 @@ def confirmation(did: str, endpoint: Endpoint | None) -> str:
 _SINCE: Final = "was paused, and somebody has resumed it since."
 _PAUSED: Final = {
     CircuitState.PAUSED: "is paused: its callbacks are kept until it is resumed. Attempts under way are finished.",
-    CircuitState.DISABLED: "is disabled: its callbacks were held back already, and nothing has changed.",
+    CircuitState.DISABLED: "was paused, resumed by somebody, and has answered 410 since.",
     CircuitState.CLOSED: _SINCE,
     CircuitState.OPEN: _SINCE,
     CircuitState.HALF_OPEN: _SINCE,

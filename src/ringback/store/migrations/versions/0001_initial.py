@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.Column("retry_delays", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("auth_id", name=op.f("pk_accounts")),
     )
     op.create_table(
@@ -89,6 +90,7 @@ def upgrade() -> None:
         sa.Column("created_at_us", sa.BigInteger(), nullable=False),
         sa.Column("done_at_us", sa.BigInteger(), nullable=True),
         sa.Column("resend_of", sa.String(length=36), nullable=True),
+        sa.Column("retry_delays", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_callbacks")),
         sqlite_with_rowid=False,
     )
@@ -131,6 +133,7 @@ def upgrade() -> None:
         sa.Column("created_at_us", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("paused_by", sa.String(length=8), nullable=True),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("proven", sa.Boolean(), nullable=False),
         sa.Column("cooldown_us", sa.BigInteger(), nullable=False),
@@ -141,6 +144,7 @@ def upgrade() -> None:
         sa.Column("first_ready_at_us", sa.BigInteger(), nullable=True),
         sa.Column("retry_ready_at_us", sa.BigInteger(), nullable=True),
         sa.Column("is_full", sa.Boolean(), nullable=False),
+        sa.Column("looked_at_us", sa.BigInteger(), nullable=False),
         sa.Column("concurrency", sa.Integer(), nullable=True),
         sa.Column("rate_per_minute", sa.Integer(), nullable=True),
         sa.Column("retry_delays", sa.Text(), nullable=True),
@@ -205,6 +209,7 @@ def upgrade() -> None:
         sa.Column("trackable", sa.Boolean(), nullable=False),
         sa.Column("callback_url", sa.Text(), nullable=True),
         sa.Column("callback_method", sa.String(length=4), nullable=False),
+        sa.Column("callback_retry_delays", sa.Text(), nullable=True),
         sa.Column("requester_ip", sa.String(length=45), nullable=False),
         sa.Column("country", sa.String(length=2), nullable=False),
         sa.Column("status", sa.String(length=12), nullable=False),
