@@ -83,6 +83,9 @@ def _take_many(path: Path, pipe: Connection, count: int) -> None:
             log.seek(0)
             taken.append(log.read().count("\n"))
             log.write(f"{os.getpid()}\n")
+            # As a commit does: a turn is long beside the time for which the machine may forget a process.
+            log.flush()
+            os.fsync(log.fileno())
     pipe.send(len(taken) == len(set(taken)))
 
 
@@ -128,9 +131,7 @@ def test_nobody_is_starved_of_turns(tmp_path: Path) -> None:
         process.join()
     takers = path.with_suffix(".log").read_text().split()
     both = range(takers.index(next(t for t in takers if t != takers[0])), 300)
-    longest, current = 0, 0
-    for at in both:
-        current = current + 1 if takers[at] == takers[at - 1] else 0
-        longest = max(longest, current)
-    # Whoever waits at the gate comes next; a row comes about only while the other is not waiting.
-    assert longest < 100
+    changes = sum(takers[at] != takers[at - 1] for at in both)
+    # Whoever waits at the gate comes next. Rows come about only while the other does not wait; without a gate there is
+    # hardly anything else.
+    assert changes > len(both) / 4
