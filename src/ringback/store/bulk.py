@@ -7,6 +7,8 @@ step, whatever the number of rows. Sizes are powers of two, so that a handful of
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -52,7 +54,8 @@ def _chunks(rows: Sequence[Row]) -> Iterator[tuple[tuple[str, ...], Sequence[Row
 
 
 def _run(tx: Transaction, sql: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
-    tx.exec_driver_sql(sql, tuple(row[column] for row in rows for column in columns))
+    # Every table written in bulk has a key and something beside it: an item getter of one column gives no tuple.
+    tx.exec_driver_sql(sql, tuple(chain.from_iterable(map(itemgetter(*columns), rows))))
 
 
 def _marks(tx: Transaction) -> str:
