@@ -7,6 +7,7 @@ dies in between leaves a lease that runs out; the message is then handed over ag
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -29,6 +30,8 @@ EXPIRED = "420"
 """Plivo's code for a message that waited longer than its ``message_expiry``."""
 
 RESUME_LIMIT = 100_000
+BATCH: Final = POLITE_BATCH // 2
+"""Submissions of one write. Each one changes a message and makes a callback owed: twice the work of other writes."""
 
 _WORDS = {Accepted: "accepted", Rejected: "rejected", Deferred: "deferred", type(None): "expired"}
 """What metrics call the outcomes."""
@@ -70,7 +73,7 @@ class Submitter:
         self._connector = connector
         self._metrics = metrics
         self._answers: Batcher[_Answer, None] = Batcher(
-            self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
+            self._record, max_weight=BATCH, shared_errors=(StoreUnavailable,)
         )
 
     def worker(self) -> WorkLoop[Turn]:
@@ -109,7 +112,7 @@ class Submitter:
 
         def work(tx: Transaction) -> tuple[list[Turn], int | None]:
             leased = submissions.claim(
-                tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=min(limit, POLITE_BATCH)
+                tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=min(limit, BATCH)
             )
             refused = screen(tx, leased, now_us=now_us)
             turns = [Turn(submission, refused.get(submission.message_uuid)) for submission in leased]
