@@ -1,6 +1,6 @@
 """Taking what is due: which endpoints' turn it is, and what has become of callbacks that their parking held back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -64,9 +64,9 @@ class Plans:
         return most_specific(self._of_accounts[account_id], default=self._default)
 
 
-def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int) -> Taken:
-    """Lease up to ``limit`` callbacks that are due, and note when each endpoint is worth the next look."""
-    lane_room = places.lane_room(terms.now_us)
+def claim(tx: Transaction, places: Places, terms: Terms, *, limit: int, lanes: Collection[Lane] = tuple(Lane)) -> Taken:
+    """Lease up to ``limit`` callbacks that are due in ``lanes``, and note when each endpoint is worth the next look."""
+    lane_room = {lane: room for lane, room in places.lane_room(terms.now_us).items() if lane in lanes}
     found: dict[str, Endpoint] = {}
     seen: dict[str, Endpoint] = {}
     candidates: list[Candidate] = []

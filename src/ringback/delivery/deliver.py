@@ -6,8 +6,9 @@ leaves a lease that runs out, and the callback is attempted again: at least once
 that were in flight.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from typing import Final
 
 import msgspec
 import structlog
@@ -33,7 +34,9 @@ from ringback.store.wakeups import Wakeups
 
 log = structlog.stdlib.get_logger("ringback.delivery")
 
-NO_TURN_PAUSE_S = 0.05
+OTHER_LANES: Final = (Lane.NEW, Lane.DOUBTFUL, Lane.RETRY)
+"""Claimed in turn with the first: endpoints that work are not held while many others are looked at."""
+NO_TURN_PAUSE_S: Final = 0.05
 """How soon to look again when something is due and the lane that it is in has no place."""
 
 _encode = msgspec.json.Encoder().encode
@@ -65,6 +68,7 @@ class Deliverer:
         self._settings = settings
         self._metrics = metrics
         self._plan = RetryPlan(delays_s=settings.retry_delays_s)
+        self._others_next = False
         self._places = Places(capacity=settings.concurrency, endpoint_limit=settings.endpoint_concurrency)
         self._results: Batcher[Result, None] = Batcher(
             self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
@@ -92,8 +96,10 @@ class Deliverer:
             keep_parked=self._settings.keep_parked,
         )
 
+        lanes = OTHER_LANES if self._others_next else (Lane.FIRST,)
+
         def work(tx: Transaction) -> tuple[Taken, dict[Lane, int]]:
-            taken = claim(tx, self._places, terms, limit=min(limit, POLITE_BATCH * 2))
+            taken = claim(tx, self._places, terms, limit=min(limit, POLITE_BATCH * 2), lanes=lanes)
             return taken, endpoints.next_ready_at_us(tx)
 
         taken, next_ready_at_us = await self._store.write(work, durable=False)
@@ -102,14 +108,18 @@ class Deliverer:
         claimed = taken.claimed
         for each in claimed:
             self._places.start(each.endpoint, each.lane, now_us)
-        return claimed, self._pause_s(next_ready_at_us, now_us, has_claimed=bool(claimed))
+        others_due = any(next_ready_at_us.get(lane, now_us + 1) <= now_us for lane in OTHER_LANES)
+        self._others_next = others_due and lanes is not OTHER_LANES
+        return claimed, self._pause_s(next_ready_at_us, now_us, had_no_turn=() if claimed else lanes)
 
-    def _pause_s(self, next_ready_at_us: dict[Lane, int], now_us: int, *, has_claimed: bool) -> float | None:
+    def _pause_s(
+        self, next_ready_at_us: dict[Lane, int], now_us: int, *, had_no_turn: Collection[Lane]
+    ) -> float | None:
         """Say when to look again: not at once where there was no turn, or there is no place."""
         room = self._places.lane_room(now_us)
         pauses_s = []
         for lane, at_us in next_ready_at_us.items():
-            has_turn = room[lane] > 0 and (has_claimed or at_us > now_us)
+            has_turn = room[lane] > 0 and (lane not in had_no_turn or at_us > now_us)
             pauses_s.append(max((at_us - now_us) / 1_000_000, 0.0 if has_turn else NO_TURN_PAUSE_S))
         return min(pauses_s, default=None)
 
