@@ -85,6 +85,9 @@ class Metrics:
         self.callbacks_finished = self._counts(
             "ringback_callbacks_finished_total", "Callbacks that need no further attempt.", state=CALLBACK_ENDS
         )
+        self.replayed = Counter(
+            "ringback_replayed_callbacks_total", "Callbacks that replays have sent once more.", registry=self._registry
+        )
         self.received = Counts(
             Counter(
                 "ringback_received_requests_total",
@@ -156,6 +159,9 @@ class Metrics:
             "Callbacks that became owed within the last hour and were given up; counted up to 100000.",
             registry=self._backlog,
         )
+        self._replays = Gauge(
+            "ringback_replays_running", "Replays that have not ended; counted up to 100000.", registry=self._backlog
+        )
         self._oldest_due = Gauge(
             "ringback_oldest_due_callback_age_seconds",
             "For how long the callback has been due that waits longest at an endpoint which is not parked.",
@@ -166,7 +172,14 @@ class Metrics:
         return Counts(Counter(name, meaning, tuple(labels), registry=self._registry), known=product(*labels.values()))
 
     def show_backlog(
-        self, *, callbacks: int, submissions: int, given_up: int, endpoints: Mapping[str, int], oldest_due_s: float
+        self,
+        *,
+        callbacks: int,
+        submissions: int,
+        given_up: int,
+        endpoints: Mapping[str, int],
+        replays: int,
+        oldest_due_s: float,
     ) -> None:
         """Take what the database says now."""
         self._callbacks_waiting.set(callbacks)
@@ -174,6 +187,7 @@ class Metrics:
         self._given_up.set(given_up)
         for state, total in endpoints.items():
             self._endpoints.labels(state).set(total)
+        self._replays.set(replays)
         self._oldest_due.set(oldest_due_s)
         self._backlog_is_known = True
 

@@ -210,7 +210,7 @@ def _retaining(core: _Core) -> Worker:
 
 
 def _replaying(core: _Core) -> Worker:
-    return Replayer(store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups)
+    return Replayer(store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, metrics=core.metrics)
 
 
 def _acceptor(core: _Core) -> Acceptor:

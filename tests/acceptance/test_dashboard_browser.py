@@ -3,20 +3,27 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from ringback.delivery.replay import Replayer
 from ringback.messaging.progress import Change, Progress
+from ringback.metrics import Metrics
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.message import Message
 from ringback.model.status import Status
-from ringback.store import endpoints, received
+from ringback.store import endpoints, received, replays
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
-from tests.data.dashboard.seeding import add_day
+from ringback.store.replays import Replay
+from ringback.store.resends import Filter
+from ringback.store.wakeups import Wakeups
+from tests.data.dashboard.seeding import MAIN, add_day
 from tests.data.dashboard.serving import Dashboard, serve
+from tests.fakes.engine import Engine
 from tests.fakes.messages import message, message_uuid
 
 CHROMIUM = "/usr/bin/chromium"
@@ -126,6 +133,23 @@ def trouble(tx: Transaction) -> list[Endpoint]:
     return found
 
 
+def replay_in_every_state(tx: Transaction, now_us: int) -> None:
+    """Let replays run, wait for somebody, and have ended; of one nobody knows how much it takes."""
+    down = Filter(state="given_up", endpoint="https://a-host-of-a-very-long-name.that-never-seems.to-end.example:8443")
+    runs = Replay(
+        id=message_uuid(1), account_id=None, wanted=down, rate_per_s=12.5, total=1200, done=500, state="running",
+        after_id="", created_at_us=now_us, updated_at_us=now_us, due_at_us=now_us,
+    )  # fmt: skip
+    others: list[dict[str, Any]] = [
+        {"due_at_us": now_us - 60_000_000, "account_id": MAIN},
+        {"total": 100_000, "counted_all": False, "done": 70_000, "wanted": Filter(ended=True, until_us=now_us)},
+        {"state": "finished", "done": 1200, "due_at_us": None, "rate_per_s": 1000},
+        {"state": "cancelled", "due_at_us": None, "wanted": Filter(account_id=MAIN, not_resent=True, since_us=now_us)},
+    ]
+    for number, fields in enumerate([{}, *others]):
+        replays.add(tx, msgspec.structs.replace(runs, **{"id": message_uuid(number), **fields}))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, scheme: str, width: int) -> None:
@@ -136,6 +160,7 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
     doubted = one_message(dashboard, 1, callback_url=long_url)
     await accept(dashboard, doubted)
     known = await dashboard.store.write(trouble)
+    await dashboard.store.write(lambda tx: replay_in_every_state(tx, now_us))
     retried = next(item for item in sent if "down.example" in (item.callback_url or ""))
     paths = [
         "/dashboard",
@@ -149,6 +174,10 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
         "/dashboard/endpoints",
         *(f"/dashboard/endpoints/{each.id}" for each in known),
         f"/dashboard/messages/{doubted.uuid}",
+        "/dashboard/callbacks",
+        "/dashboard/callbacks?state=given_up&endpoint=https://down.example.org",
+        "/dashboard/replays",
+        "/dashboard/replays/new?endpoint=https://down.example.org",
         "/dashboard/received",
         f"/dashboard/received/{next(request.id for request, said in newest if said)}",
         f"/dashboard/received/{next(request.id for request, said in newest if not said)}",
@@ -233,6 +262,33 @@ async def test_an_empty_list_fills_and_a_lost_session_shows(dashboard: Dashboard
     await expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
 
 
+async def test_replays_are_followed_and_cancelled_without_a_reload(dashboard: Dashboard, browser: Browser) -> None:
+    engine = Engine(dashboard.store, dashboard.clock, window=500)
+    await engine.owe(*range(1, 31))
+    await engine.give_up()
+    tab = await log_in(dashboard, await browser.new_context())
+    page = tab.page
+    await page.goto(f"{dashboard.base_url}/dashboard/callbacks?state=given_up")
+    await page.get_by_role("button", name="Send these once more").click()
+    await expect(page.locator("tbody tr")).to_have_count(5)
+    await page.get_by_label("Callbacks a second").fill("40")
+    await page.get_by_role("button", name="Send once more").click()
+    await expect(page.locator(".done")).to_contain_text("has begun")
+    await expect(page.locator("[data-state]")).to_have_text("live")
+    await page.evaluate("window.untouched = true")
+    new_id = dashboard.new_id
+    replayer = Replayer(
+        store=dashboard.store, clock=dashboard.clock, new_id=new_id, wakeups=Wakeups(), metrics=Metrics()
+    )
+    await replayer.step()
+    await expect(page.locator(".c-progress")).to_contain_text("10 of 30")
+    assert await page.evaluate("window.untouched")
+    await page.get_by_role("button", name="Cancel the replay").click()
+    await expect(page.locator(".done")).to_contain_text("is cancelled")
+    await expect(page.locator(".c-state")).to_have_text("cancelled")
+    assert tab.complaints == []
+
+
 async def test_everything_works_without_javascript(dashboard: Dashboard, browser: Browser) -> None:
     await accept(dashboard, *(one_message(dashboard, number) for number in range(60)))
     await accept(dashboard, one_message(dashboard, 60, dst="447911123456"))
@@ -265,6 +321,19 @@ async def test_everything_works_without_javascript(dashboard: Dashboard, browser
     await page.get_by_role("link", name="Endpoints", exact=True).click()
     await page.get_by_role("button", name="Resume").click()
     await expect(page.get_by_role("status")).to_contain_text("is resumed")
+    await Engine(dashboard.store, dashboard.clock, window=500).give_up()
+    await page.get_by_role("link", name="Callbacks", exact=True).click()
+    await page.get_by_label("State").select_option("given up")
+    await page.get_by_role("button", name="Filter").click()
+    await expect(page.locator("tbody tr")).to_have_count(50)
+    await page.get_by_role("link", name="Older").click()
+    await expect(page.locator("tbody tr")).to_have_count(11)
+    await page.get_by_role("button", name="Send these once more").click()
+    await page.get_by_role("link", name="Take them too").click()
+    await page.get_by_role("button", name="Send once more").click()
+    await expect(page.locator(".done")).to_contain_text("has begun")
+    await page.get_by_role("button", name="Cancel the replay").click()
+    await expect(page.locator(".done")).to_contain_text("is cancelled")
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
 
@@ -275,7 +344,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
     await page.goto(f"{dashboard.base_url}/dashboard/messages?status=queued")
     await expect(page.get_by_role("status")).to_have_text("live")
     reached = []
-    for _ in range(14):
+    for _ in range(16):
         await page.keyboard.press("Tab")
         reached.append(
             await page.evaluate(
@@ -288,6 +357,8 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
         "Ringback",
         "Overview",
         "Messages",
+        "Callbacks",
+        "Replays",
         "Endpoints",
         "Received",
         "Log out",

@@ -10,6 +10,8 @@ import pytest
 from ringback.store import postgres, sqlite
 from ringback.store.port import Store
 from ringback.store.schema import metadata
+from tests.fakes.clock import FakeClock
+from tests.fakes.engine import Engine
 from tests.fakes.postgres import PostgresServer, postgres_server
 
 DRIVERS = ("sqlite", "postgres")
@@ -83,6 +85,18 @@ async def store(emptied: Database) -> AsyncIterator[Store]:
     opened = emptied.open()
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that a test moves."""
+    return FakeClock()
+
+
+@pytest.fixture
+def engine(store: Store, clock: FakeClock) -> Engine:
+    """The callback engine, whose endpoints take whatever there is."""
+    return Engine(store, clock, window=500)
 
 
 def _sqlite_database(directory: Path) -> Database:

@@ -9,9 +9,10 @@ import structlog
 
 from ringback.delivery import replay
 from ringback.delivery.replay import Replayer, next_batch, send
-from ringback.model.circuit import Finding
+from ringback.metrics import Metrics
 from ringback.model.errors import InvalidRequest, NotFound, StoreUnavailable
 from ringback.store import replays, resends
+from ringback.store.backlog import backlog
 from ringback.store.port import Store, Transaction
 from ringback.store.replays import Replay
 from ringback.store.resends import Filter
@@ -26,32 +27,8 @@ FIXED = Filter(not_resent=True)
 new_id = counting_ids()
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def engine(store: Store, clock: FakeClock) -> Engine:
-    return Engine(store, clock, window=500)
-
-
-async def give_up(engine: Engine, clock: FakeClock) -> None:
-    """Let everything that is owed fail to the end."""
-    while await engine.waiting():
-        while claimed := await engine.claim():
-            await engine.end(claimed, Finding.ANSWERS)
-        clock.advance(240)
-
-
-async def deliver(engine: Engine) -> None:
-    """Let everything that is due be delivered."""
-    while claimed := await engine.claim():
-        await engine.end(claimed)
-
-
 def worker(engine: Engine) -> Replayer:
-    return Replayer(store=engine.store, clock=engine.clock, new_id=new_id, wakeups=Wakeups())
+    return Replayer(store=engine.store, clock=engine.clock, new_id=new_id, wakeups=Wakeups(), metrics=Metrics())
 
 
 async def start(
@@ -90,7 +67,7 @@ async def copies(engine: Engine) -> list[str]:
 async def test_a_worker_that_goes_on_where_another_stopped_sends_each_once(engine: Engine, clock: FakeClock) -> None:
     owed = await engine.owe(*range(1, 31))
     await engine.owe(*range(50, 53), origin=OTHER)
-    await give_up(engine, clock)
+    await engine.give_up()
     begun = await start(engine, Filter(endpoint=ORIGIN))
     assert (begun.total, begun.state, begun.done) == (30, "running", 0)
     first = worker(engine)
@@ -104,7 +81,7 @@ async def test_a_worker_that_goes_on_where_another_stopped_sends_each_once(engin
 
 async def test_of_two_that_are_at_it_one_sends_a_batch(engine: Engine, clock: FakeClock) -> None:
     owed = await engine.owe(*range(1, 21))
-    await give_up(engine, clock)
+    await engine.give_up()
     begun = await start(engine)
     now_us = clock.now_us()
     seen = await asyncio.gather(*[engine.store.read(lambda tx: next_batch(tx, now_us)) for _ in range(2)])
@@ -123,7 +100,7 @@ async def test_of_two_that_are_at_it_one_sends_a_batch(engine: Engine, clock: Fa
 
 async def test_it_keeps_to_its_rate(engine: Engine, clock: FakeClock) -> None:
     await engine.owe(*range(1, 101))
-    await give_up(engine, clock)
+    await engine.give_up()
     begun = await start(engine, rate_per_s=20)
     replayer, begun_us = worker(engine), clock.now_us()
     ended = await run_out(engine, replayer, begun)
@@ -133,7 +110,7 @@ async def test_it_keeps_to_its_rate(engine: Engine, clock: FakeClock) -> None:
 
 async def test_what_was_missed_while_nobody_worked_is_not_sent_all_at_once(engine: Engine, clock: FakeClock) -> None:
     await engine.owe(*range(1, 101))
-    await give_up(engine, clock)
+    await engine.give_up()
     begun = await start(engine, rate_per_s=20)
     clock.advance(3600)
     replayer = worker(engine)
@@ -147,21 +124,21 @@ async def test_neither_its_copies_nor_what_comes_later_are_taken(
     engine: Engine, clock: FakeClock, *, again: bool
 ) -> None:
     owed = await engine.owe(*range(1, 21))
-    await give_up(engine, clock)
+    await engine.give_up()
     begun = await start(engine, Filter(not_resent=not again))
     replayer = worker(engine)
     await replayer.step()
-    await deliver(engine)
+    await engine.deliver()
     clock.advance(1)
     await engine.owe(70, 71)
-    await deliver(engine)
+    await engine.deliver()
     ended = await run_out(engine, replayer, begun)
     assert (ended.done, await copies(engine)) == (20, sorted(owed))
 
 
 async def test_a_worker_whose_clock_is_behind_does_not_meet_its_copies(engine: Engine, clock: FakeClock) -> None:
     owed = await engine.owe(*range(1, 21))
-    await give_up(engine, clock)
+    await engine.give_up()
     begun = await start(engine, Filter())
     behind_us = clock.now_us() - 60_000_000
     for _ in range(5):
@@ -171,27 +148,27 @@ async def test_a_worker_whose_clock_is_behind_does_not_meet_its_copies(engine: E
         await engine.store.write(
             lambda tx, batch=batch: send(tx, batch, new_id=new_id, now_us=behind_us)  # type: ignore[misc]
         )
-        await deliver(engine)
+        await engine.deliver()
     assert (await find(engine, begun)).state == "finished"
     assert await copies(engine) == sorted(owed)
 
 
 async def test_again_takes_what_was_sent_once_more_before(engine: Engine, clock: FakeClock) -> None:
     await engine.owe(1, 2)
-    await give_up(engine, clock)
+    await engine.give_up()
     totals = []
     for wanted in (FIXED, FIXED, Filter()):
         clock.advance(1)
         begun = await start(engine, wanted)
         ended = await run_out(engine, worker(engine), begun)
-        await deliver(engine)
+        await engine.deliver()
         totals.append((begun.total, ended.done))
     assert totals == [(2, 2), (0, 0), (4, 4)]
 
 
 async def test_two_replays_of_the_same_send_each_once(engine: Engine, clock: FakeClock) -> None:
     owed = await engine.owe(*range(1, 31))
-    await give_up(engine, clock)
+    await engine.give_up()
     first = await start(engine)
     clock.advance(0.001)
     second = await replay.start(
@@ -205,7 +182,7 @@ async def test_two_replays_of_the_same_send_each_once(engine: Engine, clock: Fak
 
 async def test_cancelling_ends_it_where_it_is(engine: Engine, clock: FakeClock) -> None:
     await engine.owe(*range(1, 31))
-    await give_up(engine, clock)
+    await engine.give_up()
     begun = await start(engine, account_id=ACCOUNT)
     replayer = worker(engine)
     await replayer.step()
@@ -238,10 +215,15 @@ async def test_what_has_ended_cannot_be_cancelled(engine: Engine) -> None:
 
 async def test_a_dry_run_counts_and_shows_the_first(engine: Engine, clock: FakeClock) -> None:
     owed = await engine.owe(*range(1, 9))
-    assert await engine.store.read(lambda tx: replay.dry_run(tx, FIXED, now_us=clock.now_us())) == replay.Preview(0, [])
-    await give_up(engine, clock)
-    seen = await engine.store.read(lambda tx: replay.dry_run(tx, FIXED, now_us=clock.now_us()))
-    assert (seen.total, [callback.id for callback in seen.first]) == (8, owed[:5])
+
+    async def dry_run() -> tuple[int, bool, list[str]]:
+        seen = await engine.store.read(lambda tx: replay.dry_run(tx, FIXED, now_us=clock.now_us()))
+        assert seen.wanted == replay.scope(FIXED, clock.now_us())
+        return seen.total, seen.counted_all, [callback.id for callback in seen.first]
+
+    assert await dry_run() == (0, True, [])
+    await engine.give_up()
+    assert await dry_run() == (8, True, owed[:5])
     assert await copies(engine) == []
 
 
@@ -269,6 +251,39 @@ async def test_an_account_has_so_many_at_a_time_and_sees_its_own(engine: Engine,
         await engine.store.read(lambda tx: replays.find(tx, others, account_id=ACCOUNT))
 
 
+async def test_who_begins_several_at_once_has_no_more_of_them(engine: Engine) -> None:
+    begun = await asyncio.gather(
+        *(start(engine, account_id=each) for each in 8 * (ACCOUNT,) + 2 * (SOMEBODY,)), return_exceptions=True
+    )
+    refused = [str(each) for each in begun if isinstance(each, InvalidRequest)]
+    assert len(refused) == 3, begun
+    counts = [await engine.store.read(lambda tx, id_=id_: replays.running(tx, id_)) for id_ in (ACCOUNT, SOMEBODY)]  # type: ignore[misc]
+    assert counts == [replay.MOST_RUNNING, 2]
+
+
+async def test_one_that_nobody_does_is_noticed(engine: Engine, clock: FakeClock) -> None:
+    await engine.owe(*range(1, 5))
+    await engine.give_up()
+    begun = await start(engine, rate_per_s=0.1)
+    replayer = worker(engine)
+    assert not replay.is_unattended(begun, clock.now_us())
+    assert replay.is_unattended(begun, clock.advance(5.1))
+    await replayer.step()
+    waiting = await find(engine, begun)
+    assert not replay.is_unattended(waiting, clock.advance(9)), "its next one is not due"
+    ended = await run_out(engine, replayer, begun)
+    assert not replay.is_unattended(ended, clock.advance(3600))
+
+
+async def test_running_ones_are_counted_for_metrics(engine: Engine, clock: FakeClock) -> None:
+    for _ in range(2):
+        begun = await start(engine)
+        clock.advance(0.001)
+    assert (await engine.store.read(lambda tx: backlog(tx, clock.now_us()))).replays == 2
+    await engine.store.write(lambda tx: replay.cancel(tx, begun.id, now_us=1))
+    assert (await engine.store.read(lambda tx: backlog(tx, clock.now_us()))).replays == 1
+
+
 async def test_an_impossible_rate_is_refused(engine: Engine) -> None:
     for rate_per_s in (0, 0.01, 1001, float("inf"), float("nan")):
         with pytest.raises(InvalidRequest, match="rate_per_s parameter must be a number from"):
@@ -292,11 +307,12 @@ class Failing:
 
 async def test_it_works_by_itself_goes_on_after_a_failure_and_stops(engine: Engine, clock: FakeClock) -> None:
     await engine.owe(1, 2, 3)
-    await give_up(engine, clock)
+    await engine.give_up()
     begun = await start(engine)
     wakeups = Wakeups()
     failing = Failing(engine.store)
-    replayer = Replayer(store=failing, clock=clock, new_id=new_id, wakeups=wakeups)  # type: ignore[arg-type]
+    metrics = Metrics()
+    replayer = Replayer(store=failing, clock=clock, new_id=new_id, wakeups=wakeups, metrics=metrics)  # type: ignore[arg-type]
     made = wakeups.listen("callbacks")
     with structlog.testing.capture_logs() as lines:
         task = asyncio.create_task(replayer.run())
@@ -309,5 +325,6 @@ async def test_it_works_by_itself_goes_on_after_a_failure_and_stops(engine: Engi
             replayer.stop()
             await task
     assert lines[0]["event"] == "claim_failed_trying_again"
+    assert b"ringback_replayed_callbacks_total 3.0" in metrics.render()
     finished = [line for line in lines if line["event"] == "replay_finished"]
     assert [(line["replay_id"], line["done"]) for line in finished] == [(begun.id, 3)]

@@ -1,36 +1,19 @@
 """Finding callbacks and sending them once more, on every driver."""
 
+from typing import Any
+
 import pytest
 
-from ringback.model.circuit import Finding
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import uuid7
 from ringback.store import callbacks, resends
-from ringback.store.port import Store
 from ringback.store.resends import Filter
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import ACCOUNT, ORIGIN, Engine, ids
 from tests.fakes.ids import counting_ids
 
 OTHER = "https://other.example"
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def engine(store: Store, clock: FakeClock) -> Engine:
-    return Engine(store, clock, window=500)
-
-
-async def give_up(engine: Engine, clock: FakeClock) -> None:
-    """Let everything that is owed fail to the end."""
-    while await engine.waiting():
-        while claimed := await engine.claim():
-            await engine.end(claimed, Finding.ANSWERS)
-        clock.advance(240)
+SOMEBODY = "MABBBBBBBBBBBBBBBBBB"
 
 
 async def found(engine: Engine, wanted: Filter, *, limit: int = 1000, before: str | None = None) -> list[str]:
@@ -44,7 +27,7 @@ async def test_search_by_everything(engine: Engine, clock: FakeClock) -> None:
     middle_us = clock.advance(10)
     second = await engine.owe(3, origin=OTHER)
     last_us = clock.advance(10)
-    third = await engine.owe(4, account="MABBBBBBBBBBBBBBBBBB")
+    third = await engine.owe(4, account=SOMEBODY)
     everything = [*third, *second, *reversed(first)]
     assert await found(engine, Filter()) == everything
     assert await found(engine, Filter(account_id=ACCOUNT)) == everything[1:]
@@ -57,14 +40,14 @@ async def test_search_by_everything(engine: Engine, clock: FakeClock) -> None:
     assert await found(engine, Filter(state="given_up")) == []
     assert await found(engine, Filter(), limit=2) == everything[:2]
     assert await found(engine, Filter(), before=everything[1]) == everything[2:]
-    assert await engine.store.read(lambda tx: resends.count(tx, Filter(account_id=ACCOUNT))) == 3
+    assert (await engine.store.read(lambda tx: resends.survey(tx, Filter(account_id=ACCOUNT)))).total == 3
 
 
 async def test_a_resend_is_a_callback_of_its_own(engine: Engine, clock: FakeClock) -> None:
     [original] = await engine.owe(1)
     with pytest.raises(InvalidRequest, match="still being tried"):
         await engine.store.write(lambda tx: resends.resend(tx, [original], new_id=counting_ids(), now_us=1))
-    await give_up(engine, clock)
+    await engine.give_up()
     now_us = clock.now_us()
     [again] = await engine.store.write(lambda tx: resends.resend(tx, [original], new_id=counting_ids(), now_us=now_us))
     claimed = await engine.claim()
@@ -80,7 +63,7 @@ async def test_a_resend_is_a_callback_of_its_own(engine: Engine, clock: FakeCloc
 
 async def test_what_is_not_there_is_named_and_nothing_is_sent(engine: Engine, clock: FakeClock) -> None:
     [original] = await engine.owe(1)
-    await give_up(engine, clock)
+    await engine.give_up()
     nowhere = uuid7(1, b"12345678")
     with pytest.raises(NotFound):
         await engine.store.write(
@@ -88,7 +71,7 @@ async def test_what_is_not_there_is_named_and_nothing_is_sent(engine: Engine, cl
         )
     assert await engine.waiting() == 0
     with pytest.raises(NotFound):
-        await engine.store.read(lambda tx: resends.find(tx, original, account_id="MABBBBBBBBBBBBBBBBBB"))
+        await engine.store.read(lambda tx: resends.find(tx, original, account_id=SOMEBODY))
 
 
 async def test_a_look_reads_so_many_and_says_where_to_go_on(engine: Engine, clock: FakeClock) -> None:
@@ -108,9 +91,82 @@ async def test_a_look_reads_so_many_and_says_where_to_go_on(engine: Engine, cloc
     assert await look(owed[3]) == resends.Stretch([], None)
 
 
+async def stand_in_every_state(engine: Engine, clock: FakeClock) -> dict[str, list[str]]:
+    """Let callbacks of two accounts to two endpoints end in every way; gives those of each state, newest first."""
+    states: dict[str, list[str]] = {"given_up": [], "delivered": [], "pending": []}
+    for number, (state, ended) in enumerate(states.items()):
+        for turn in range(3):
+            owed = await engine.owe(100 * number + turn)
+            clock.advance(1)
+            owed += await engine.owe(100 * number + 50 + turn, origin=OTHER, account=SOMEBODY)
+            clock.advance(1)
+            ended[:0] = reversed(owed)
+        if state == "given_up":
+            await engine.give_up()
+        elif state == "delivered":
+            await engine.deliver()
+    return states
+
+
+@pytest.mark.parametrize("state", ["given_up", "delivered", "pending", None])
+async def test_a_look_at_the_newest_finds_each_once_however_little_it_looks_at(
+    engine: Engine, clock: FakeClock, state: str | None
+) -> None:
+    states = await stand_in_every_state(engine, clock)
+    everything = [id_ for each in reversed(states) if state in (None, each) for id_ in states[each]]
+    expected = {
+        Filter(state=state): everything,
+        Filter(state=state, account_id=ACCOUNT): everything[1::2],
+        Filter(state=state, account_id=SOMEBODY, endpoint=OTHER): everything[::2],
+        Filter(state=state, endpoint=OTHER, account_id=ACCOUNT): [],
+    }
+    for wanted, those in expected.items():
+        for limit, look_at in ((2, 1), (2, 4), (3, 100)):
+            seen: list[str] = []
+            before: str | None = None
+            for _ in range(20):
+                found = await engine.store.read(
+                    lambda tx, wanted=wanted, before=before, limit=limit, look_at=look_at: resends.newest(  # type: ignore[misc]
+                        tx, wanted, before=before, limit=limit, look_at=look_at
+                    )
+                )
+                seen += found.ids
+                if (before := found.end) is None:
+                    break
+            assert seen == those, (wanted, limit, look_at)
+            assert before is None
+
+
+async def test_a_look_at_the_newest_heeds_times_and_messages(engine: Engine, clock: FakeClock) -> None:
+    states = await stand_in_every_state(engine, clock)
+    for state, those in states.items():
+        times = [(await engine.store.read(lambda tx, id_=id_: resends.find(tx, id_)))[0] for id_ in those]  # type: ignore[misc]
+        wanted = Filter(state=state, since_us=times[3].created_at_us, until_us=times[1].created_at_us)
+        one = Filter(state=state, message_uuid=times[2].message_uuid)
+        for each, expected in ((wanted, those[2:4]), (one, those[2:3])):
+            found = await engine.store.read(lambda tx, each=each: resends.newest(tx, each, limit=9))  # type: ignore[misc]
+            assert found == resends.Stretch(expected, None), state
+
+
+async def test_counting_goes_so_far_and_says_so(engine: Engine, clock: FakeClock) -> None:
+    states = await stand_in_every_state(engine, clock)
+
+    async def survey(look_at: int, **wanted: Any) -> tuple[int, bool, list[str]]:
+        found = await engine.store.read(lambda tx: resends.survey(tx, Filter(**wanted), show=2, look_at=look_at))
+        return found.total, found.counted_all, [each.id for each in found.first]
+
+    oldest = states["given_up"][::-1]
+    assert await survey(100, state="given_up") == (6, True, oldest[:2])
+    assert await survey(6, state="given_up") == (6, True, oldest[:2])
+    assert await survey(5, state="given_up") == (5, False, oldest[:2])
+    assert await survey(4, state="given_up", account_id=SOMEBODY) == (2, False, [oldest[1], oldest[3]])
+    assert await survey(100, ended=True) == (12, True, oldest[:2])
+    assert await survey(3, account_id=ACCOUNT, state="delivered") == (0, False, [])
+
+
 async def test_whoever_comes_second_sends_what_is_left(engine: Engine, clock: FakeClock) -> None:
     owed = await engine.owe(*range(5))
-    await give_up(engine, clock)
+    await engine.give_up()
     still_tried = await engine.owe(7)
     wanted, new_id, now_us = Filter(not_resent=True), counting_ids(), clock.now_us()
 

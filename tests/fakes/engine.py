@@ -103,6 +103,18 @@ class Engine:
             results.append(Result(decided, finding, retry_after_s * 1_000_000))
         await self.store.write(partial(settle, results=results, park_after=PARK_AFTER))
 
+    async def deliver(self) -> None:
+        """Let everything that is due be delivered."""
+        while claimed := await self.claim():
+            await self.end(claimed)
+
+    async def give_up(self) -> None:
+        """Let everything that is owed fail to the end, however long that takes."""
+        while await self.waiting():
+            while claimed := await self.claim():
+                await self.end(claimed, Finding.ANSWERS)
+            self.clock.advance(240)
+
     async def endpoint(self, origin: str = ORIGIN, account: str = ACCOUNT) -> Endpoint:
         """Read an endpoint."""
         id_ = endpoints.key(account, origin)

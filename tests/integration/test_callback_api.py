@@ -111,7 +111,7 @@ async def test_the_command_line_acts_beside_a_running_server(tmp_path: Path) -> 
         [shown] = await cli("callbacks", "show", given_up[0]["id"], *place)
         assert [attempt["http_status"] for attempt in shown["attempts"]] == [404, 404]
         [plan] = await cli("callbacks", "replay", "--dry-run", *place)
-        assert (plan["dry_run"], plan["total"], len(plan["first"])) == (True, 6, 5)
+        assert (plan["dry_run"], plan["total"], plan["total_at_least"], len(plan["first"])) == (True, 6, 6, 5)
         [known] = await cli("endpoints", "list", *place)
         assert known["endpoint"] == endpoint.url
         [paused] = await cli("endpoints", "pause", known["id"], "--reason", "maintenance", *place)
@@ -227,6 +227,42 @@ async def test_ctrl_c_leaves_the_replay_and_says_how_to_cancel_it(tmp_path: Path
         [running_on] = await ringback.platform.store.read(lambda tx: replays.page(tx, limit=5))
         assert (process.returncode, said, running_on.state) == (130, b"", "running")
         assert complained.decode().strip().endswith(f"to end it: ringback callbacks cancel {running_on.id}")
+
+
+async def test_where_there_were_too_many_to_count_it_says_so(tmp_path: Path) -> None:
+    async with running(settings_for(tmp_path)) as ringback:
+        _, begun = await act(ringback, "POST", "Callback/Replay/", {})
+        assert (begun["total"], begun["total_at_least"]) == (0, 0)
+        store = ringback.platform.store
+        known = await store.read(lambda tx: replays.find(tx, begun["id"]))
+        many = msgspec.structs.replace(known, total=100_000, counted_all=False, state="cancelled", due_at_us=None)
+        await store.write(lambda tx: replays.save(tx, many))
+        _, shown = await act(ringback, "GET", f"Callback/Replay/{begun['id']}/")
+        assert (shown["total"], shown["total_at_least"]) == (None, 100_000)
+        place = ("--data-dir", str(tmp_path))
+        [listed] = await cli("callbacks", "replays", "--json", *place)
+        assert (listed["total"], listed["total_at_least"], "counted_all" in listed) == (None, 100_000, False)
+        printed = await asyncio.to_thread(run, "callbacks", "cancel", begun["id"], *place)
+        assert printed.stdout.endswith("cancelled: 0 of at least 100000 callbacks sent once more\n")
+
+
+async def test_the_command_line_says_that_nobody_does_its_replay_and_follows_whoever_comes(tmp_path: Path) -> None:
+    async with recording_endpoint() as endpoint:
+        async with running(settings_for(tmp_path, delivery=FAST)) as ringback:
+            await fail(ringback, endpoint, 1)
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND, "callbacks", "replay", "--data-dir", str(tmp_path),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        async with asyncio.timeout(20):
+            warned = (await process.stderr.readline()).decode()
+        assert warned.startswith("nothing happens: no process with the role deliver seems to work on this database;")
+        assert warned.endswith("such as ringback serve --role deliver\n")
+        async with running(settings_for(tmp_path, delivery=FAST)), asyncio.timeout(20):
+            said, complained = await process.communicate()
+    assert (process.returncode, complained) == (0, b""), "it is said once"
+    assert said.decode().endswith(" finished: 2 of 2 callbacks sent once more\n")
 
 
 async def test_an_account_acts_on_its_endpoints(tmp_path: Path) -> None:

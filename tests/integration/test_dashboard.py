@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +16,7 @@ from ringback.store.callbacks import Attempt, Outcome
 from ringback.store.port import Transaction
 from ringback.web.dashboard.pages import HEADERS
 from tests.data.dashboard.seeding import add_accounts, add_day, arrival, rejection
-from tests.data.dashboard.serving import Dashboard, serve
+from tests.data.dashboard.serving import Dashboard, page, plain, serve
 from tests.fakes.callbacks import take_due
 from tests.fakes.messages import message, message_uuid
 
@@ -25,32 +24,8 @@ HOUR_S = 3600
 PAGES = ("/dashboard", "/dashboard/messages", "/dashboard/received", "/dashboard/overview", "/dashboard/nowhere")
 
 
-@pytest.fixture
-async def dashboard(tmp_path: Path) -> AsyncIterator[Dashboard]:
-    async with serve(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def operator(dashboard: Dashboard) -> AsyncIterator[aiohttp.ClientSession]:
-    async with dashboard.operator() as client:
-        yield client
-
-
-async def page(client: aiohttp.ClientSession, path: str, *, status: int = 200) -> str:
-    async with client.get(path) as answer:
-        text = await answer.text()
-        assert answer.status == status, text
-        return text
-
-
 def everything_in(directory: Path) -> bytes:
     return b"".join(path.read_bytes() for path in directory.iterdir())
-
-
-def plain(html: str) -> str:
-    """Return the words of a page without its markup, in one line."""
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
 
 
 async def send(dashboard: Dashboard, *changes: Change, **fields: object) -> Message:

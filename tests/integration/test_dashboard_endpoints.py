@@ -1,8 +1,6 @@
 """Endpoints on the dashboard: their states in words, what the buttons do, and the warning on every page."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -10,44 +8,16 @@ import msgspec
 import pytest
 
 from ringback.delivery.operate import pause
-from ringback.messaging.progress import Progress
 from ringback.model.circuit import Circuit, CircuitState, Party
-from ringback.model.message import Message
 from ringback.store import endpoints
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
 from ringback.web.dashboard.endpoints import REASON
 from tests.data.dashboard.seeding import MAIN, add_accounts
-from tests.data.dashboard.serving import Dashboard, serve
-from tests.fakes.messages import message, message_uuid
+from tests.data.dashboard.serving import ORIGIN, Dashboard, page, plain
 
 SECOND_US = 1_000_000
 LIST = "/dashboard/endpoints"
-ORIGIN = "https://one.example"
-
-
-@pytest.fixture
-async def dashboard(tmp_path: Path) -> AsyncIterator[Dashboard]:
-    async with serve(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def operator(dashboard: Dashboard) -> AsyncIterator[aiohttp.ClientSession]:
-    async with dashboard.operator() as client:
-        yield client
-
-
-async def page(client: aiohttp.ClientSession, path: str, *, status: int = 200) -> str:
-    async with client.get(path) as answer:
-        text = await answer.text()
-        assert answer.status == status, text
-        return text
-
-
-def plain(html: str) -> str:
-    """Return the words of a page without its markup, in one line."""
-    return " ".join(re.sub(r"<[^>]+>", " ", html).split())
 
 
 def rows(html: str) -> dict[str, str]:
@@ -56,35 +26,6 @@ def rows(html: str) -> dict[str, str]:
         found[1]: plain(found[2]).removesuffix(" …")
         for found in re.finditer(r'<tr id="e-([0-9a-f]{32})">(.*?)</tr>', html, re.DOTALL)
     }
-
-
-async def owe(dashboard: Dashboard, *, origin: str = ORIGIN, count: int = 1, **fields: object) -> list[Message]:
-    """Accept messages whose first callbacks go to an endpoint."""
-    now_us = dashboard.clock.now_us()
-    first = len(dashboard.sent)
-    new = [
-        message(
-            **{
-                "uuid": message_uuid(number),
-                "account_id": MAIN,
-                "queued_at_us": now_us,
-                "updated_at_us": now_us,
-                "callback_url": f"{origin}/status",
-                **fields,
-            }
-        )
-        for number in range(first, first + count)
-    ]
-    dashboard.sent.extend(item.uuid for item in new)
-
-    def work(tx: Transaction) -> None:
-        progress = Progress(dashboard.new_id)
-        for item in new:
-            progress.accept(item)
-        progress.write(tx)
-
-    await dashboard.commit(work)
-    return new
 
 
 async def stand(dashboard: Dashboard, origin: str = ORIGIN, **circuit: Any) -> str:
@@ -118,8 +59,8 @@ async def test_states_are_told_in_words_and_trouble_comes_first(
 ) -> None:
     now_us = dashboard.clock.now_us()
     await dashboard.store.write(lambda tx: add_accounts(tx, 1))
-    await owe(dashboard, origin="https://works.example", count=3)
-    await owe(dashboard, origin="https://busy.example", count=5)
+    await dashboard.owe(origin="https://works.example", count=3)
+    await dashboard.owe(origin="https://busy.example", count=5)
     in_30_s = now_us + 30 * SECOND_US
     states = {
         "https://parked.example": {"state": CircuitState.OPEN, "reason": "10 failed", "probe_at_us": in_30_s},
@@ -130,7 +71,7 @@ async def test_states_are_told_in_words_and_trouble_comes_first(
         "https://gone.example": {"state": CircuitState.DISABLED, "reason": "answered 410 Gone"},
     }
     ids = {origin: await stand(dashboard, origin, **circuit) for origin, circuit in states.items()}
-    await owe(dashboard, origin="https://gone.example", count=2)
+    await dashboard.owe(origin="https://gone.example", count=2)
     found = rows(await page(operator, LIST))
     assert found[ids["https://parked.example"]] == (
         "https://parked.example Shop parked until 16:00:30Z 10 failed 0 \N{EN DASH} 0 Resume Pause Pause it"
@@ -168,7 +109,7 @@ async def test_pages_cover_every_endpoint_once(dashboard: Dashboard, operator: a
     owed = {(MAIN, f"https://h{number}.example"): 1 for number in range(120)}
     await dashboard.store.write(lambda tx: endpoints.wake(tx, owed))
     for number in range(3):
-        await owe(dashboard, origin=f"https://h{number}.example", count=number + 1)
+        await dashboard.owe(origin=f"https://h{number}.example", count=number + 1)
         await stand(dashboard, f"https://h{number + 10}.example", state=CircuitState.PAUSED, reason="x")
     address, seen = LIST, list[str]()
     while address:
@@ -192,8 +133,8 @@ async def test_one_endpoint_shows_its_facts_and_callbacks(
     dashboard: Dashboard, operator: aiohttp.ClientSession
 ) -> None:
     now_us = dashboard.clock.now_us()
-    first = (await owe(dashboard))[0]
-    await owe(dashboard, origin="https://other.example")
+    first = (await dashboard.owe())[0]
+    await dashboard.owe(origin="https://other.example")
     id_ = await stand(
         dashboard,
         state=CircuitState.OPEN,
@@ -232,7 +173,7 @@ async def press(client: aiohttp.ClientSession, id_: str, **form: str) -> str:
 async def test_pausing_and_resuming_change_the_store_and_are_confirmed(
     dashboard: Dashboard, operator: aiohttp.ClientSession
 ) -> None:
-    await owe(dashboard)
+    await dashboard.owe()
     id_ = endpoints.key(MAIN, ORIGIN)
     listener = dashboard.context.wakeups.listen("callbacks")
     shown = await press(operator, id_, action="pause", reason="  they\tmove \x00\u202e servers ")
@@ -342,7 +283,7 @@ async def test_a_request_that_asks_for_nothing_does_nothing(
 
 
 async def test_every_page_warns_of_endpoints_in_trouble(dashboard: Dashboard, operator: aiohttp.ClientSession) -> None:
-    sent = (await owe(dashboard))[0]
+    sent = (await dashboard.owe())[0]
     paths = ["/dashboard", "/dashboard/messages", f"/dashboard/messages/{sent.uuid}", "/dashboard/received",
              "/dashboard/nowhere", LIST, f"{LIST}/{endpoints.key(MAIN, ORIGIN)}"]  # fmt: skip
     for path in paths:
@@ -364,11 +305,11 @@ async def test_every_page_warns_of_endpoints_in_trouble(dashboard: Dashboard, op
 async def test_a_message_leads_to_its_endpoint_and_warns_of_its_signature(
     dashboard: Dashboard, operator: aiohttp.ClientSession
 ) -> None:
-    sound = (await owe(dashboard))[0]
+    sound = (await dashboard.owe())[0]
     html = await page(operator, f"/dashboard/messages/{sound.uuid}")
     assert f'<a href="/dashboard/endpoints/{endpoints.key(MAIN, ORIGIN)}">https://one.example</a>' in html
     assert "do not all verify" not in html
-    doubted = (await owe(dashboard, callback_url="https://one.example:8443/a%20b?c=d"))[0]
+    doubted = (await dashboard.owe(callback_url="https://one.example:8443/a%20b?c=d"))[0]
     words = plain(await page(operator, f"/dashboard/messages/{doubted.uuid}"))
     assert (
         "SDKs do not all verify this callback the same way. The URL names a port, which the Ruby, Java and .NET SDKs "
@@ -379,7 +320,7 @@ async def test_a_message_leads_to_its_endpoint_and_warns_of_its_signature(
 
 async def test_hostile_origins_and_reasons_stay_text(dashboard: Dashboard, operator: aiohttp.ClientSession) -> None:
     evil = "https://<script>alert(1)</script>\"'><img src=x onerror=alert(1)>\u202e"
-    sent = (await owe(dashboard, origin=evil))[0]
+    sent = (await dashboard.owe(origin=evil))[0]
     # The markup has a slash, where the origin ends.
     id_ = (await dashboard.store.read(lambda tx: endpoints.page(tx, limit=10)))[0].id
     await dashboard.store.write(lambda tx: pause(tx, id_, by=Party.OPERATOR, reason=evil, now_us=1))

@@ -25,12 +25,6 @@ async def dashboard(tmp_path: Path) -> AsyncIterator[Dashboard]:
         yield running
 
 
-@pytest.fixture
-async def operator(dashboard: Dashboard) -> AsyncIterator[aiohttp.ClientSession]:
-    async with dashboard.operator() as client:
-        yield client
-
-
 @dataclass(frozen=True)
 class Frame:
     id: int

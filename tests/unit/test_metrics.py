@@ -18,7 +18,9 @@ from ringback.web.answers import CountedAnswers
 from ringback.web.probes import Probes
 from tests.fakes.clock import FakeClock
 
-BACKLOG = Backlog(callbacks=3, submissions=2, given_up=1, endpoints={"closed": 4, "open": 1}, oldest_due_s=7.5)
+BACKLOG = Backlog(
+    callbacks=3, submissions=2, given_up=1, endpoints={"closed": 4, "open": 1}, replays=2, oldest_due_s=7.5
+)
 
 
 def value(metrics: Metrics, series: str) -> float | None:
@@ -122,7 +124,8 @@ async def test_the_backlog_is_asked_for_at_most_once_a_second(store: AnsweringSt
         assert (status, store.reads) == (200, reads)
     for line in (
         "ringback_callbacks_waiting 3.0", "ringback_submissions_waiting 2.0", 'ringback_endpoints{state="open"} 1.0',
-        "ringback_callbacks_given_up_last_hour 1.0", "ringback_oldest_due_callback_age_seconds 7.5",
+        "ringback_callbacks_given_up_last_hour 1.0", "ringback_replays_running 2.0",
+        "ringback_oldest_due_callback_age_seconds 7.5",
     ):  # fmt: skip
         assert line in text.splitlines()
 

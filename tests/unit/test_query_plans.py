@@ -1,5 +1,6 @@
 """What runs beside the live work never reads a whole table: SQLite's own word for every statement."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -115,7 +116,6 @@ async def test_finding_an_accounts_callbacks_and_replays_goes_by_index(store: Sq
         await store.read(lambda tx: resends.search(tx, Filter(account_id=account), limit=20, before=before))
         await store.read(lambda tx: resends.search(tx, Filter(since_us=1, until_us=2), limit=20))
         await store.read(lambda tx: resends.search(tx, Filter(message_uuid=before), limit=20))
-        await store.read(lambda tx: resends.count(tx, Filter(account_id=account, not_resent=True)))
         for wanted in (Filter(account_id=account, until_us=2, not_resent=True, ended=True), Filter(until_us=2)):
             await store.read(lambda tx, wanted=wanted: resends.stretch(tx, wanted, after=before, limit=20))  # type: ignore[misc]
         await store.read(lambda tx: replays.due(tx, 1))
@@ -133,6 +133,32 @@ async def test_finding_an_accounts_callbacks_and_replays_goes_by_index(store: Sq
     }
     assert wrong == {}, wrong
     assert any("ix_callbacks_account_id" in step for plan in shown.values() for step in plan)
+
+
+async def test_looking_for_and_counting_callbacks_goes_by_index_as_far_as_it_may(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    account, before = "MAAAAAAAAAAAAAAAAAAA", "019ab000-0000-7000-8000-000000000001"
+    by_index = {
+        Filter(account_id=account, since_us=1): "ix_callbacks_account_id",
+        Filter(account_id=account, state="given_up", endpoint="https://one.example"): "ix_callbacks_given_up",
+        Filter(state="given_up", since_us=1, until_us=2): "ix_callbacks_given_up",
+        Filter(account_id=account, state="pending", since_us=1): "callback_queue USING PRIMARY KEY",
+        Filter(message_uuid=before, state="pending"): "ix_callback_queue_message_uuid",
+        Filter(message_uuid=before, account_id=account): "ix_callbacks_message_uuid",
+        Filter(endpoint="https://one.example", until_us=2): "callbacks USING PRIMARY KEY",
+    }
+    for wanted, index in by_index.items():
+        with statements() as found:
+            await store.read(lambda tx, wanted=wanted: resends.newest(tx, wanted, before=before, limit=50))  # type: ignore[misc]
+            await store.read(lambda tx, wanted=wanted: resends.survey(tx, wanted, show=5))  # type: ignore[misc]
+        for statement, plan in plans(tmp_path, found).items():
+            assert any(index in step for step in plan), (wanted, plan)
+            # Walked in the order of an index and left at a limit; only what that lets through is scanned and sorted.
+            bounded = re.compile(r"SCAN (walked|anon|\w+ USING (COVERING )?INDEX)")
+            assert [step for step in plan if step.startswith("SCAN") and not bounded.match(step)] == [], plan
+            assert "LIMIT" in statement or " IN (" in statement
+    await store.close()
 
 
 async def test_the_newest_that_were_given_up_are_found_among_those_alone(store: SqliteStore, tmp_path: Path) -> None:

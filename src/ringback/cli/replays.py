@@ -38,6 +38,10 @@ from ringback.wiring import new_id
 
 LOOK_S: Final = 0.2
 ENDED: Final = ("delivered", "given_up", "any")
+UNATTENDED: Final = (
+    "nothing happens: no process with the role deliver seems to work on this database; the replay goes on as soon as "
+    "one does, such as ringback serve --role deliver"
+)
 INTERRUPTED: Final = 130
 """The exit code of what SIGINT has ended, as shells have it."""
 
@@ -85,7 +89,7 @@ def replay(
         now_us = clock.now_us()
         started = await replaying.start(store, wanted, rate_per_s=rate, account_id=None, new_id=new_id, now_us=now_us)
         begun.append(started.id)
-        return started if detach else await _watch(store, started)
+        return started if detach else await _watch(store, clock, started)
 
     try:
         followed = with_store(work, config=config, data_dir=data_dir)
@@ -112,7 +116,8 @@ def list_replays(
     table = Table("id", "started at (UTC)", "account", "state", "done", "of")
     for each in found:
         account = each.wanted.account_id or ""
-        table.add_row(each.id, shown_time(each.created_at_us), account, each.state, str(each.done), str(each.total))
+        total = _total(each.total, counted_all=each.counted_all)
+        table.add_row(each.id, shown_time(each.created_at_us), account, each.state, str(each.done), total)
     Console().print(table)
 
 
@@ -134,25 +139,31 @@ def _preview(wanted: Filter, rate: float, *, as_json: bool, config: Any, data_di
     seen = with_store(work, config=config, data_dir=data_dir)
     if as_json:
         first = [shown_callback(callback) for callback in seen.first]
-        typer.echo(json.dumps({"dry_run": True, "total": seen.total, "first": first}))
+        counted = _shown_total(seen.total, counted_all=seen.counted_all)
+        typer.echo(json.dumps({"dry_run": True, **counted, "first": first}))
         return
     if seen.first:
         table = Table("the first of them", "owed at (UTC)", "state", "endpoint")
         for callback in seen.first:
             table.add_row(callback.id, shown_time(callback.created_at_us), callback.state, callback.endpoint)
         Console().print(table)
-    typer.echo(f"{seen.total} callbacks match; without --dry-run they take about {seen.total / rate:.0f} s")
+    total = _total(seen.total, counted_all=seen.counted_all)
+    at_least = "" if seen.counted_all else "at least "
+    typer.echo(f"{total} callbacks match; without --dry-run they take {at_least or 'about '}{seen.total / rate:.0f} s")
 
 
-async def _watch(store: Store, started: Replay) -> Replay:
+async def _watch(store: Store, clock: SystemClock, started: Replay) -> Replay:
     columns = (TextColumn("sending once more"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("replay", total=started.total)
-        seen = started
+        task = progress.add_task("replay", total=started.total if started.counted_all else None)
+        seen, has_warned = started, False
         while seen.state == RUNNING:
             await asyncio.sleep(LOOK_S)
             seen = await store.read(lambda tx: replays.find(tx, started.id))
             progress.update(task, completed=seen.done)
+            if not has_warned and replaying.is_unattended(seen, clock.now_us()):
+                has_warned = True
+                typer.echo(UNATTENDED, err=True)
     return seen
 
 
@@ -160,10 +171,20 @@ def _print_one(found: Replay, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(_shown(found)))
     else:
-        typer.echo(f"replay {found.id} {found.state}: {found.done} of {found.total} callbacks sent once more")
+        total = _total(found.total, counted_all=found.counted_all)
+        typer.echo(f"replay {found.id} {found.state}: {found.done} of {total} callbacks sent once more")
+
+
+def _total(total: int, *, counted_all: bool) -> str:
+    return str(total) if counted_all else f"at least {total}"
+
+
+def _shown_total(total: int, *, counted_all: bool) -> dict[str, int | None]:
+    return {"total": total if counted_all else None, "total_at_least": total}
 
 
 def _shown(found: Replay) -> dict[str, Any]:
     shown = msgspec.structs.asdict(found)
     shown["filter"] = msgspec.to_builtins(shown.pop("wanted"))
+    shown |= _shown_total(found.total, counted_all=shown.pop("counted_all"))
     return {name: value for name, value in shown.items() if name not in {"after_id", "due_at_us"}}

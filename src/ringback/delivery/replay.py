@@ -9,11 +9,13 @@ from typing import Final
 import msgspec
 import structlog
 
+from ringback.metrics import Metrics
 from ringback.model.errors import InvalidRequest, StoreUnavailable
 from ringback.model.ids import NewId
 from ringback.runtime import Clock
 from ringback.store import replays, resends
 from ringback.store.callbacks import Callback
+from ringback.store.order import one_at_a_time
 from ringback.store.port import POLITE_BATCH, Store, Transaction
 from ringback.store.replays import CANCELLED, FINISHED, RUNNING, Replay
 from ringback.store.resends import Filter, Stretch
@@ -31,13 +33,19 @@ BATCHES_PER_S: Final = 4
 LATE_US: Final = 250_000
 """How much of the time that was lost is made up for: a process that was down does not send everything at once."""
 POLL_S: Final = 1.0
+UNATTENDED_US: Final = 3_000_000
+"""Whoever does replays looks for them much more often."""
 FIRST: Final = ""
 
 
 class Preview(msgspec.Struct, frozen=True):
     """What a replay would send."""
 
+    wanted: Filter
+    """What a replay that begins with it takes."""
     total: int
+    counted_all: bool
+    """Whether that is all; else there are at least so many."""
     first: list[Callback]
 
 
@@ -60,7 +68,8 @@ def scope(wanted: Filter, now_us: int) -> Filter:
 def dry_run(tx: Transaction, wanted: Filter, *, now_us: int) -> Preview:
     """Say what a replay would send if it began now."""
     fixed = scope(wanted, now_us)
-    return Preview(resends.count(tx, fixed), resends.oldest(tx, fixed, limit=SHOWN))
+    found = resends.survey(tx, fixed, show=SHOWN)
+    return Preview(fixed, found.total, found.counted_all, found.first)
 
 
 async def start(
@@ -71,13 +80,14 @@ async def start(
         raise InvalidRequest(f"rate_per_s parameter must be a number from {LEAST_RATE_PER_S:g} to {MOST_RATE_PER_S:g}")
     fixed = scope(wanted, now_us)
     # Counted before, and not in the transaction that writes: that may take a while.
-    total = await store.read(lambda tx: resends.count(tx, fixed))
+    counted = await store.read(lambda tx: resends.survey(tx, fixed))
     replay = Replay(
         id=new_id(now_us),
         account_id=account_id,
         wanted=fixed,
         rate_per_s=rate_per_s,
-        total=total,
+        total=counted.total,
+        counted_all=counted.counted_all,
         done=0,
         state=RUNNING,
         after_id=FIRST,
@@ -87,6 +97,8 @@ async def start(
     )
 
     def work(tx: Transaction) -> None:
+        if account_id is not None:
+            one_at_a_time(tx, f"replays of {account_id}")
         if account_id is not None and replays.running(tx, account_id) >= MOST_RUNNING:
             raise InvalidRequest(f"{MOST_RUNNING} replays are running already: wait until one has ended, or cancel it")
         replays.add(tx, replay)
@@ -101,6 +113,11 @@ def cancel(tx: Transaction, replay_id: str, *, now_us: int, account_id: str | No
     if replay.state != CANCELLED:
         raise InvalidRequest(f"replay {replay_id} has ended already")
     return replay
+
+
+def is_unattended(replay: Replay, now_us: int) -> bool:
+    """Say whether a replay seems to have nobody who does it: its next callbacks have waited for too long."""
+    return replay.due_at_us is not None and now_us - replay.due_at_us > UNATTENDED_US
 
 
 def next_batch(tx: Transaction, now_us: int) -> Batch | None:
@@ -140,11 +157,12 @@ class Replayer:
 
     name = "replay"
 
-    def __init__(self, *, store: Store, clock: Clock, new_id: NewId, wakeups: Wakeups) -> None:
+    def __init__(self, *, store: Store, clock: Clock, new_id: NewId, wakeups: Wakeups, metrics: Metrics) -> None:
         self._store = store
         self._clock = clock
         self._new_id = new_id
         self._wakeups = wakeups
+        self._metrics = metrics
         self._hint = wakeups.listen("replays")
         self._stopping = False
 
@@ -175,6 +193,7 @@ class Replayer:
             # Somebody else is at it, and has perhaps not committed: looking again at once would only get in the way.
             return 1 / BATCHES_PER_S
         if moved.done > batch.replay.done:
+            self._metrics.replayed.inc(moved.done - batch.replay.done)
             self._wakeups.signal("callbacks")
         if moved.state == FINISHED:
             log.info("replay_finished", replay_id=moved.id, account_id=moved.account_id, done=moved.done)

@@ -38,6 +38,11 @@ def uuid7(now_us: int, randomness: bytes) -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
+def made_at_ms(uuid: str) -> int:
+    """Return the milliseconds since 1970 that a uuid of ``uuid7`` carries."""
+    return int(uuid[:8] + uuid[9:13], 16)
+
+
 def as_uuid(text: str) -> str | None:
     """Return ``text`` as a canonical uuid, or ``None`` when it is not one."""
     try:

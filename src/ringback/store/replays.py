@@ -26,6 +26,8 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     rate_per_s: float
     total: int
     """How many callbacks matched when it was started."""
+    counted_all: bool = True
+    """Whether that is all; else there were at least so many."""
     done: int
     state: str
     """``running``, ``finished`` or ``cancelled``."""

@@ -5,21 +5,23 @@ it is. Ids are in time order, so lists and bounds in time go by id.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
 from ringback.model.errors import InvalidRequest, NotFound
-from ringback.model.ids import NewId, uuid7
+from ringback.model.ids import NewId, made_at_ms, uuid7
 from ringback.store import callbacks as store
 from ringback.store.callbacks import Callback, NewCallback
 from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
-from ringback.store.schema import attempts, callbacks
+from ringback.store.schema import attempts, callback_queue, callbacks
 
 LOOK_AT: Final = 10_000
 """Callbacks that one look for those that match reads at most."""
+COUNT_AMONG: Final = 100_000
+"""So many callbacks are looked at to count those that match."""
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,15 +54,24 @@ def search(tx: Transaction, wanted: Filter, *, limit: int, before: str | None = 
     return [Callback(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
 
 
-def oldest(tx: Transaction, wanted: Filter, *, limit: int) -> list[Callback]:
-    """Return the first callbacks of a filter."""
-    query = sa.select(callbacks).where(*_conditions(wanted)).order_by(callbacks.c.id).limit(limit)
-    return [Callback(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001
+class Survey(msgspec.Struct, frozen=True):
+    """How many callbacks a filter takes, and the oldest of them."""
+
+    total: int
+    counted_all: bool
+    """Whether that is all; else there are at least so many."""
+    first: list[Callback]
 
 
-def count(tx: Transaction, wanted: Filter) -> int:
-    """Return how many callbacks there are."""
-    return tx.execute(sa.select(sa.func.count()).select_from(callbacks).where(*_conditions(wanted))).scalar_one()
+def survey(tx: Transaction, wanted: Filter, *, show: int = 0, look_at: int = COUNT_AMONG) -> Survey:
+    """Count the callbacks of a filter among the oldest ``look_at`` that it may take, and return the first ``show``."""
+    walk = _walk(wanted, newest_first=False)
+    matching = _matching(walk.limit(look_at), wanted)
+    total = tx.execute(sa.select(sa.func.count()).select_from(matching.subquery())).scalar_one()
+    _, is_there_more = _end(tx, walk, look_at)
+    ids = tx.execute(matching.order_by("id").limit(show)).scalars().all() if show else ()
+    found = tx.execute(sa.select(callbacks).where(callbacks.c.id.in_(ids)).order_by(callbacks.c.id)) if ids else ()
+    return Survey(total, not is_there_more, [Callback(**row._mapping) for row in found])  # noqa: SLF001
 
 
 def find(tx: Transaction, callback_id: str, *, account_id: str | None = None) -> tuple[Callback, list[store.Attempt]]:
@@ -90,7 +101,7 @@ def resend(tx: Transaction, ids: Sequence[str], *, new_id: NewId, now_us: int) -
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """What a look at callbacks, oldest first, has found."""
+    """What a look at callbacks has found."""
 
     ids: list[str]
     end: str | None
@@ -99,7 +110,7 @@ class Stretch(msgspec.Struct, frozen=True):
 
 def stretch(tx: Transaction, wanted: Filter, *, after: str, limit: int, look_at: int = LOOK_AT) -> Stretch:
     """Return the oldest callbacks of a filter with ids above ``after``, looking at ``look_at`` callbacks at most."""
-    within = [*_bounds(wanted), callbacks.c.id > after]
+    within = [*_bounds(wanted, callbacks.c.id), callbacks.c.id > after]
     if wanted.account_id is not None:
         within.append(callbacks.c.account_id == wanted.account_id)
     last = sa.select(callbacks.c.id).where(*within).order_by(callbacks.c.id).limit(1).offset(look_at - 1)
@@ -109,6 +120,19 @@ def stretch(tx: Transaction, wanted: Filter, *, after: str, limit: int, look_at:
         query = query.where(callbacks.c.id <= end)
     ids = list(tx.execute(query.order_by(callbacks.c.id).limit(limit)).scalars())
     return Stretch(ids, ids[-1] if len(ids) == limit else end)
+
+
+def newest(
+    tx: Transaction, wanted: Filter, *, limit: int, before: str | None = None, look_at: int = LOOK_AT
+) -> Stretch:
+    """Return the newest callbacks of a filter with ids below ``before``, looking at ``look_at`` callbacks at most."""
+    walk = _walk(wanted, newest_first=True, before=before)
+    query = _matching(walk.limit(look_at), wanted).order_by(sa.desc("id")).limit(limit)
+    ids = list(tx.execute(query).scalars())
+    if len(ids) == limit:
+        return Stretch(ids, ids[-1])
+    end, is_there_more = _end(tx, walk, look_at)
+    return Stretch(ids, end if is_there_more else None)
 
 
 def resend_those_left(tx: Transaction, wanted: Filter, ids: Sequence[str], *, new_id: NewId, now_us: int) -> list[str]:
@@ -142,38 +166,93 @@ def _again(callback: Callback, callback_id: str, now_us: int) -> NewCallback:
     )
 
 
-def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+def _walk(wanted: Filter, *, newest_first: bool, before: str | None = None) -> sa.Select[Any]:
+    """Return the callbacks among which to look for those of a filter, in order of time, as one index has them."""
+    columns = callbacks.c
+    asked = sa.select(
+        columns.id,
+        columns.account_id,
+        columns.message_uuid,
+        columns.endpoint,
+        columns.state,
+        columns.created_at_us,
+        columns.resend_of,
+    )
+    id_: sa.ColumnElement[str] = columns.id
+    message_uuid: sa.ColumnElement[str] = columns.message_uuid
+    order: list[sa.ColumnElement[Any]] = [id_]
+    within: list[sa.ColumnElement[bool]] = []
+    if wanted.state == "pending":
+        # Only these are queued.
+        id_, message_uuid = callback_queue.c.callback_id, callback_queue.c.message_uuid
+        asked = asked.select_from(callback_queue.join(callbacks, columns.id == id_))
+        order = [id_]
+    if wanted.message_uuid is not None:
+        within.append(message_uuid == wanted.message_uuid)
+    elif wanted.state == "given_up":
+        # These have an index of their own, by time; bounds of ids would only tempt to read all callbacks between them.
+        within += [columns.state == sa.literal_column("'given_up'"), *_times(wanted, callbacks, before)]
+        order = [columns.created_at_us, id_]
+    elif wanted.state != "pending" and wanted.account_id is not None:
+        within.append(columns.account_id == wanted.account_id)
+    if wanted.state != "given_up":
+        within += _bounds(wanted, id_)
+    if before is not None:
+        within.append(id_ < before)
+    return asked.where(*within).order_by(*(each.desc() if newest_first else each for each in order))
+
+
+def _matching(walk: sa.Select[Any], wanted: Filter) -> sa.Select[Any]:
+    """Return the ids of a filter's callbacks among those that ``walk`` gives."""
+    walked = walk.subquery("walked")
+    return sa.select(walked.c.id).where(*_conditions(wanted, walked))
+
+
+def _end(tx: Transaction, walk: sa.Select[Any], look_at: int) -> tuple[str | None, bool]:
+    """Return the last id of a look and whether others follow it; ``None`` when it came to the end."""
+    found = tx.execute(walk.with_only_columns(walk.selected_columns.id).limit(2).offset(look_at - 1)).scalars().all()
+    return (found[0] if found else None), len(found) > 1
+
+
+def _times(wanted: Filter, rows: sa.FromClause, before: str | None = None) -> list[sa.ColumnElement[bool]]:
+    times: list[sa.ColumnElement[bool]] = []
+    if wanted.since_us is not None:
+        times.append(rows.c.created_at_us >= wanted.since_us)
+    if wanted.until_us is not None:
+        times.append(rows.c.created_at_us < wanted.until_us)
+    if before is not None:
+        times.append(rows.c.created_at_us < made_at_ms(before) * 1000 + 1000)
+    return times
+
+
+def _conditions(wanted: Filter, rows: sa.FromClause = callbacks) -> list[sa.ColumnElement[bool]]:
     equal = {
-        callbacks.c.account_id: wanted.account_id,
-        callbacks.c.message_uuid: wanted.message_uuid,
-        callbacks.c.endpoint: wanted.endpoint,
+        rows.c.account_id: wanted.account_id,
+        rows.c.message_uuid: wanted.message_uuid,
+        rows.c.endpoint: wanted.endpoint,
     }
     conditions: list[sa.ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
     if wanted.state is not None:
         # Written out where it is known: a partial index can serve it only so.
         given_up = wanted.state == "given_up"
-        conditions.append(callbacks.c.state == (sa.literal_column("'given_up'") if given_up else wanted.state))
-    conditions += _bounds(wanted)
-    if wanted.since_us is not None:
-        conditions.append(callbacks.c.created_at_us >= wanted.since_us)
-    if wanted.until_us is not None:
-        conditions.append(callbacks.c.created_at_us < wanted.until_us)
+        conditions.append(rows.c.state == (sa.literal_column("'given_up'") if given_up else wanted.state))
+    conditions += _bounds(wanted, rows.c.id) + _times(wanted, rows)
     if wanted.ended:
-        conditions.append(callbacks.c.state != "pending")
+        conditions.append(rows.c.state != "pending")
     if wanted.not_resent:
         copies = callbacks.alias("copies")
-        again = sa.select(copies.c.id).where(copies.c.resend_of == callbacks.c.id).exists()
-        conditions += [callbacks.c.resend_of.is_(None), ~again]
+        again = sa.select(copies.c.id).where(copies.c.resend_of == rows.c.id).exists()
+        conditions += [rows.c.resend_of.is_(None), ~again]
     return conditions
 
 
-def _bounds(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+def _bounds(wanted: Filter, id_: sa.ColumnElement[str]) -> list[sa.ColumnElement[bool]]:
     """Return the bounds in time as bounds of ids, exact to the millisecond."""
     bounds: list[sa.ColumnElement[bool]] = []
     if wanted.since_us is not None:
-        bounds.append(callbacks.c.id >= _first_id(wanted.since_us))
+        bounds.append(id_ >= _first_id(wanted.since_us))
     if wanted.until_us is not None:
-        bounds.append(callbacks.c.id < _first_id(wanted.until_us + 1000))
+        bounds.append(id_ < _first_id(wanted.until_us + 1000))
     return bounds
 
 

@@ -185,6 +185,8 @@ replays = sa.Table(
     sa.Column("filter", sa.Text, nullable=False),
     sa.Column("rate_per_s", sa.Double, nullable=False),
     sa.Column("total", sa.BigInteger, nullable=False),
+    # False where there were too many to count: then there are at least so many.
+    sa.Column("counted_all", sa.Boolean, nullable=False),
     sa.Column("done", sa.BigInteger, nullable=False),
     sa.Column("state", sa.String(10), nullable=False),
     # The callback up to which everything has been sent once more.

@@ -55,14 +55,17 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """A callback to an endpoint, in short."""
+    """A callback in short."""
 
     id: str
+    account_id: str
     message_uuid: str
     sequence: int
+    endpoint: str
     state: str
     created_at_us: int
     done_at_us: int | None
+    resend_of: str | None
     attempts: int
     """HTTP tries so far."""
     next_at_us: int | None
@@ -191,7 +194,7 @@ def newest(tx: Transaction, endpoint: Endpoint, *, limit: int) -> list[Sent]:
     ids = list(tx.execute(query).scalars())
     if len(ids) < limit:
         ids += _waiting_longest(tx, endpoint, limit)
-    return _sent(tx, ids)[:limit]
+    return sent(tx, ids)[:limit]
 
 
 def _waiting_longest(tx: Transaction, endpoint: Endpoint, limit: int) -> Sequence[str]:
@@ -205,16 +208,20 @@ def _waiting_longest(tx: Transaction, endpoint: Endpoint, limit: int) -> Sequenc
     return tx.execute(query).scalars().all()
 
 
-def _sent(tx: Transaction, ids: Sequence[str]) -> list[Sent]:
+def sent(tx: Transaction, ids: Sequence[str]) -> list[Sent]:
+    """Return callbacks in short, newest first."""
     queue = callback_queue.c
     query = (
         sa.select(
             callbacks.c.id,
+            callbacks.c.account_id,
             callbacks.c.message_uuid,
             callbacks.c.sequence,
+            callbacks.c.endpoint,
             callbacks.c.state,
             callbacks.c.created_at_us,
             callbacks.c.done_at_us,
+            callbacks.c.resend_of,
             _tries().label("attempts"),
             queue.planned_at_us.label("next_at_us"),
         )

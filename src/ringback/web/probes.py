@@ -109,6 +109,7 @@ class Probes:
             submissions=found.submissions,
             given_up=found.given_up,
             endpoints=found.endpoints,
+            replays=found.replays,
             oldest_due_s=found.oldest_due_s,
         )
         self._read_at_us = now_us

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -13,7 +14,9 @@ import aiohttp
 import uvicorn
 from starlette.applications import Starlette
 
+from ringback.messaging.progress import Progress
 from ringback.model.ids import NewId
+from ringback.model.message import Message
 from ringback.settings import DashboardSettings
 from ringback.store.port import Store, Transaction
 from ringback.store.sqlite import open_store
@@ -21,10 +24,14 @@ from ringback.store.wakeups import Wakeups
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.dashboard.sessions import make_login_link
+from tests.data.dashboard.seeding import MAIN
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import counting_ids
+from tests.fakes.messages import message, message_uuid
 
 T = TypeVar("T")
+
+ORIGIN = "https://one.example"
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,34 @@ class Dashboard:
         result = await self.store.write(work)
         self.context.wakeups.signal("events")
         return result
+
+    async def owe(self, *, origin: str = ORIGIN, count: int = 1, **fields: object) -> list[Message]:
+        """Accept messages whose first callbacks go to an endpoint."""
+        now_us = self.clock.now_us()
+        first = len(self.sent)
+        new = [
+            message(
+                **{
+                    "uuid": message_uuid(number),
+                    "account_id": MAIN,
+                    "queued_at_us": now_us,
+                    "updated_at_us": now_us,
+                    "callback_url": f"{origin}/status",
+                    **fields,
+                }
+            )
+            for number in range(first, first + count)
+        ]
+        self.sent.extend(item.uuid for item in new)
+
+        def work(tx: Transaction) -> None:
+            progress = Progress(self.new_id)
+            for item in new:
+                progress.accept(item)
+            progress.write(tx)
+
+        await self.commit(work)
+        return new
 
     async def login_link(self) -> str:
         """Make a login link."""
@@ -102,3 +137,16 @@ async def serve(
             server.should_exit = True
             await serving
             await store.close()
+
+
+async def page(client: aiohttp.ClientSession, path: str, *, status: int = 200) -> str:
+    """Get a page."""
+    async with client.get(path) as answer:
+        text = await answer.text()
+        assert answer.status == status, text
+        return text
+
+
+def plain(html: str) -> str:
+    """Return the words of a page without its markup, in one line."""
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split())

@@ -68,7 +68,8 @@ class ReplayApi:
         if fields.flag(given, "dry_run"):
             seen = await self._store.read(lambda tx: replay.dry_run(tx, wanted, now_us=now_us))
             first = [record(callback) for callback in seen.first]
-            return json_response({"api_id": str(uuid4()), "dry_run": True, "total": seen.total, "first": first})
+            counted = _total(seen.total, counted_all=seen.counted_all)
+            return json_response({"api_id": str(uuid4()), "dry_run": True, **counted, "first": first})
         begun = await replay.start(
             self._store,
             wanted,
@@ -131,13 +132,17 @@ def _id(request: Request) -> str:
     return replay_id
 
 
+def _total(total: int, *, counted_all: bool) -> dict[str, int | None]:
+    return {"total": total if counted_all else None, "total_at_least": total}
+
+
 def _record(found: Replay) -> dict[str, Any]:
     wanted = found.wanted
     kept = msgspec.structs.asdict(wanted)
     return {
         "id": found.id,
         "state": found.state,
-        "total": found.total,
+        **_total(found.total, counted_all=found.counted_all),
         "done": found.done,
         "rate_per_s": found.rate_per_s,
         "filter": {

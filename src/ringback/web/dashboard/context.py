@@ -24,7 +24,7 @@ class DashboardContext:
     store: Store
     clock: Clock
     wakeups: Wakeups
-    """Topic ``events`` is signalled after every commit that appends events."""
+    """Topic ``events`` is signalled after every commit that appends events, ``replays`` when one has begun."""
     settings: DashboardSettings
     new_id: NewId
     secure_cookies: bool

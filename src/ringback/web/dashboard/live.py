@@ -7,12 +7,16 @@ still open, in the same read: a session that ended sees nothing more.
 
 Frames carry messages as rows ready to be put into the list. A frame that covers more messages than
 ``MOST_ROWS`` carries the newest ones and says how many it left out.
+
+Replays leave no events. Their stream tells only that something about them is not as it was drawn, and its ids are
+checksums of what is shown. Nobody signals how far a replay has come, so while one runs they are looked at every second.
 """
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -21,8 +25,9 @@ from starlette.types import Receive, Scope, Send
 
 from ringback.model.errors import StoreUnavailable
 from ringback.model.message import Event, Message
-from ringback.store import logins, messages
+from ringback.store import logins, messages, replays
 from ringback.store.port import Transaction
+from ringback.store.replays import RUNNING, Replay
 from ringback.store.wakeups import Listener
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.listing import PAGE_ROWS, Wanted, read_wanted, row
@@ -32,11 +37,14 @@ from ringback.web.dashboard.sessions import session_of
 EVENTS_PER_FRAME: Final = 2_000
 MOST_ROWS: Final = 2 * PAGE_ROWS
 RETRY_MS: Final = 1_500
+LOOK_AT_REPLAYS_S: Final = 1.0
 _PAUSE_AWAY_S: Final = 2.0
+
+Seen = TypeVar("Seen")
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What one look at the log found."""
+    """What one look at the event log found."""
 
     events: Sequence[Event]
     messages: dict[str, Message]
@@ -52,27 +60,39 @@ class Live:
         self._pages = pages
 
     async def stream(self, request: Request) -> Response:
-        """Stream what changes; filters as in the list, ``rows=none`` for the bare fact that something did."""
+        """Stream what changes; filters as in the list, ``rows=none`` for the bare fact that something did.
+
+        ``rows=replays`` is about replays instead.
+        """
         begin = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        if begin.isascii() and begin.isdigit() and len(begin) < 19:
-            offset = int(begin)
-        else:
+        offset = int(begin) if begin.isascii() and begin.isdigit() and len(begin) < 19 else None
+        session = session_of(request)
+        if request.query_params.get("rows") == "replays":
+            return EventStream(self._context, _ReplayFrames(self._context, session, offset))
+        if offset is None:
             offset = await self._context.store.read(messages.last_offset)
         wanted = None if request.query_params.get("rows") == "none" else read_wanted(request.query_params)
-        return EventStream(self._context, _Frames(self._context, self._pages, session_of(request), wanted, offset))
+        return EventStream(self._context, _EventFrames(self._context, self._pages, session, wanted, offset))
 
 
-class _Frames:
+class _Frames(Generic[Seen]):
     """The content of one stream."""
 
-    def __init__(
-        self, context: DashboardContext, pages: Pages, session: str, wanted: Wanted | None, offset: int
-    ) -> None:
+    topic: str
+    """What is signalled when a look is worth it."""
+
+    def __init__(self, context: DashboardContext, session: str) -> None:
         self._context = context
-        self._pages = pages
         self._session = session
-        self._wanted = wanted
-        self._offset = offset
+        self._patience_s = context.heartbeat_s
+
+    def find(self, tx: Transaction) -> Seen:
+        """Look at what there is."""
+        raise NotImplementedError
+
+    def frame(self, seen: Seen) -> bytes:
+        """Write down what is new, ``b""`` when nothing is."""
+        raise NotImplementedError
 
     async def parts(self, listener: Listener, ended: asyncio.Event) -> AsyncGenerator[bytes, None]:
         """Give what is to be sent, until ``ended`` is set or the session is over."""
@@ -87,23 +107,43 @@ class _Frames:
             if look is None:
                 yield b"event: over\ndata: session\n\n"
                 return
-            if look.events:
-                self._offset = look.events[-1].id
-                yield self._frame(look)
+            if frame := self.frame(look):
+                yield frame
                 await _wait(ended, self._context.frame_interval_s)
-            elif not await listener.wait(self._context.heartbeat_s):
+            elif not await listener.wait(self._patience_s):
                 yield b": still here\n\n"
 
-    def _look(self, tx: Transaction) -> Look | None:
-        if not logins.session_is_open(tx, self._session, self._context.clock.now_us()):
-            return None
+    def _look(self, tx: Transaction) -> Seen | None:
+        is_open = logins.session_is_open(tx, self._session, self._context.clock.now_us())
+        return self.find(tx) if is_open else None
+
+
+class _EventFrames(_Frames[Look]):
+    """What has happened to messages."""
+
+    topic = "events"
+
+    def __init__(
+        self, context: DashboardContext, pages: Pages, session: str, wanted: Wanted | None, offset: int
+    ) -> None:
+        super().__init__(context, session)
+        self._pages = pages
+        self._wanted = wanted
+        self._offset = offset
+
+    def find(self, tx: Transaction) -> Look:
+        """See ``_Frames``."""
         found = messages.events_after(tx, self._offset, limit=EVENTS_PER_FRAME)
         if self._wanted is None:
             return Look(found, {}, 0)
         changed = list(dict.fromkeys(event.message_uuid for event in reversed(found)))
         return Look(found, messages.by_uuid(tx, changed[:MOST_ROWS]), len(changed[MOST_ROWS:]))
 
-    def _frame(self, look: Look) -> bytes:
+    def frame(self, look: Look) -> bytes:
+        """See ``_Frames``."""
+        if not look.events:
+            return b""
+        self._offset = look.events[-1].id
         content: dict[str, Any] = {"events": len(look.events)}
         if self._wanted is not None:
             shown = [message for message in look.messages.values() if self._wanted.takes(message)]
@@ -116,10 +156,39 @@ class _Frames:
         return b"id: %d\nevent: changes\ndata: %b\n\n" % (self._offset, msgspec.json.encode(content))
 
 
+class _ReplayFrames(_Frames[Sequence[Replay]]):
+    """That replays are not as they were."""
+
+    topic = "replays"
+
+    def __init__(self, context: DashboardContext, session: str, mark: int | None) -> None:
+        super().__init__(context, session)
+        self._mark = mark
+
+    def find(self, tx: Transaction) -> Sequence[Replay]:
+        """See ``_Frames``."""
+        return replays.page(tx, limit=PAGE_ROWS)
+
+    def frame(self, found: Sequence[Replay]) -> bytes:
+        """See ``_Frames``."""
+        runs = any(replay.state == RUNNING for replay in found)
+        self._patience_s = min(LOOK_AT_REPLAYS_S, self._context.heartbeat_s) if runs else self._context.heartbeat_s
+        mark = mark_of(found)
+        if mark == self._mark:
+            return b""
+        self._mark = mark
+        return b"id: %d\nevent: changes\ndata: {}\n\n" % mark
+
+
+def mark_of(found: Sequence[Replay]) -> int:
+    """Return a number that is another one as soon as the list of replays shows anything else."""
+    return zlib.crc32(msgspec.json.encode([(replay.id, replay.state, replay.done) for replay in found]))
+
+
 class EventStream(Response):
     """A response that ends when the reader goes, the server stops, or the content does."""
 
-    def __init__(self, context: DashboardContext, frames: _Frames) -> None:
+    def __init__(self, context: DashboardContext, frames: _Frames[Any]) -> None:
         self._context = context
         self._frames = frames
         self.status_code = 200
@@ -130,7 +199,7 @@ class EventStream(Response):
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        listener = self._context.wakeups.listen("events")
+        listener = self._context.wakeups.listen(self._frames.topic)
         ended = asyncio.Event()
         watchers = [
             asyncio.create_task(_then_end(self._context.stopping.wait, ended, listener)),

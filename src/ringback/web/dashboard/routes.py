@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ringback.web.dashboard.assets import Assets
+from ringback.web.dashboard.callbacks import Callbacks
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.detail import Detail
 from ringback.web.dashboard.endpoints import Endpoints
@@ -16,6 +17,7 @@ from ringback.web.dashboard.listing import Listing
 from ringback.web.dashboard.live import Live
 from ringback.web.dashboard.overview import Overview
 from ringback.web.dashboard.pages import Pages, SecureHeaders
+from ringback.web.dashboard.replays import Replays
 from ringback.web.dashboard.sessions import Endpoint, Sessions
 
 
@@ -31,6 +33,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     incoming = Incoming(context, pages)
     endpoints = Endpoints(context, pages)
     detail = Detail(context, pages)
+    replays = Replays(context, pages)
 
     async def nowhere(request: Request) -> Response:
         return pages.answer(
@@ -43,6 +46,10 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/overview", overview.part),
         ("/dashboard/messages", Listing(context, pages).page),
         ("/dashboard/messages/{uuid}", detail.page),
+        ("/dashboard/callbacks", Callbacks(context, pages).page),
+        ("/dashboard/replays", replays.page),
+        ("/dashboard/replays/part", replays.part),
+        ("/dashboard/replays/new", replays.dry_run),
         ("/dashboard/endpoints", endpoints.page),
         ("/dashboard/endpoints/{id}", endpoints.one),
         ("/dashboard/received", incoming.page),
@@ -55,6 +62,8 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/login", sessions.login, "POST"),
         _route("/dashboard/logout", sessions.logout, "POST"),
         _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act), "POST"),
+        _route("/dashboard/replays", sessions.guard_post(replays.start), "POST"),
+        _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel), "POST"),
         _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend), "POST"),
         *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
         _route("/dashboard/{rest:path}", sessions.guard(nowhere)),

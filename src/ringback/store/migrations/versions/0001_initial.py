@@ -290,6 +290,7 @@ def upgrade() -> None:
         sa.Column("filter", sa.Text(), nullable=False),
         sa.Column("rate_per_s", sa.Double(), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("counted_all", sa.Boolean(), nullable=False),
         sa.Column("done", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("after_id", sa.String(length=36), nullable=False),
