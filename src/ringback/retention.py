@@ -17,10 +17,11 @@ from typing import Final, TypeVar
 import structlog
 
 from ringback.metrics import Metrics
-from ringback.model.errors import StoreUnavailable
+from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
-from ringback.store import pruning
+from ringback.store import media, pruning
+from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store, Transaction
 from ringback.store.pruning import Pruned
 
@@ -33,12 +34,23 @@ BATCH: Final = 100
 """Messages to a transaction: whoever accepts one meanwhile waits about 10 ms for it."""
 EARLY_RECEIPTS_DAYS: Final = 7
 FIRST_AFTER_S: Final = 60.0
+ORPHANS_AFTER_S: Final = 86_400.0
+"""Files without a row may be about to get one until then."""
 INTERVAL_S: Final = 3600.0
 LEAST_REST_S: Final = 0.1
 RESTS: Final = 4
 """Times a batch's duration."""
 
-KINDS: Final = ("messages", "endpoints", "replays", "received_requests", "early_receipts", "logins", "auth_tokens")
+KINDS: Final = (
+    "messages",
+    "endpoints",
+    "replays",
+    "received_requests",
+    "early_receipts",
+    "logins",
+    "auth_tokens",
+    "media",
+)
 
 
 class Retention:
@@ -53,6 +65,7 @@ class Retention:
         clock: Clock,
         settings: RetentionSettings,
         metrics: Metrics,
+        files: MediaFiles | None = None,
         first_after_s: float = FIRST_AFTER_S,
         least_rest_s: float = LEAST_REST_S,
     ) -> None:
@@ -60,6 +73,7 @@ class Retention:
         self._clock = clock
         self._settings = settings
         self._metrics = metrics
+        self._files = files
         self._first_after_s = first_after_s
         self._least_rest_s = least_rest_s
         self._stopping = asyncio.Event()
@@ -101,10 +115,12 @@ class Retention:
                 "early_receipts",
                 lambda tx: pruning.prune_early_receipts(tx, before_us=early_before_us, limit=BATCH),
             )
+            if self._files is not None:
+                await self._sweep_media(self._files, removed, now_us)
             if not self._stopping.is_set():
                 expired = await self._store.write(lambda tx: pruning.prune_expired(tx, now_us))
                 removed["logins"], removed["auth_tokens"] = expired
-        except StoreUnavailable as error:
+        except (StoreUnavailable, OutOfSpace) as error:
             log.warning("retention_interrupted", error=str(error), again_in_s=INTERVAL_S, **removed)
         else:
             log.info("retention_removed", **removed)
@@ -150,6 +166,20 @@ class Retention:
             pruned = await self._step(partial(pruning.prune_endpoints, before_us=before_us, after=after, limit=BATCH))
             removed["endpoints"] += pruned.endpoints
             after = pruned.next_id
+
+    async def _sweep_media(self, files: MediaFiles, removed: Counter[str], now_us: int) -> None:
+        count = BATCH
+        while count == BATCH and not self._stopping.is_set():
+            gone = await self._step(partial(media.prune, now_us=now_us, limit=BATCH))
+            await files.remove(gone)
+            count = len(gone)
+            removed["media"] += count
+        # What a crash left between a file and its row, and what was begun and never finished.
+        left = await files.old_ids(older_than_s=ORPHANS_AFTER_S)
+        for at in range(0, len(left), BATCH):
+            ids = left[at : at + BATCH]
+            known = await self._store.read(partial(media.by_id, ids=ids))
+            await files.remove([media_id for media_id in ids if media_id not in known])
 
     async def _sweep_kind(self, removed: Counter[str], kind: str, prune: Callable[[Transaction], int]) -> None:
         count = BATCH

@@ -43,6 +43,8 @@ class ServerSettings(Group, frozen=True, kw_only=True):
     """With more API calls than this waiting for the database, further ones get 503."""
     metrics: bool = True
     """Answer ``GET /metrics``, without asking who wants to know."""
+    media_url_hours: Annotated[int, msgspec.Meta(ge=1, le=8_760)] = 24
+    """How long a URL of an image or another file works, from when it was given."""
 
 
 class StoreSettings(Group, frozen=True, kw_only=True):
@@ -56,6 +58,11 @@ class StoreSettings(Group, frozen=True, kw_only=True):
     """How long a write waits for another process that holds the database."""
     min_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 200
     """With fewer megabytes free on the data directory's disk, ``/readyz`` answers 503."""
+    media_dir: Path | None = None
+    """Directory of uploaded and fetched files, ``media`` in the data directory by default. Where several machines
+    share a PostgreSQL database, it must be a directory that all of them share."""
+    max_media_mb: Count = 10_000
+    """With so many megabytes of media stored, further ones get 507."""
 
 
 class MessagingSettings(Group, frozen=True, kw_only=True):
@@ -63,6 +70,8 @@ class MessagingSettings(Group, frozen=True, kw_only=True):
 
     default_rate: Annotated[str, msgspec.Meta(pattern=r"^\d{1,6}\.\d{1,5}$")] = "0.00550"
     """Price of one unit, in the account's currency, as ``TotalRate`` reports it."""
+    mms_rate: Annotated[str, msgspec.Meta(pattern=r"^\d{1,6}\.\d{1,5}$")] = "0.01800"
+    """Price of one MMS."""
     smart_characters: bool = True
     """Replace typographic quotes, dashes and spaces when that lets a message stay in the GSM alphabet."""
     concurrency: Count = 512
@@ -93,7 +102,7 @@ class DeliverySettings(Group, frozen=True, kw_only=True):
     keep_parked: bool = False
     """Make attempts later that fell due while the endpoint was parked. Otherwise they count as made."""
     egress_allow: tuple[str, ...] = ()
-    """Networks of your own that callbacks may go to, such as ``10.1.0.0/16`` or ``127.0.0.1``."""
+    """Networks of your own that callbacks may go to and media come from, such as ``10.1.0.0/16`` or ``127.0.0.1``."""
     ca_file: Path | None = None
     """PEM file of certificate authorities of your own, trusted beside those of the system."""
     response_cap_bytes: Count = 16_384
@@ -141,6 +150,10 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     Endpoints that nothing was sent to for twice that time go too."""
     received_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
     """Received requests, with what they said."""
+    media_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 365
+    """Media of messages, from when they were accepted, and no longer than the message."""
+    upload_hours: Annotated[int, msgspec.Meta(ge=1, le=8_760)] = 6
+    """Uploaded media that no message has, from when they were uploaded; never for ever."""
 
 
 class LogSettings(Group, frozen=True, kw_only=True):

@@ -22,7 +22,10 @@ from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
 from ringback.delivery.deliver import Deliverer
 from ringback.delivery.http import HttpClient
 from ringback.delivery.replay import Replayer
+from ringback.dialect.media import MediaUrls
 from ringback.messaging.accept import Acceptor
+from ringback.messaging.fetch import MediaFetcher
+from ringback.messaging.media_http import MediaHttp
 from ringback.messaging.receipts import ReceiptTaker
 from ringback.messaging.submit import Submitter
 from ringback.metrics import Metrics
@@ -32,20 +35,25 @@ from ringback.receiver.receive import Receiver
 from ringback.retention import Retention
 from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Invalid, Role, Settings, read_script
-from ringback.store import accounts, messages, postgres, sqlite
+from ringback.store import accounts, keys, messages, postgres, sqlite
 from ringback.store.accounts import Account, AccountCache
 from ringback.store.measured import MeasuredStore
+from ringback.store.media import MediaRoom
+from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.auth import Authenticator
 from ringback.web.api.callbacks import CallbackApi
 from ringback.web.api.endpoints import EndpointApi
+from ringback.web.api.media import MediaApi
+from ringback.web.api.message_media import MessageMediaApi
 from ringback.web.api.messages import MessageApi
 from ringback.web.api.replays import ReplayApi
 from ringback.web.app import build_app
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.hooks.receive import hook_routes
+from ringback.web.media import MediaServer
 from ringback.web.probes import Probes
 from ringback.web.server import HttpServer, listen
 
@@ -75,6 +83,9 @@ class _Core(msgspec.Struct, frozen=True):
     wakeups: Wakeups
     accounts: AccountCache
     metrics: Metrics
+    files: MediaFiles
+    room: MediaRoom
+    media_urls: MediaUrls
 
 
 def new_id(now_us: int) -> str:
@@ -127,7 +138,20 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         opened, clock = await stack.enter_async_context(open_backbone(settings))
         metrics = Metrics()
         store = MeasuredStore(opened, metrics)
-        core = _Core(settings, store, clock, Wakeups(), AccountCache(store), metrics)
+        files = MediaFiles(settings.store.media_dir or settings.store.data_dir / "media")
+        stack.callback(files.close)
+        files.prepare()
+        core = _Core(
+            settings,
+            store,
+            clock,
+            Wakeups(),
+            AccountCache(store),
+            metrics,
+            files,
+            MediaRoom(store, clock, max_bytes=settings.store.max_media_mb * 1_000_000),
+            await _media_urls(settings, store, base_url(server.host, sock.getsockname()[1]) if sock else ""),
+        )
         # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
         # flight finish while whoever they go to (perhaps this very process) still listens.
         workers: list[Worker] = []
@@ -135,7 +159,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         carrier: SimulatedCarrier | None = None
         if "submit" in settings.roles:
             carrier = _carrier(settings, clock)
-            workers += [await _submitting(core, carrier), carrier]
+            media_http = await stack.enter_async_context(MediaHttp(settings.delivery))
+            workers += [_fetching(core, media_http), await _submitting(core, carrier), carrier]
         if "deliver" in settings.roles:
             http = await stack.enter_async_context(HttpClient(settings.delivery))
             workers += [_retaining(core), _replaying(core), _delivering(core, http)]
@@ -186,9 +211,33 @@ async def _submitting(core: _Core, carrier: SimulatedCarrier) -> Worker:
         settings=core.settings.messaging,
         connector=carrier,
         metrics=core.metrics,
+        media_path=core.files.path,
     )
     await submitter.resume()
     return submitter.worker()
+
+
+def _fetching(core: _Core, http: MediaHttp) -> Worker:
+    return MediaFetcher(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        http=http,
+        files=core.files,
+        room=core.room,
+        retention=core.settings.retention,
+        metrics=core.metrics,
+    ).worker()
+
+
+async def _media_urls(settings: Settings, store: Store, listening_at: str) -> MediaUrls:
+    key = await store.write(lambda tx: keys.ensure(tx, "media urls", secrets.token_hex(32)))
+    return MediaUrls(
+        bytes.fromhex(key),
+        base_url=settings.server.public_base_url or listening_at,
+        lifetime_s=settings.server.media_url_hours * 3600,
+    )
 
 
 def _delivering(core: _Core, http: HttpClient) -> Worker:
@@ -206,7 +255,13 @@ def _delivering(core: _Core, http: HttpClient) -> Worker:
 
 
 def _retaining(core: _Core) -> Worker:
-    return Retention(store=core.store, clock=core.clock, settings=core.settings.retention, metrics=core.metrics)
+    return Retention(
+        store=core.store,
+        clock=core.clock,
+        settings=core.settings.retention,
+        metrics=core.metrics,
+        files=core.files,
+    )
 
 
 def _replaying(core: _Core) -> Worker:
@@ -222,6 +277,7 @@ def _acceptor(core: _Core) -> Acceptor:
         settings=core.settings.messaging,
         max_waiting=core.settings.server.max_waiting_requests,
         metrics=core.metrics,
+        retention=core.settings.retention,
     )
 
 
@@ -265,11 +321,13 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
         new_id=new_id,
         secure_cookies=core.settings.server.public_base_url.lower().startswith("https:"),
         stopping=stopping,
+        media_urls=core.media_urls,
     )
     app = build_app(
         [
             *api.routes(),
             *_own_resources(core),
+            *_media_resources(core),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes),
             *dashboard_routes(dashboard),
             *probes.routes(),
@@ -302,6 +360,23 @@ def _own_resources(core: _Core) -> list[Route]:
         max_concurrency=core.settings.delivery.endpoint_concurrency,
     )
     return [*replays.routes(), *callbacks.routes(), *endpoints.routes()]
+
+
+def _media_resources(core: _Core) -> list[Route]:
+    authenticator = Authenticator(core.accounts, core.clock)
+    uploads = MediaApi(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        authenticator=authenticator,
+        files=core.files,
+        room=core.room,
+        urls=core.media_urls,
+        retention=core.settings.retention,
+    )
+    of_messages = MessageMediaApi(store=core.store, clock=core.clock, authenticator=authenticator, urls=core.media_urls)
+    server = MediaServer(store=core.store, clock=core.clock, files=core.files, urls=core.media_urls)
+    return [*uploads.routes(), *of_messages.routes(), *server.routes()]
 
 
 async def _warn_of_deaf_sources(core: _Core) -> None:

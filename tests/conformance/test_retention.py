@@ -22,7 +22,7 @@ from tests.fakes.aged import age, counts, keep_message, keep_received
 from tests.fakes.clock import FakeClock
 
 NOTHING = dict.fromkeys(
-    ("messages", "endpoints", "replays", "received_requests", "early_receipts", "logins", "auth_tokens"), 0
+    ("messages", "endpoints", "replays", "received_requests", "early_receipts", "logins", "auth_tokens", "media"), 0
 )
 
 

@@ -25,6 +25,7 @@ def new(number: int, due_at_us: int) -> dict[str, Any]:
         "expires_at_us": due_at_us + 10**9,
         "due_at_us": due_at_us,
         "lease_token": None,
+        "media": None,
     }
 
 

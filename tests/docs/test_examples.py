@@ -104,6 +104,9 @@ async def test_the_curl_examples_are_answered_as_shown(ringback: Served) -> None
     assert listed["meta"]["limit"] == 5
     assert isinstance(listed["objects"], list)
 
+    uploaded = json.loads(await output_of("sh", "-c", marked("run: upload").text, env=env))
+    assert [(each["status"], each["file_name"]) for each in uploaded["objects"]] == [("success", "ada.vcf")]
+
     planned = json.loads(await output_of("sh", "-c", marked("run: replay").text, env=env))
     assert (planned["dry_run"], planned["total"], planned["first"]) == (True, 0, [])
 

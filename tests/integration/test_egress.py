@@ -11,7 +11,7 @@ import pytest
 import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from ringback.delivery.egress import EgressPolicy, guarded_connector, refusal_of
+from ringback.egress import EgressPolicy, guarded_connector, refusal_of
 
 ALLOWED = "127.0.0.2"
 REFUSED = "127.0.0.3"

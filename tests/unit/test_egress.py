@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringback.delivery.egress import AddressRefused, EgressPolicy, refusal_of, without_internal_addresses
+from ringback.egress import AddressRefused, EgressPolicy, refusal_of, without_internal_addresses
 from ringback.settings import Invalid
 
 NOTHING_ALLOWED = EgressPolicy.parse([])

@@ -13,12 +13,30 @@ import sqlalchemy as sa
 from ringback.metrics import Metrics
 from ringback.retention import Retention
 from ringback.settings import RetentionSettings
-from ringback.store import endpoints, replays, resends, standing
+from ringback.store import endpoints, media, replays, resends, standing
 from ringback.store.backlog import backlog
+from ringback.store.media import Media
+from ringback.store.media_files import MediaFiles
 from ringback.store.resends import Filter
 from ringback.store.sqlite import FILE_NAME, SqliteStore, open_store
 from tests.fakes.aged import age, keep_message, keep_received
 from tests.fakes.clock import FakeClock
+
+
+async def keep_medium(store: SqliteStore, expires_at_us: int) -> None:
+    """Store a medium that a message has."""
+    medium = Media(
+        id="019ab000-0000-7000-9000-000000000001",
+        account_id="MAAAAAAAAAAAAAAAAAAA",
+        source="upload",
+        content_type="image/png",
+        file_name="",
+        size_bytes=1,
+        created_at_us=0,
+        expires_at_us=expires_at_us,
+    )
+    await store.write(lambda tx: media.add(tx, [medium]))
+    await store.write(lambda tx: media.link(tx, ["019ab000-0000-7000-8000-000000000009"], [medium.id]))
 
 
 @contextmanager
@@ -56,14 +74,24 @@ async def test_retention_reads_by_index_only(store: SqliteStore, tmp_path: Path)
     await keep_message(store, 3, age(182), waiting=True)
     await keep_message(store, 4, age(1))
     await keep_received(store, 1, age(91))
+    files = MediaFiles(tmp_path / "media")
+    files.prepare()
+    await keep_medium(store, age(400))
     worker = Retention(
-        store=store, clock=FakeClock(), settings=RetentionSettings(), metrics=Metrics(), least_rest_s=0.0001
+        store=store,
+        clock=FakeClock(),
+        settings=RetentionSettings(),
+        metrics=Metrics(),
+        files=files,
+        least_rest_s=0.0001,
     )
     with statements() as found:
         await worker.sweep()
+    files.close()
     await store.close()
     shown = plans(tmp_path, found)
     touched = {
+        "DELETE FROM media", "DELETE FROM message_media",
         "messages", "events", "callbacks", "callback_queue", "attempts", "submissions", "received_requests",
         "received_events", "early_receipts", "logins", "auth_tokens", "replays",
     }  # fmt: skip

@@ -53,7 +53,7 @@ def test_destinations(dst: Any, destinations: tuple[str, ...], invalid: tuple[st
         ({"text": ""}, "text parameter is missing"),
         ({"text": 5}, "text parameter must be a string"),
         ({"type": "whatsapp"}, "whatsapp is not offered"),
-        ({"type": "mms"}, "mms is not offered"),
+        ({"type": "fax"}, "fax is not offered here; use sms or mms"),
         ({"powerpack_uuid": "x"}, "powerpack_uuid is not offered"),
         ({"url": "ftp://example.com/"}, "not a valid http or https URL"),
         ({"url": "http://"}, "not a valid http or https URL"),

@@ -10,11 +10,22 @@ Behaviour of every driver:
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 import msgspec
 
 from ringback.model.status import Status
+
+
+class OutboundMedia(msgspec.Struct, frozen=True, kw_only=True):
+    """An image or another file that a message carries; its bytes are at ``path`` until the message has ended."""
+
+    id: str
+    content_type: str
+    file_name: str
+    size_bytes: int
+    path: Path
 
 
 class Outbound(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +35,8 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     src: str
     dst: str
     text: str
+    type: Literal["sms", "mms"] = "sms"
+    media: tuple[OutboundMedia, ...] = ()
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +46,8 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     mcc: str | None = None
     mnc: str | None = None
     network: str | None = None
+    detail: str | None = None
+    """What else there is to say, for the event ``sent``."""
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,8 +13,8 @@ import msgspec
 import yarl
 from aiohttp.abc import AbstractResolver
 
-from ringback.delivery.egress import EgressPolicy, guarded_connector, refusal_of
 from ringback.delivery.request import Headers, Request
+from ringback.egress import EgressPolicy, guarded_connector, refusal_of
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import DeliverySettings, Invalid
 

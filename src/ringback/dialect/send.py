@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ringback.dialect.mms import MediaFields, parse_media
 from ringback.model import numbers
 from ringback.model.errors import InvalidRequest
 from ringback.model.retry import RetryPlan
@@ -21,6 +22,9 @@ _BARE_URL: Final = re.compile(r"[\x21-\x7e]+", re.ASCII)
 class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A request to send one text to one or many destinations."""
 
+    type: str = "sms"
+    media: MediaFields = MediaFields()
+    """Of MMS."""
     src: str
     destinations: tuple[str, ...]
     """Digits, unique, in the order given."""
@@ -44,9 +48,10 @@ def parse(fields: Mapping[str, Any]) -> SendRequest:
     """
     kind = _text(fields, "type") or "sms"
     if kind == "whatsapp":
-        raise InvalidRequest("type whatsapp is not offered here; use sms")
-    if kind != "sms":
-        raise InvalidRequest(f"type {_quoted(kind)} is not offered here; use sms")
+        raise InvalidRequest("type whatsapp is not offered here; use sms or mms")
+    if kind not in {"sms", "mms"}:
+        raise InvalidRequest(f"type {_quoted(kind)} is not offered here; use sms or mms")
+    media = parse_media(fields) if kind == "mms" else MediaFields()
     if _text(fields, "powerpack_uuid"):
         raise InvalidRequest("powerpack_uuid is not offered here; use src")
     raw_src = _text(fields, "src")
@@ -58,16 +63,13 @@ def parse(fields: Mapping[str, Any]) -> SendRequest:
     destinations, invalid = _destinations(fields.get("dst"))
     if src in destinations:
         raise InvalidRequest("src and dst must not be the same number")
-    text = fields.get("text")
-    if text is None or text == "":
-        raise InvalidRequest("text parameter is missing")
-    if not isinstance(text, str):
-        raise InvalidRequest("text parameter must be a string")
     return SendRequest(
+        type=kind,
+        media=media,
         src=src,
         destinations=destinations,
         invalid=invalid,
-        text=text,
+        text=_message_text(fields, media if kind == "mms" else None),
         url=_url(fields),
         method=_choice(fields, "method", ("POST", "GET"), "POST", str.upper),
         retry_plan=_retry_plan(fields),
@@ -75,6 +77,20 @@ def parse(fields: Mapping[str, Any]) -> SendRequest:
         trackable=_boolean(fields, "trackable"),
         expiry_s=_expiry(fields),
     )
+
+
+def _message_text(fields: Mapping[str, Any], media: MediaFields | None) -> str:
+    """Return the text, which an MMS may do without; ``media`` is ``None`` for a text message."""
+    text = fields.get("text")
+    if text is None or text == "":
+        if media is None:
+            raise InvalidRequest("text parameter is missing")
+        if not media.urls and not media.ids:
+            raise InvalidRequest("an mms needs media_urls, media_ids or text")
+        return ""
+    if not isinstance(text, str):
+        raise InvalidRequest("text parameter must be a string")
+    return text
 
 
 def _destinations(raw: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -10,6 +10,7 @@ import msgspec
 
 from ringback.dialect.send import SendRequest
 from ringback.dialect.signatures import canonical_callback_url
+from ringback.messaging import mms
 from ringback.messaging.progress import Progress
 from ringback.metrics import Metrics
 from ringback.model import numbers, segments
@@ -18,7 +19,7 @@ from ringback.model.ids import NewId
 from ringback.model.message import Message
 from ringback.model.status import Status
 from ringback.runtime import BacklogFullError, Batcher, Clock
-from ringback.settings import MessagingSettings
+from ringback.settings import MessagingSettings, RetentionSettings
 from ringback.store import submissions
 from ringback.store.accounts import Account
 from ringback.store.port import Store, Transaction
@@ -31,6 +32,8 @@ class _Entry(msgspec.Struct, frozen=True):
     messages: list[Message]
     text: str
     expires_at_us: int
+    load: mms.Load | None = None
+    """What MMS carry; ``None`` for text messages."""
 
 
 class Acceptor:
@@ -46,6 +49,7 @@ class Acceptor:
         settings: MessagingSettings,
         max_waiting: int,
         metrics: Metrics,
+        retention: RetentionSettings = RetentionSettings(),  # noqa: B008 - a frozen value
     ) -> None:
         self._store = store
         self._clock = clock
@@ -53,6 +57,7 @@ class Acceptor:
         self._wakeups = wakeups
         self._settings = settings
         self._metrics = metrics
+        self._retention = retention
         self._draining = False
         self._batcher: Batcher[_Entry, None] = Batcher(
             self._write,
@@ -76,17 +81,22 @@ class Acceptor:
         if complaint := segments.too_long(segmentation):
             raise InvalidRequest(complaint)
         now_us = self._clock.now_us()
+        load: mms.Load | None = None
+        if request.type == "mms":
+            load = await mms.prepare(
+                self._store, account.auth_id, request.src, request.media, now_us=now_us, new_id=self._new_id
+            )
         template = Message(
             uuid="",
             account_id=account.auth_id,
             direction="outbound",
-            type="sms",
+            type=request.type,
             src=request.src,
             dst="",
             text=segmentation.text if request.log in KEEPS_TEXT else None,
             encoding=segmentation.encoding,
-            units=segmentation.units,
-            rate=self._settings.default_rate,
+            units=segmentation.units if load is None else 1,
+            rate=self._settings.default_rate if load is None else self._settings.mms_rate,
             log=request.log,
             trackable=request.trackable,
             callback_url=canonical_callback_url(request.url) if request.url else None,
@@ -106,23 +116,28 @@ class Acceptor:
             for destination in request.destinations
         ]
         try:
-            await self._batcher.submit(_Entry(messages, segmentation.text, now_us + request.expiry_s * 1_000_000))
+            expires_at_us = now_us + request.expiry_s * 1_000_000
+            await self._batcher.submit(_Entry(messages, segmentation.text, expires_at_us, load))
         except BacklogFullError as error:
             raise TryLater("too many requests are waiting, send again in a moment") from error
         return [message.uuid for message in messages]
 
     async def _write(self, entries: list[_Entry]) -> Sequence[None]:
-        await self._store.write(partial(_store, entries=entries, new_id=self._new_id))
+        await self._store.write(partial(_store, entries=entries, new_id=self._new_id, retention=self._retention))
         self._metrics.accepted.inc(sum(len(entry.messages) for entry in entries))
         self._wakeups.signal("submissions")
+        if any(entry.load and entry.load.must_wait for entry in entries):
+            self._wakeups.signal("media")
         self._wakeups.signal("callbacks")
         self._wakeups.signal("events")
         return [None] * len(entries)
 
 
-def _store(tx: Transaction, *, entries: list[_Entry], new_id: NewId) -> None:
+def _store(tx: Transaction, *, entries: list[_Entry], new_id: NewId, retention: RetentionSettings) -> None:
     progress = Progress(new_id)
     for entry in entries:
+        if entry.load is not None:
+            mms.keep(tx, entry.load, entry.messages, retention=retention, new_id=new_id)
         for message in entry.messages:
             progress.accept(message)
     submissions.add(
@@ -136,8 +151,10 @@ def _store(tx: Transaction, *, entries: list[_Entry], new_id: NewId) -> None:
                 "text": entry.text,
                 "attempts_made": 0,
                 "expires_at_us": entry.expires_at_us,
-                "due_at_us": message.queued_at_us,
+                # Whoever fetches its media makes it due sooner.
+                "due_at_us": entry.expires_at_us if entry.load and entry.load.must_wait else message.queued_at_us,
                 "lease_token": None,
+                "media": entry.load.stored() if entry.load else None,
             }
             for entry in entries
             for message in entry.messages

@@ -5,13 +5,24 @@ dies in between leaves a lease that runs out; the message is then handed over ag
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from ringback.carriers.port import Accepted, Awaiting, Connector, Deferred, Outbound, Rejected, SubmitOutcome
+from ringback.carriers.port import (
+    Accepted,
+    Awaiting,
+    Connector,
+    Deferred,
+    Outbound,
+    OutboundMedia,
+    Rejected,
+    SubmitOutcome,
+)
+from ringback.messaging import mms
 from ringback.messaging.progress import Change, Progress
 from ringback.messaging.screen import Refusal, screen
 from ringback.metrics import Metrics
@@ -49,6 +60,7 @@ class Turn(msgspec.Struct, frozen=True):
 
     submission: Submission
     refusal: Refusal | None
+    media: tuple[OutboundMedia, ...] = ()
 
 
 class Submitter:
@@ -64,6 +76,7 @@ class Submitter:
         settings: MessagingSettings,
         connector: Connector,
         metrics: Metrics,
+        media_path: Callable[[str], Path] = Path,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -72,6 +85,7 @@ class Submitter:
         self._settings = settings
         self._connector = connector
         self._metrics = metrics
+        self._media_path = media_path
         self._answers: Batcher[_Answer, None] = Batcher(
             self._record, max_weight=BATCH, shared_errors=(StoreUnavailable,)
         )
@@ -115,7 +129,11 @@ class Submitter:
                 tx, now_us=now_us, lease_until_us=lease_until_us, lease_token=token, limit=min(limit, BATCH)
             )
             refused = screen(tx, leased, now_us=now_us)
-            turns = [Turn(submission, refused.get(submission.message_uuid)) for submission in leased]
+            # One whose time is over fails for that, with or without its media.
+            alive = [submission for submission in leased if submission.expires_at_us > now_us]
+            carried, unusable = mms.gather(tx, alive, self._media_path)
+            refused = unusable | refused
+            turns = [Turn(each, refused.get(each.message_uuid), carried.get(each.message_uuid, ())) for each in leased]
             return turns, submissions.next_due_at_us(tx)
 
         turns, next_due_at_us = await self._store.write(work, durable=False)
@@ -134,6 +152,8 @@ class Submitter:
                     src=submission.src,
                     dst=submission.dst,
                     text=submission.text,
+                    type="sms" if submission.media is None else "mms",
+                    media=turn.media,
                 )
             )
         await self._answers.submit(_Answer(submission, outcome, self._clock.now_us()))
@@ -200,6 +220,7 @@ def _sent(accepted: Accepted, connector: str, at_us: int) -> Change:
         mcc=accepted.mcc,
         mnc=accepted.mnc,
         network=accepted.network,
+        detail=accepted.detail,
     )
 
 

@@ -48,6 +48,10 @@ class StoreUnavailable(TryLater):
     """The database did not take the transaction; it was rolled back as a whole."""
 
 
+class OutOfSpace(TryLater):
+    """There is no room for what was sent; nothing of it was kept."""
+
+
 class ShuttingDown(TryLater):
     """The process is draining and takes no new work."""
 

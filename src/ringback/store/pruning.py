@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from ringback.model.circuit import CircuitState
 from ringback.model.ids import uuid7
+from ringback.store import media
 from ringback.store.port import Transaction
 from ringback.store.schema import (
     attempts,
@@ -95,6 +96,7 @@ def _remove(tx: Transaction, uuids: Sequence[str]) -> None:
     _delete(tx, attempts.c.callback_id, owed)
     _delete(tx, callbacks.c.id, owed)
     _delete(tx, events.c.message_uuid, uuids)
+    media.unlink(tx, uuids)
     _delete(tx, messages.c.uuid, uuids)
 
 

@@ -23,6 +23,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     attempts_made: int
     expires_at_us: int
     lease_token: str
+    media: str | None = None
+    """A JSON list of the ids of its media; ``None`` for a text message."""
 
 
 class EarlyReceipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ def claim(tx: Transaction, *, now_us: int, lease_until_us: int, lease_token: str
             attempts_made=row.attempts_made,
             expires_at_us=row.expires_at_us,
             lease_token=lease_token,
+            media=row.media,
         )
         for row in rows
     ]

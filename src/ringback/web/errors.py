@@ -24,6 +24,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.ShuttingDown: 503,
     errors.StoreUnavailable: 503,
     errors.TryLater: 503,
+    errors.OutOfSpace: 507,
 }
 
 _encode = msgspec.json.Encoder().encode

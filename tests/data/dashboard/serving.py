@@ -14,6 +14,7 @@ import aiohttp
 import uvicorn
 from starlette.applications import Starlette
 
+from ringback.dialect.media import MediaUrls
 from ringback.messaging.progress import Progress
 from ringback.model.ids import NewId
 from ringback.model.message import Message
@@ -112,6 +113,7 @@ async def serve(
     new_id = counting_ids()
     store = open_store(directory, busy_timeout_s=4)
     context = DashboardContext(
+        media_urls=MediaUrls(bytes(32), base_url="", lifetime_s=3600),
         store=store,
         clock=clock,
         wakeups=Wakeups(),

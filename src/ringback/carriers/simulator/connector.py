@@ -88,6 +88,8 @@ class SimulatedCarrier:
             return Deferred(retry_after_s=1.0, detail="the simulated carrier is stopping")
         ref = carrier_ref(self._seed, message.message_uuid)
         fate = decide(self._seed, ref, self._script.rule_for(message.dst))
+        if not all(media.path.is_file() for media in message.media):
+            return Rejected(error_code="10", detail="rejected: a file of the message is missing")
         match answer_now(fate.answer, self._deferrals.get(message.message_uuid, 0)):
             case Accept():
                 return await self._accept(message, ref, fate)
@@ -145,9 +147,10 @@ class SimulatedCarrier:
             await self._pass_time(fate.answer_delay_s)
             self._put(ref, due_times_us(fate, start_us=self._clock.now_us(), speed=self._speed))
         network = network_of(message.dst)
+        detail = _carried(message)
         if network is None:
-            return Accepted(carrier_ref=ref)
-        return Accepted(carrier_ref=ref, mcc=network.mcc, mnc=network.mnc, network=network.name)
+            return Accepted(carrier_ref=ref, detail=detail)
+        return Accepted(carrier_ref=ref, mcc=network.mcc, mnc=network.mnc, network=network.name, detail=detail)
 
     async def _pass_time(self, seconds: float) -> None:
         if seconds > 0:
@@ -216,6 +219,13 @@ class SimulatedCarrier:
     async def _wake_after(self, seconds: float) -> None:
         await self._sleep(seconds)
         self._wake.set()
+
+
+def _carried(message: Outbound) -> str | None:
+    if message.type == "sms":
+        return None
+    types = ", ".join(media.content_type for media in message.media) or "none"
+    return f"mms with {sum(media.size_bytes for media in message.media)} bytes of media: {types}"
 
 
 async def _nobody(_: Receipt) -> None:

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ringback.delivery.egress import without_internal_addresses
 from ringback.dialect.times import record_time
+from ringback.egress import without_internal_addresses
 from ringback.model.errors import NotFound
 from ringback.model.ids import NewId, as_uuid
 from ringback.model.retry import stored_plan

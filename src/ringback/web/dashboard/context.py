@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ringback.dialect.media import MediaUrls
 from ringback.model.ids import NewId
 from ringback.runtime import Clock
 from ringback.settings import DashboardSettings
@@ -29,6 +30,7 @@ class DashboardContext:
     new_id: NewId
     secure_cookies: bool
     """Whether browsers reach the dashboard over TLS only."""
+    media_urls: MediaUrls
     stopping: asyncio.Event
     """Set before the server shuts down: live streams, which never end by themselves, then do."""
     new_secret: Callable[[], str] = new_secret

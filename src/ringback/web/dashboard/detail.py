@@ -8,12 +8,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ringback.dialect.callbacks import total_amount
+from ringback.dialect.media import IMAGES
 from ringback.dialect.signatures import outside_safe_subset
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
 from ringback.model.message import Event, Message
-from ringback.store import callbacks, endpoints, messages, received, resends
+from ringback.store import callbacks, endpoints, media, messages, received, resends
 from ringback.store.callbacks import Attempt, Callback
+from ringback.store.media import Media
 from ringback.store.port import Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
 from ringback.web.dashboard import present
@@ -22,6 +24,7 @@ from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import read_form
 
 _RECEIVED_SHOWN: Final = 50
+_SHOWS_CONTENT: Final = frozenset({"true", "content_only"})
 
 OUTCOMES: Final = {
     "ok": "answered",
@@ -82,6 +85,16 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     request: ReceivedRequest
 
 
+class Carried(msgspec.Struct, frozen=True, kw_only=True):
+    """A medium as the page shows it."""
+
+    name: str
+    content_type: str
+    size_bytes: int
+    url: str
+    is_image: bool
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What is read for the page, all of one moment."""
 
@@ -90,6 +103,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     owed: Sequence[tuple[Callback, Sequence[Attempt]]]
     due: Mapping[str, int | None]
     arrivals: Sequence[Arrival]
+    media: Sequence[Media] = ()
 
 
 class Detail:
@@ -128,7 +142,25 @@ class Detail:
             steps=steps(found.events, redact),
             owed=owed(found, redact),
             arrivals=found.arrivals,
+            media=self._carried(found),
         )
+
+    def _carried(self, found: Found) -> list[Carried] | None:
+        """Return what the message carries; ``None`` when its sender asked for its content not to be shown."""
+        message = found.message
+        if message is None or message.log not in _SHOWS_CONTENT:
+            return None
+        now_us = self._context.clock.now_us()
+        return [
+            Carried(
+                name=each.file_name or each.id,
+                content_type=each.content_type,
+                size_bytes=each.size_bytes,
+                url=self._context.media_urls.path(each.account_id, message.uuid, each.id, now_us=now_us),
+                is_image=each.content_type in IMAGES,
+            )
+            for each in found.media
+        ]
 
     async def resend(self, request: Request) -> Response:
         """POST: send one of the message's callbacks once more, then go back to the page."""
@@ -217,4 +249,5 @@ def _read(tx: Transaction, uuid: str) -> Found:
             for event in said
             if (request := received.request(tx, event.request_id)) is not None
         ],
+        media=media.of_message(tx, uuid) if message.type == "mms" else (),
     )

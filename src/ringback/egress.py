@@ -1,4 +1,4 @@
-"""The egress guard: which addresses callbacks may be sent to, and how aiohttp is made to keep to it.
+"""The egress guard: which addresses URLs of customers may lead to, and how aiohttp is made to keep to it.
 
 A customer chooses the URL, so a callback could be aimed at what only this host can reach: its own loopback, the
 network behind it, the metadata service of its cloud. Names prove nothing, as whoever owns the name decides what it

@@ -1,0 +1,14 @@
+"""Secrets that Ringback makes for itself, once for all its processes."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ringback.store.port import Transaction
+from ringback.store.schema import keys
+
+
+def ensure(tx: Transaction, name: str, fresh: str) -> str:
+    """Return the secret of that name; ``fresh`` becomes it if there is none yet."""
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    tx.execute(dialect.insert(keys).values(name=name, secret=fresh).on_conflict_do_nothing())
+    return str(tx.execute(sa.select(keys.c.secret).where(keys.c.name == name)).scalar_one())
