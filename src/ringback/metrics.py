@@ -29,6 +29,8 @@ STATUSES: Final = ("sent", "delivered", "undelivered", "failed")
 SUBMISSION_OUTCOMES: Final = ("accepted", "rejected", "deferred", "expired")
 RECEIPT_RESULTS: Final = ("taken", "late", "duplicate", "early")
 ATTEMPT_OUTCOMES: Final = ("ok", "http_status", "timeout", "dns", "connect", "tls", "broken", "blocked")
+INBOUND_RESULTS: Final = ("taken", "duplicate", "refused")
+REPLY_RESULTS: Final = ("accepted", "refused", "ignored", "malformed", "repeated")
 CALLBACK_ENDS: Final = ("delivered", "given_up")
 TRANSACTION_KINDS: Final = ("read", "write")
 TRANSACTION_RESULTS: Final = ("ok", "unavailable", "rolled_back", "abandoned")
@@ -78,6 +80,12 @@ class Metrics:
         )
         self.receipts = self._counts(
             "ringback_receipts_total", "Receipts of carriers: taken, or flagged and why.", result=RECEIPT_RESULTS
+        )
+        self.inbound = self._counts(
+            "ringback_inbound_messages_total", "Inbound messages by what became of them.", result=INBOUND_RESULTS
+        )
+        self.replies = self._counts(
+            "ringback_xml_replies_total", "Elements of XML replies by what became of them.", result=REPLY_RESULTS
         )
         self.attempts = self._counts(
             "ringback_callback_attempts_total", "Attempts at callbacks by how they ended.", outcome=ATTEMPT_OUTCOMES

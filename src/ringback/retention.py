@@ -47,6 +47,7 @@ KINDS: Final = (
     "replays",
     "received_requests",
     "early_receipts",
+    "inbound_requests",
     "logins",
     "auth_tokens",
     "media",
@@ -114,6 +115,11 @@ class Retention:
                 removed,
                 "early_receipts",
                 lambda tx: pruning.prune_early_receipts(tx, before_us=early_before_us, limit=BATCH),
+            )
+            await self._sweep_kind(
+                removed,
+                "inbound_requests",
+                lambda tx: pruning.prune_inbound_requests(tx, before_us=early_before_us, limit=BATCH),
             )
             if self._files is not None:
                 await self._sweep_media(self._files, removed, now_us)

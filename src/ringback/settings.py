@@ -78,6 +78,18 @@ class MessagingSettings(Group, frozen=True, kw_only=True):
     """Submissions in flight at once."""
     submit_lease_s: Seconds = 60.0
     """A submission not finished after this time (its process died) is taken again."""
+    inbound_rate: Annotated[str, msgspec.Meta(pattern=r"^\d{1,6}\.\d{1,5}$")] = "0.00000"
+    """Price of one unit of an inbound message."""
+    first_media_index: Annotated[int, msgspec.Meta(ge=0, le=1)] = 0
+    """The first of an inbound message's media is told of as ``Media0`` or ``Media1``."""
+    optout_text: str = (
+        "You have opted out and will get no more messages from this number. Reply START to get them again."
+    )
+    """Answer to STOP and its like; empty sends none. Accounts can have texts of their own."""
+    optin_text: str = "You will get messages from this number again. Reply STOP to opt out, HELP for help."
+    """Answer to START and its like, if the recipient had opted out."""
+    help_text: str = "Reply STOP to get no more messages from this number, START to get them again."
+    """Answer to HELP and INFO."""
 
 
 class DeliverySettings(Group, frozen=True, kw_only=True):

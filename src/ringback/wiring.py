@@ -25,8 +25,11 @@ from ringback.delivery.replay import Replayer
 from ringback.dialect.media import MediaUrls
 from ringback.messaging.accept import Acceptor
 from ringback.messaging.fetch import MediaFetcher
+from ringback.messaging.inbound import InboundTaker
 from ringback.messaging.media_http import MediaHttp
 from ringback.messaging.receipts import ReceiptTaker
+from ringback.messaging.replies import ReplyExecutor
+from ringback.messaging.simulate import InboundSimulator
 from ringback.messaging.submit import Submitter
 from ringback.metrics import Metrics
 from ringback.model.errors import ConfigInvalid
@@ -35,7 +38,7 @@ from ringback.receiver.receive import Receiver
 from ringback.retention import Retention
 from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Invalid, Role, Settings, read_script
-from ringback.store import accounts, keys, messages, postgres, sqlite
+from ringback.store import accounts, keys, messages, number_standins, postgres, sqlite
 from ringback.store.accounts import Account, AccountCache
 from ringback.store.measured import MeasuredStore
 from ringback.store.media import MediaRoom
@@ -44,6 +47,7 @@ from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.auth import Authenticator
 from ringback.web.api.callbacks import CallbackApi
+from ringback.web.api.conversions import ConversionApi
 from ringback.web.api.endpoints import EndpointApi
 from ringback.web.api.media import MediaApi
 from ringback.web.api.message_media import MessageMediaApi
@@ -160,7 +164,12 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         if "submit" in settings.roles:
             carrier = _carrier(settings, clock)
             media_http = await stack.enter_async_context(MediaHttp(settings.delivery))
-            workers += [_fetching(core, media_http), await _submitting(core, carrier), carrier]
+            workers += [
+                *_inbound(core, carrier),
+                _fetching(core, media_http),
+                await _submitting(core, carrier),
+                carrier,
+            ]
         if "deliver" in settings.roles:
             http = await stack.enter_async_context(HttpClient(settings.delivery))
             workers += [_retaining(core), _replaying(core), _delivering(core, http)]
@@ -238,6 +247,40 @@ async def _media_urls(settings: Settings, store: Store, listening_at: str) -> Me
         base_url=settings.server.public_base_url or listening_at,
         lifetime_s=settings.server.media_url_hours * 3600,
     )
+
+
+def _inbound(core: _Core, carrier: SimulatedCarrier) -> list[Worker]:
+    acceptor = _acceptor(core)
+    taker = InboundTaker(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        settings=core.settings.messaging,
+        find_owner=number_standins.owner,
+        acceptor=acceptor,
+        metrics=core.metrics,
+    )
+    carrier.deliver_inbound_to(taker.take)
+    executor = ReplyExecutor(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        accounts=core.accounts,
+        acceptor=acceptor,
+        response_cap_bytes=core.settings.delivery.response_cap_bytes,
+        metrics=core.metrics,
+    )
+    simulator = InboundSimulator(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        connector=carrier.name,
+        bring=carrier.bring,
+    )
+    return [simulator.worker(), executor.worker()]
 
 
 def _delivering(core: _Core, http: HttpClient) -> Worker:
@@ -359,7 +402,15 @@ def _own_resources(core: _Core) -> list[Route]:
         max_body_bytes=max_body_bytes,
         max_concurrency=core.settings.delivery.endpoint_concurrency,
     )
-    return [*replays.routes(), *callbacks.routes(), *endpoints.routes()]
+    conversions = ConversionApi(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        authenticator=authenticator,
+        max_body_bytes=max_body_bytes,
+    )
+    return [*replays.routes(), *callbacks.routes(), *endpoints.routes(), *conversions.routes()]
 
 
 def _media_resources(core: _Core) -> list[Route]:

@@ -22,8 +22,12 @@ from tests.fakes.aged import age, counts, keep_message, keep_received
 from tests.fakes.clock import FakeClock
 
 NOTHING = dict.fromkeys(
-    ("messages", "endpoints", "replays", "received_requests", "early_receipts", "logins", "auth_tokens", "media"), 0
-)
+    (
+        "messages", "endpoints", "replays", "received_requests", "early_receipts", "inbound_requests", "logins",
+        "auth_tokens", "media",
+    ),
+    0,
+)  # fmt: skip
 
 
 def retention(store: Store, *, metrics: Metrics | None = None, first_after_s: float = 0.001, **days: int) -> Retention:

@@ -13,9 +13,10 @@ import pytest
 
 from ringback import settings
 from ringback.dialect.callbacks import status_params
+from ringback.dialect.inbound import inbound_params
 from ringback.dialect.signatures import canonical_callback_url, outside_safe_subset
 from ringback.model import errors
-from ringback.model.status import Status
+from ringback.model.status import OUTBOUND, Status
 from ringback.web.dashboard.incoming import REASONS
 from ringback.web.errors import STATUS, to_response
 from ringback.web.hooks.receive import REFUSALS
@@ -113,15 +114,26 @@ def test_every_parameter_of_a_callback_is_documented_with_its_statuses() -> None
     row = re.compile(r"^\| (`\w+`(?:, `\w+`)*) \|[^|]*\|([^|]*(?:\|[^|]*){4})\|$", re.MULTILINE)
     rows = row.findall(_callbacks())
     shown = {
-        name: [status for status, mark in zip(Status, marks.split("|"), strict=True) if mark.strip() == "✓"]
+        name: [status for status, mark in zip(OUTBOUND, marks.split("|"), strict=True) if mark.strip() == "✓"]
         for names, marks in rows
         for name in re.findall(r"\w+", names)
     }
     sent: dict[str, list[Status]] = {}
-    for status in Status:
+    for status in OUTBOUND:
         for name, _ in status_params(_as_it_is_in(status)):
             sent.setdefault(name, []).append(status)
     assert shown == sent
+
+
+def test_every_parameter_of_an_inbound_message_is_documented() -> None:
+    arrives = page("docs/inbound.md").partition("| State |")[0]
+    shown = [
+        name for row in re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", arrives, re.MULTILINE) for name in _CODE.findall(row)
+    ]
+    sent = inbound_params(
+        message(type="mms"), text="", intent="", powerpack_uuid=None, media_urls=("a", "b"), first_media_index=0
+    )
+    assert sorted(shown) == sorted(name for name, _ in sent)
 
 
 def _as_it_is_in(status: Status) -> object:

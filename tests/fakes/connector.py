@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ringback.carriers.port import Accepted, Awaiting, Outbound, Receipt, ReceiptSink, SubmitOutcome
+from ringback.carriers.port import Accepted, Awaiting, InboundSink, Outbound, Receipt, ReceiptSink, SubmitOutcome
 from ringback.model.status import Status
 
 
@@ -16,6 +16,7 @@ class ScriptedConnector:
         self.resumed: list[Awaiting] = []
         self.outcomes: list[SubmitOutcome] = []
         self.sink: ReceiptSink | None = None
+        self.inbound_sink: InboundSink | None = None
 
     async def submit(self, message: Outbound) -> SubmitOutcome:
         """Give the next scripted outcome, else accept under ``ref-<n>``."""
@@ -27,6 +28,10 @@ class ScriptedConnector:
     def deliver_receipts_to(self, sink: ReceiptSink) -> None:
         """Remember the sink."""
         self.sink = sink
+
+    def deliver_inbound_to(self, sink: InboundSink) -> None:
+        """Remember the sink."""
+        self.inbound_sink = sink
 
     def resume(self, awaiting: Sequence[Awaiting]) -> None:
         """Remember what was open."""

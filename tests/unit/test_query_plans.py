@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from ringback.metrics import Metrics
 from ringback.retention import Retention
 from ringback.settings import RetentionSettings
-from ringback.store import endpoints, media, replays, resends, standing
+from ringback.store import conversions, endpoints, inbound, media, optouts, replays, replies, resends, standing
 from ringback.store.backlog import backlog
 from ringback.store.media import Media
 from ringback.store.media_files import MediaFiles
@@ -103,6 +103,24 @@ async def test_retention_reads_by_index_only(store: SqliteStore, tmp_path: Path)
     assert {
         statement: plan for statement, plan in shown.items() if any("SCAN" in step or "TEMP" in step for step in plan)
     } == {}
+
+
+async def test_inbound_work_is_found_by_index(store: SqliteStore, tmp_path: Path) -> None:
+    lease = {"now_us": 1, "lease_until_us": 2, "lease_token": "t", "limit": 9}
+    with statements() as found:
+        await store.read(inbound.next_result_at_us)
+        await store.read(inbound.next_request_at_us)
+        await store.write(lambda tx: inbound.claim_results(tx, **lease))  # type: ignore[arg-type]
+        await store.write(lambda tx: inbound.claim_requests(tx, **lease))  # type: ignore[arg-type]
+        await store.read(lambda tx: optouts.among(tx, [("1", "2")]))
+        await store.read(lambda tx: optouts.confirmations(tx, ["a"]))
+        await store.read(lambda tx: optouts.history(tx, "1", "2"))
+        await store.read(lambda tx: replies.of_message(tx, "a"))
+        await store.read(lambda tx: conversions.history(tx, "a"))
+    await store.close()
+    shown = plans(tmp_path, found)
+    assert len(shown) == 9
+    assert {statement: plan for statement, plan in shown.items() if any("SCAN" in step for step in plan)} == {}
 
 
 async def test_a_scrape_reads_by_index_or_up_to_its_limit(store: SqliteStore, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ Behaviour of every driver:
   the carrier or the link did: every ending has an outcome.
 - A receipt is offered to the sink given to ``deliver_receipts_to``; it counts as taken when the sink returns, and is
   acknowledged to the carrier only then. A sink that raises has not taken it: it is offered again.
+- An inbound message is offered to the sink given to ``deliver_inbound_to``; it is acknowledged or refused as the answer
+  says. A sink that raises has not decided: the message is offered again.
 - Receipts may come before the answer to their submission, twice, late or never.
 """
 
@@ -80,6 +82,35 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The carrier's own words."""
 
 
+class Inbound(msgspec.Struct, frozen=True, kw_only=True):
+    """A message from a phone to a number of ours, whole: its parts are joined."""
+
+    connector: str
+    carrier_ref: str | None
+    """The carrier's name for it, if it has one: by that, one that is offered again is known."""
+    src: str
+    dst: str
+    text: str
+    type: str = "sms"
+    """``sms`` or ``mms``."""
+    media_urls: tuple[str, ...] = ()
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """An inbound message is stored."""
+
+    message_uuid: str
+
+
+class NotTaken(msgspec.Struct, frozen=True):
+    """An inbound message is refused for good: to be told to the carrier, not to be offered again."""
+
+    reason: str
+
+
+InboundAnswer = Taken | NotTaken
+
+
 class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
     """A message taken by the carrier of which no receipt was recorded."""
 
@@ -90,6 +121,7 @@ class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ReceiptSink = Callable[[Receipt], Awaitable[None]]
+InboundSink = Callable[[Inbound], Awaitable[InboundAnswer]]
 
 
 class Connector(Protocol):
@@ -103,6 +135,10 @@ class Connector(Protocol):
 
     def deliver_receipts_to(self, sink: ReceiptSink) -> None:
         """Name the taker of receipts; called once, before ``run``."""
+        ...
+
+    def deliver_inbound_to(self, sink: InboundSink) -> None:
+        """Name the taker of inbound messages; called once, before ``run``."""
         ...
 
     def resume(self, awaiting: Sequence[Awaiting]) -> None:

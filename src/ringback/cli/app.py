@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ringback import __version__
-from ringback.cli import account, callbacks, demo, endpoints, login, replays, serve
+from ringback.cli import account, callbacks, demo, endpoints, login, optouts, replays, serve, simulate
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
 
@@ -27,6 +27,8 @@ callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(endpoints.app, name="endpoints")
+app.add_typer(optouts.app, name="optouts")
+app.add_typer(simulate.app, name="simulate")
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback shape

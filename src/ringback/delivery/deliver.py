@@ -27,7 +27,7 @@ from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import DeliverySettings
 from ringback.store import endpoints
 from ringback.store.accounts import AccountCache
-from ringback.store.callbacks import Attempt, DueCallback, Outcome
+from ringback.store.callbacks import MESSAGE, Attempt, DueCallback, Outcome
 from ringback.store.endpoints import Lane
 from ringback.store.port import POLITE_BATCH, Store, Transaction
 from ringback.store.wakeups import Wakeups
@@ -163,6 +163,8 @@ class Deliverer:
         for result in results:
             self._count(result.outcome)
         self._wakeups.signal("callbacks")
+        if any(each.outcome.callback.kind == MESSAGE and each.outcome.state != "pending" for each in results):
+            self._wakeups.signal("inbound_results")
         return [None] * len(results)
 
     def _count(self, outcome: Outcome) -> None:

@@ -20,6 +20,7 @@ DAY_US: Final = 86_400_000_000
 def message_record(message: Message) -> dict[str, Any]:
     """Return a message as the API shows it. The text is not part of it."""
     hidden = message.log in {"false", "content_only"}
+    inbound = message.direction == "inbound"
     return {
         "message_uuid": message.uuid,
         "resource_uri": f"/v1/Account/{message.account_id}/Message/{message.uuid}/",
@@ -29,8 +30,8 @@ def message_record(message: Message) -> dict[str, Any]:
         "message_time": record_time(message.queued_at_us),
         "message_sent_time": record_time(message.sent_at_us) if message.sent_at_us is not None else None,
         "message_updated_time": record_time(message.updated_at_us),
-        "from_number": message.src,
-        "to_number": numbers.masked(message.dst) if hidden else message.dst,
+        "from_number": numbers.masked(message.src) if hidden and inbound else message.src,
+        "to_number": numbers.masked(message.dst) if hidden and not inbound else message.dst,
         "units": message.units,
         "total_rate": message.rate,
         "total_amount": total_amount(message),

@@ -28,3 +28,16 @@ def filter_time_us(text: str) -> int | None:
     except ValueError:
         return None
     return (parsed - _EPOCH) // timedelta(microseconds=1)
+
+
+def iso_time_us(text: str) -> int | None:
+    """Read an ISO 8601 date and time, UTC if it says nothing else; ``None`` when it is something else."""
+    if len(text) > 40 or "T" not in text.upper().replace(" ", "T"):
+        return None
+    try:
+        parsed = datetime.fromisoformat(text)
+        offset = parsed.utcoffset() or timedelta()
+        at_us = (parsed.replace(tzinfo=UTC) - offset - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        return None
+    return at_us if at_us >= 0 else None

@@ -28,12 +28,19 @@ from ringback.store.wakeups import Wakeups
 KEEPS_TEXT = frozenset({"true", "content_only"})
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True):
+    """A request's messages, made and not stored yet."""
+
     messages: list[Message]
     text: str
     expires_at_us: int
     load: mms.Load | None = None
     """What MMS carry; ``None`` for text messages."""
+
+    @property
+    def uuids(self) -> list[str]:
+        """Name the messages in the order of the destinations."""
+        return [message.uuid for message in self.messages]
 
 
 class Acceptor:
@@ -59,7 +66,7 @@ class Acceptor:
         self._metrics = metrics
         self._retention = retention
         self._draining = False
-        self._batcher: Batcher[_Entry, None] = Batcher(
+        self._batcher: Batcher[Entry, None] = Batcher(
             self._write,
             weight=lambda entry: len(entry.messages),
             max_waiting=max_waiting,
@@ -77,15 +84,31 @@ class Acceptor:
         """
         if self._draining:
             raise ShuttingDown("shutting down, send again in a moment")
+        load: mms.Load | None = None
+        if request.type == "mms":
+            load = await mms.prepare(
+                self._store,
+                account.auth_id,
+                request.src,
+                request.media,
+                now_us=self._clock.now_us(),
+                new_id=self._new_id,
+            )
+        entry = self.prepare(account, request, requester_ip=requester_ip, load=load)
+        try:
+            await self._batcher.submit(entry)
+        except BacklogFullError as error:
+            raise TryLater("too many requests are waiting, send again in a moment") from error
+        return entry.uuids
+
+    def prepare(
+        self, account: Account, request: SendRequest, *, requester_ip: str, load: mms.Load | None = None
+    ) -> Entry:
+        """Make the messages of a request, to be stored by ``store_entries``. Raises ``InvalidRequest``."""
         segmentation = segments.segment(request.text, smart=self._settings.smart_characters)
         if complaint := segments.too_long(segmentation):
             raise InvalidRequest(complaint)
         now_us = self._clock.now_us()
-        load: mms.Load | None = None
-        if request.type == "mms":
-            load = await mms.prepare(
-                self._store, account.auth_id, request.src, request.media, now_us=now_us, new_id=self._new_id
-            )
         template = Message(
             uuid="",
             account_id=account.auth_id,
@@ -115,29 +138,36 @@ class Acceptor:
             )
             for destination in request.destinations
         ]
-        try:
-            expires_at_us = now_us + request.expiry_s * 1_000_000
-            await self._batcher.submit(_Entry(messages, segmentation.text, expires_at_us, load))
-        except BacklogFullError as error:
-            raise TryLater("too many requests are waiting, send again in a moment") from error
-        return [message.uuid for message in messages]
+        return Entry(messages, segmentation.text, now_us + request.expiry_s * 1_000_000, load)
 
-    async def _write(self, entries: list[_Entry]) -> Sequence[None]:
-        await self._store.write(partial(_store, entries=entries, new_id=self._new_id, retention=self._retention))
+    def stored(self, entries: Sequence[Entry]) -> None:
+        """Count what others have stored, and let it be found."""
         self._metrics.accepted.inc(sum(len(entry.messages) for entry in entries))
-        self._wakeups.signal("submissions")
+        if entries:
+            self._wakeups.signal("submissions")
         if any(entry.load and entry.load.must_wait for entry in entries):
             self._wakeups.signal("media")
         self._wakeups.signal("callbacks")
         self._wakeups.signal("events")
+
+    async def _write(self, entries: list[Entry]) -> Sequence[None]:
+        await self._store.write(partial(_store, entries=entries, new_id=self._new_id, retention=self._retention))
+        self.stored(entries)
         return [None] * len(entries)
 
 
-def _store(tx: Transaction, *, entries: list[_Entry], new_id: NewId, retention: RetentionSettings) -> None:
+def _store(tx: Transaction, *, entries: list[Entry], new_id: NewId, retention: RetentionSettings) -> None:
     progress = Progress(new_id)
     for entry in entries:
         if entry.load is not None:
             mms.keep(tx, entry.load, entry.messages, retention=retention, new_id=new_id)
+    store_entries(tx, progress, entries)
+    progress.write(tx)
+
+
+def store_entries(tx: Transaction, progress: Progress, entries: Sequence[Entry]) -> None:
+    """Store what was prepared, but for what ``progress`` gathers: the caller writes that, in the same transaction."""
+    for entry in entries:
         for message in entry.messages:
             progress.accept(message)
     submissions.add(
@@ -160,4 +190,3 @@ def _store(tx: Transaction, *, entries: list[_Entry], new_id: NewId, retention: 
             for message in entry.messages
         ],
     )
-    progress.write(tx)

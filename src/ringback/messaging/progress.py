@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ringback.dialect.callbacks import endpoint_of, status_params
+from ringback.dialect.callbacks import Params, endpoint_of, status_params
 from ringback.model.ids import NewId
 from ringback.model.latency import bucket_of
 from ringback.model.message import Message
@@ -53,6 +53,17 @@ class Progress:
         self._counts[rollups.key(message.account_id, message.queued_at_us, "status", message.status)] += 1
         self._note(message, message.queued_at_us)
         self._owe_callback(message, message.queued_at_us)
+
+    def receive(self, message: Message, params: Params, *, detail: str | None = None) -> None:
+        """Take in a new inbound message, whose first event is ``received``; its application is owed ``params``."""
+        self._new.append(message)
+        self._counts[rollups.key(message.account_id, message.queued_at_us, rollups.INBOUND, message.status)] += 1
+        self._note(message, message.queued_at_us, detail=detail)
+        self._owe(message, params, message.queued_at_us, kind=callbacks.MESSAGE)
+
+    def remark(self, message: Message, *, flag: str, at_us: int, detail: str) -> None:
+        """Put into a message's history what changes nothing about its status."""
+        self._note(message, at_us, detail=detail)["flag"] = flag
 
     def change(self, message: Message, change: Change) -> Message:
         """Apply a change to a message that exists, or flag it; returns the message as it then stands."""
@@ -106,6 +117,11 @@ class Progress:
         return event
 
     def _owe_callback(self, message: Message, at_us: int) -> None:
+        # An inbound message is told of once, as a whole: nobody is called when its status changes.
+        if message.callback_url is not None and message.direction == "outbound":
+            self._owe(message, status_params(message), at_us, kind=callbacks.STATUS)
+
+    def _owe(self, message: Message, params: Params, at_us: int, *, kind: str) -> None:
         if message.callback_url is None:
             return
         self._callbacks.append(
@@ -117,9 +133,10 @@ class Progress:
                 url=message.callback_url,
                 method=message.callback_method,
                 endpoint=endpoint_of(message.callback_url),
-                params=_encode(status_params(message)).decode(),
+                params=_encode(params).decode(),
                 created_at_us=at_us,
                 retry_delays=message.callback_retry_delays,
+                kind=kind,
             )
         )
 
@@ -127,6 +144,10 @@ class Progress:
         def key(measure: str, bucket: str) -> rollups.Key:
             return rollups.key(after.account_id, after.queued_at_us, measure, bucket)
 
+        if after.direction == "inbound":
+            self._counts[key(rollups.INBOUND, before.status)] -= 1
+            self._counts[key(rollups.INBOUND, after.status)] += 1
+            return
         self._counts[key("status", before.status)] -= 1
         self._counts[key("status", after.status)] += 1
         if after.final_at_us is None:

@@ -10,8 +10,12 @@ from typing import Final
 
 import msgspec
 
+from ringback.store import optouts
 from ringback.store.port import Transaction
 from ringback.store.submissions import Submission
+
+OPTED_OUT: Final = "200"
+"""The code of a message whose recipient has opted out."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -24,7 +28,17 @@ class Refusal(msgspec.Struct, frozen=True):
 Check = Callable[[Transaction, Sequence[Submission], int], dict[str, Refusal]]
 """From messages whose turn it is, and the time in microseconds, to refusals by message uuid."""
 
-CHECKS: Final[tuple[Check, ...]] = ()
+
+def opted_out(tx: Transaction, submissions: Sequence[Submission], _: int) -> dict[str, Refusal]:
+    """Refuse messages to recipients who want none from their sender, but for the answers to their keywords."""
+    blocked = optouts.among(tx, ((each.src, each.dst) for each in submissions))
+    found = [each.message_uuid for each in submissions if (each.src, each.dst) in blocked]
+    answers = optouts.confirmations(tx, found)
+    refusal = Refusal(OPTED_OUT, "the recipient has opted out")
+    return {uuid: refusal for uuid in found if uuid not in answers}
+
+
+CHECKS: Final[tuple[Check, ...]] = (opted_out,)
 """In this order; the first that refuses a message is the reason."""
 
 

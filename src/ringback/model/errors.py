@@ -40,6 +40,10 @@ class TooLarge(Refused):
     """The request body is over the limit."""
 
 
+class ReplyMalformed(RingbackError):
+    """What answered an inbound message is no XML reply that can be read; nothing of it was executed."""
+
+
 class TryLater(RingbackError):
     """A passing condition; the same request may succeed in a moment."""
 

@@ -1,13 +1,18 @@
-"""The life of an outbound message as a table (contract section 3.1).
+"""The life of a message as a table (contract section 3.1).
 
-::
+Outbound::
 
     queued ──→ sent ──→ delivered
        │         └────→ undelivered
        └──→ failed
 
-``sent`` may be the last status: some carriers give no receipt. A status never moves backwards: what the
-table does not allow is recorded as an event and flagged, and changes nothing else.
+Inbound, by what became of the callback that brings it to its application::
+
+    received ──→ delivered
+           └───→ undelivered
+
+``sent`` may be the last status: some carriers give no receipt; so may ``received``, where nobody is called. A status
+never moves backwards: what the table does not allow is recorded as an event and flagged, and changes nothing else.
 """
 
 from enum import StrEnum
@@ -22,6 +27,7 @@ class Status(StrEnum):
     DELIVERED = "delivered"
     UNDELIVERED = "undelivered"
     FAILED = "failed"
+    RECEIVED = "received"
 
 
 NEXT: Final[dict[Status, frozenset[Status]]] = {
@@ -30,8 +36,13 @@ NEXT: Final[dict[Status, frozenset[Status]]] = {
     Status.DELIVERED: frozenset(),
     Status.UNDELIVERED: frozenset(),
     Status.FAILED: frozenset(),
+    Status.RECEIVED: frozenset({Status.DELIVERED, Status.UNDELIVERED}),
 }
 """Which statuses may follow which."""
+
+OUTBOUND: Final = (Status.QUEUED, Status.SENT, Status.DELIVERED, Status.UNDELIVERED, Status.FAILED)
+INBOUND: Final = (Status.RECEIVED, Status.DELIVERED, Status.UNDELIVERED)
+"""The statuses of each direction; the first is where it begins."""
 
 FINAL: Final = frozenset(status for status, following in NEXT.items() if not following)
 """Statuses that nothing follows."""
@@ -42,6 +53,7 @@ RANK: Final[dict[Status, int]] = {
     Status.DELIVERED: 2,
     Status.UNDELIVERED: 2,
     Status.FAILED: 2,
+    Status.RECEIVED: 0,
 }
 """How far along a status is; two statuses of one rank exclude each other."""
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from ringback.dialect.callbacks import FORM, missing_params, read_status
+from ringback.dialect.inbound import missing_inbound_params, read_inbound
 from ringback.dialect.signatures import Verdict, verify
 from ringback.metrics import Metrics
 from ringback.model.errors import NotFound, StoreUnavailable, TryLater
@@ -41,6 +42,8 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     headers: Sequence[tuple[str, str]]
     body: bytes
     peer: str
+    brings_message: bool = False
+    """Whether it came to the address for inbound messages, not to the one for statuses."""
 
 
 class _Judged(msgspec.Struct, frozen=True):
@@ -49,7 +52,7 @@ class _Judged(msgspec.Struct, frozen=True):
 
 
 class Receiver:
-    """Takes in status callbacks of configured sources."""
+    """Takes in callbacks of configured sources: statuses, and inbound messages."""
 
     def __init__(
         self,
@@ -115,10 +118,10 @@ class Receiver:
         answer, word = "accepted", verified_by
         if objection:
             answer, word = "forbidden", objection
-        elif params is None or missing_params(given := dict(params)):
+        elif params is None or _missing(given := dict(params), incoming):
             answer, word = "malformed", "malformed"
         else:
-            report = read_status(given)
+            report = read_inbound(given) if incoming.brings_message else read_status(given)
             said = ReceivedEvent(
                 request_id=request_id,
                 source=incoming.source,
@@ -152,6 +155,10 @@ class Receiver:
         await self._store.write(partial(_store, judged=judged))
         self._wakeups.signal("received")
         return [None] * len(judged)
+
+
+def _missing(given: Mapping[str, str], incoming: Incoming) -> list[str]:
+    return missing_inbound_params(given) if incoming.brings_message else missing_params(given)
 
 
 def _verdict(verdict: Verdict, headers: Mapping[str, str], *, require_v3: bool) -> tuple[str, str]:

@@ -17,10 +17,15 @@ import sqlalchemy as sa
 
 from ringback.store import bulk, endpoints
 from ringback.store.port import Transaction
-from ringback.store.schema import attempts, callback_queue, callbacks
+from ringback.store.schema import attempts, callback_queue, callbacks, inbound_results
 
 MAX_PARTS: Final = 64
 """Queues read by one statement."""
+
+STATUS: Final = "status"
+"""Kind of a callback that tells a status of an outbound message."""
+MESSAGE: Final = "message"
+"""Kind of a callback that brings an inbound message. Its end is a fact about the message (``store.inbound``)."""
 
 
 class NewCallback(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +44,7 @@ class NewCallback(msgspec.Struct, frozen=True, kw_only=True):
     resend_of: str | None = None
     retry_delays: str | None = None
     """The plan that its message asked for, as stored (``model.retry``)."""
+    kind: str = STATUS
 
 
 class DueCallback(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +64,7 @@ class DueCallback(msgspec.Struct, frozen=True, kw_only=True):
     lease_token: str
     retry_delays: str | None = None
     """As in ``NewCallback``."""
+    kind: str = STATUS
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -116,6 +123,7 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """The callback that this one sends once more."""
     retry_delays: str | None
     """As in ``NewCallback``."""
+    kind: str = STATUS
 
 
 # Statements that run all the time are built once: building one costs more than running it.
@@ -286,6 +294,7 @@ def _due_callback(body: sa.Row[Any], queued: sa.Row[Any], lease_token: str) -> D
         planned_at_us=queued.planned_at_us,
         lease_token=lease_token,
         retry_delays=body.retry_delays,
+        kind=body.kind,
     )
 
 
@@ -308,6 +317,7 @@ def record(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Outcome]:
         tx.execute(_FINISH, {"ids": ids})
         rows = [{"id": each.callback.id, "state": each.state, "done_at_us": each.recorded_at_us} for each in ended]
         bulk.update(tx, callbacks, rows, key="id")
+        _tell_inbound(tx, ended)
     bulk.update(
         tx,
         callback_queue,
@@ -328,6 +338,25 @@ def record(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Outcome]:
     # Not only after first attempts: those of a parked endpoint may have been skipped.
     _release(tx, {each.callback.message_uuid: each for each in valid})
     return valid
+
+
+def _tell_inbound(tx: Transaction, ended: Sequence[Outcome]) -> None:
+    """Leave word for the inbound messages whose callbacks have ended, in the transaction that ends them."""
+    rows = [
+        {
+            "callback_id": each.callback.id,
+            "message_uuid": each.callback.message_uuid,
+            "account_id": each.callback.account_id,
+            "state": each.state,
+            "attempt_number": each.attempt.number if each.attempt else None,
+            "ended_at_us": each.recorded_at_us,
+            "due_at_us": each.recorded_at_us,
+            "lease_token": None,
+        }
+        for each in ended
+        if each.callback.kind == MESSAGE
+    ]
+    bulk.insert(tx, inbound_results, rows)
 
 
 def give_back(tx: Transaction, leased: Sequence[DueCallback]) -> None:

@@ -15,15 +15,19 @@ from ringback.store.schema import (
     auth_tokens,
     callback_queue,
     callbacks,
+    conversions,
     early_receipts,
     endpoints,
     events,
+    inbound_requests,
+    inbound_results,
     logins,
     messages,
     received_events,
     received_requests,
     replays,
     submissions,
+    xml_replies,
 )
 
 Place = tuple[int, str]
@@ -83,7 +87,8 @@ def prune_messages(tx: Transaction, *, before_us: int, give_up_before_us: int, a
 def _busy(tx: Transaction, uuids: Sequence[str]) -> set[str]:
     owing = sa.select(callback_queue.c.message_uuid).where(callback_queue.c.message_uuid.in_(uuids))
     waiting = sa.select(submissions.c.message_uuid).where(submissions.c.message_uuid.in_(uuids))
-    return {*tx.execute(owing).scalars(), *tx.execute(waiting).scalars()}
+    ended = sa.select(inbound_results.c.message_uuid).where(inbound_results.c.message_uuid.in_(uuids))
+    return {*tx.execute(owing).scalars(), *tx.execute(waiting).scalars(), *tx.execute(ended).scalars()}
 
 
 def _of_newest_event(tx: Transaction) -> set[str]:
@@ -97,6 +102,9 @@ def _remove(tx: Transaction, uuids: Sequence[str]) -> None:
     _delete(tx, callbacks.c.id, owed)
     _delete(tx, events.c.message_uuid, uuids)
     media.unlink(tx, uuids)
+    _delete(tx, inbound_results.c.message_uuid, uuids)
+    _delete(tx, xml_replies.c.message_uuid, uuids)
+    _delete(tx, conversions.c.message_uuid, uuids)
     _delete(tx, messages.c.uuid, uuids)
 
 
@@ -130,6 +138,20 @@ def prune_early_receipts(tx: Transaction, *, before_us: int, limit: int) -> int:
         .limit(limit)
     )
     return _delete(tx, early_receipts.c.id, tx.execute(query).scalars().all())
+
+
+def prune_inbound_requests(tx: Transaction, *, before_us: int, limit: int) -> int:
+    """Remove up to ``limit`` simulated inbound messages that were asked for before ``before_us``; returns how many.
+
+    Those that nobody has taken up are removed too: what is old is no test any more.
+    """
+    query = (
+        sa.select(inbound_requests.c.id)
+        .where(inbound_requests.c.id < uuid7(max(before_us, 0), bytes(8)))
+        .order_by(inbound_requests.c.id)
+        .limit(limit)
+    )
+    return _delete(tx, inbound_requests.c.id, tx.execute(query).scalars().all())
 
 
 def prune_replays(tx: Transaction, *, before_us: int, limit: int) -> int:

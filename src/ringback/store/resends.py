@@ -163,6 +163,7 @@ def _again(callback: Callback, callback_id: str, now_us: int) -> NewCallback:
         # Of a resend, the first of the row: what counts is whose parameters they are.
         resend_of=callback.resend_of or callback.id,
         retry_delays=callback.retry_delays,
+        kind=callback.kind,
     )
 
 

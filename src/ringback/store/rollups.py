@@ -4,6 +4,7 @@ The hour is that in which a message was queued: a cohort's parts always add up t
 """
 
 from collections import Counter
+from typing import Final
 
 import msgspec
 import sqlalchemy as sa
@@ -16,6 +17,10 @@ HOUR_US = 3_600_000_000
 
 Key = tuple[str, int, str, str]
 """Account, hour, measure, bucket."""
+
+
+INBOUND: Final = "inbound"
+"""Measure: inbound messages by status, apart from those that were sent."""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -47,7 +52,7 @@ def summary(tx: Transaction, *, since_us: int, account_id: str | None = None) ->
     """Sum up the hours from the one that ``since_us`` lies in, for one account or for all."""
     query = (
         sa.select(rollups.c.measure, rollups.c.bucket, sa.func.sum(rollups.c.total))
-        .where(rollups.c.hour_at_us >= since_us // HOUR_US * HOUR_US)
+        .where(rollups.c.hour_at_us >= since_us // HOUR_US * HOUR_US, rollups.c.measure != INBOUND)
         .group_by(rollups.c.measure, rollups.c.bucket)
     )
     if account_id is not None:

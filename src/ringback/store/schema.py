@@ -159,6 +159,8 @@ callbacks = sa.Table(
     sa.Column("resend_of", _Uuid, nullable=True),
     # What its message asked for.
     sa.Column("retry_delays", sa.Text, nullable=True),
+    # What it tells: status (of an outbound message) or message (an inbound one).
+    sa.Column("kind", sa.String(12), nullable=False),
     sqlite_with_rowid=False,
 )
 sa.Index(
@@ -432,3 +434,128 @@ keys = sa.Table(
     sa.Column("secret", sa.Text, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# ---- inbound messages, opt-outs, conversions ----
+
+# Hot: callbacks of inbound messages that have ended, whose messages do not know it yet.
+inbound_results = sa.Table(
+    "inbound_results",
+    metadata,
+    sa.Column("callback_id", _Uuid, primary_key=True),
+    sa.Column("message_uuid", _Uuid, nullable=False, index=True),
+    sa.Column("account_id", _AuthId, nullable=False),
+    # delivered or given_up, and the attempt that ended it, whose answer may ask for something.
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("attempt_number", sa.Integer, nullable=True),
+    sa.Column("ended_at_us", _Time, nullable=False),
+    sa.Column("due_at_us", _Time, nullable=False, index=True),
+    sa.Column("lease_token", _Uuid, nullable=True),
+    sqlite_with_rowid=False,
+)
+
+xml_replies = sa.Table(
+    "xml_replies",
+    metadata,
+    sa.Column("callback_id", _Uuid, primary_key=True),
+    sa.Column("message_uuid", _Uuid, nullable=False, index=True),
+    sa.Column("at_us", _Time, nullable=False),
+    # executed, repeated (an earlier answer about the message was executed) or malformed.
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("detail", sa.Text, nullable=True),
+    # A JSON list of what became of each element (store.replies.Part).
+    sa.Column("parts", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Who wants no message from which number, now.
+opt_outs = sa.Table(
+    "opt_outs",
+    metadata,
+    sa.Column("recipient", sa.String(20), primary_key=True),
+    sa.Column("number", sa.String(20), primary_key=True),
+    sa.Column("account_id", _AuthId, nullable=True),
+    sa.Column("since_us", _Time, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+opt_out_history = sa.Table(
+    "opt_out_history",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("recipient", sa.String(20), nullable=False),
+    sa.Column("number", sa.String(20), nullable=False),
+    sa.Column("account_id", _AuthId, nullable=True),
+    # optout, optin or help; and who said so: recipient or operator.
+    sa.Column("intent", sa.String(8), nullable=False),
+    sa.Column("said_by", sa.String(10), nullable=False),
+    sa.Column("message_uuid", _Uuid, nullable=True),
+    sa.Column("confirmation_uuid", _Uuid, nullable=True),
+    sa.Column("at_us", _Time, nullable=False),
+)
+sa.Index("ix_opt_out_history_pair", opt_out_history.c.recipient, opt_out_history.c.number)
+sa.Index(
+    "ix_opt_out_history_confirmation_uuid",
+    opt_out_history.c.confirmation_uuid,
+    sqlite_where=opt_out_history.c.confirmation_uuid.is_not(None),
+    postgresql_where=opt_out_history.c.confirmation_uuid.is_not(None),
+)
+
+opt_out_texts = sa.Table(
+    "opt_out_texts",
+    metadata,
+    sa.Column("account_id", _AuthId, primary_key=True),
+    sa.Column("intent", sa.String(8), primary_key=True),
+    # Empty where nothing is to be answered.
+    sa.Column("text", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Hot until answered: inbound messages that somebody wants the simulated carrier to bring.
+inbound_requests = sa.Table(
+    "inbound_requests",
+    metadata,
+    sa.Column("id", _Uuid, primary_key=True),
+    sa.Column("src", sa.Text, nullable=False),
+    sa.Column("dst", sa.Text, nullable=False),
+    sa.Column("type", sa.String(8), nullable=False),
+    # Null once it is answered: the message has it, if anybody may.
+    sa.Column("text", sa.Text, nullable=True),
+    sa.Column("media_urls", sa.Text, nullable=False),
+    sa.Column("requested_at_us", _Time, nullable=False),
+    sa.Column("due_at_us", _Time, nullable=True),
+    sa.Column("lease_token", _Uuid, nullable=True),
+    sa.Column("message_uuid", _Uuid, nullable=True),
+    sa.Column("refusal", sa.Text, nullable=True),
+    sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_inbound_requests_due_at_us",
+    inbound_requests.c.due_at_us,
+    sqlite_where=inbound_requests.c.due_at_us.is_not(None),
+    postgresql_where=inbound_requests.c.due_at_us.is_not(None),
+)
+
+conversions = sa.Table(
+    "conversions",
+    metadata,
+    # The last of a message stands; those before it are its history.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("message_uuid", _Uuid, nullable=False, index=True),
+    sa.Column("account_id", _AuthId, nullable=False),
+    sa.Column("status", sa.String(24), nullable=False),
+    sa.Column("converted_at_us", _Time, nullable=False),
+    sa.Column("recorded_at_us", _Time, nullable=False),
+)
+
+# Stands in for the numbers of accounts until there are numbers and applications: see store/number_standins.py.
+number_standins = sa.Table(
+    "number_standins",
+    metadata,
+    sa.Column("number", sa.String(20), primary_key=True),
+    sa.Column("account_id", _AuthId, nullable=False),
+    sa.Column("message_url", sa.Text, nullable=True),
+    sa.Column("message_method", sa.String(4), nullable=False),
+    sa.Column("log_incoming_messages", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+# ---- end of inbound messages, opt-outs, conversions ----

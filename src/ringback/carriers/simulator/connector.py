@@ -16,6 +16,9 @@ from ringback.carriers.port import (
     Accepted,
     Awaiting,
     Deferred,
+    Inbound,
+    InboundAnswer,
+    InboundSink,
     Outbound,
     Receipt,
     ReceiptSink,
@@ -67,6 +70,7 @@ class SimulatedCarrier:
         self._speed = speed
         self._sleep = sleep
         self._sink: ReceiptSink = _nobody
+        self._inbound_sink: InboundSink = _nobody_inbound
         self._schedule = Schedule()
         self._in_hand: set[asyncio.Task[None]] = set()
         self._deferrals: dict[str, int] = {}
@@ -77,6 +81,14 @@ class SimulatedCarrier:
     def deliver_receipts_to(self, sink: ReceiptSink) -> None:
         """Name the taker of receipts."""
         self._sink = sink
+
+    def deliver_inbound_to(self, sink: InboundSink) -> None:
+        """Name the taker of inbound messages."""
+        self._inbound_sink = sink
+
+    async def bring(self, inbound: Inbound) -> InboundAnswer:
+        """Offer a message from a phone now. Raises what the taker raises: then it is to be offered again."""
+        return await self._inbound_sink(inbound)
 
     def pending(self) -> int:
         """How many receipts are still to come, those being offered included."""
@@ -230,6 +242,10 @@ def _carried(message: Outbound) -> str | None:
 
 async def _nobody(_: Receipt) -> None:
     raise TryLater("nobody takes receipts yet")
+
+
+async def _nobody_inbound(_: Inbound) -> InboundAnswer:
+    raise TryLater("nobody takes inbound messages yet")
 
 
 def _receipt(ref: str, said: Said) -> Receipt:

@@ -17,9 +17,10 @@ from ringback.model.errors import NotFound
 from ringback.model.ids import NewId, as_uuid
 from ringback.model.retry import stored_plan
 from ringback.runtime import Clock
-from ringback.store import resends
+from ringback.store import replies, resends
 from ringback.store.callbacks import Attempt, Callback
-from ringback.store.port import Store
+from ringback.store.port import Store, Transaction
+from ringback.store.replies import Reply
 from ringback.store.resends import Filter
 from ringback.store.wakeups import Wakeups
 from ringback.web.api import fields
@@ -69,11 +70,17 @@ class CallbackApi:
         """Return one callback with its attempts."""
         account = await self._authenticator.account(request)
         callback_id = _id(request)
-        callback, made = await self._store.read(lambda tx: resends.find(tx, callback_id, account_id=account.auth_id))
+
+        def work(tx: Transaction) -> tuple[Callback, list[Attempt], Reply | None]:
+            callback, made = resends.find(tx, callback_id, account_id=account.auth_id)
+            return callback, made, replies.of_callbacks(tx, [callback_id]).get(callback_id)
+
+        callback, made, reply = await self._store.read(work)
         answer = {
             "api_id": str(uuid4()),
             **record(callback),
             "attempts": [_attempt(attempt, callback) for attempt in made],
+            "reply": None if reply is None else _reply(reply),
         }
         return json_response(answer)
 
@@ -118,6 +125,7 @@ def record(callback: Callback) -> dict[str, Any]:
     return {
         "id": callback.id,
         "message_uuid": callback.message_uuid,
+        "kind": callback.kind,
         "sequence": callback.sequence,
         "url": callback.url,
         "method": callback.method,
@@ -127,6 +135,25 @@ def record(callback: Callback) -> dict[str, Any]:
         "done_time": None if callback.done_at_us is None else record_time(callback.done_at_us),
         "resend_of": callback.resend_of,
         "retry_delays_s": None if callback.retry_delays is None else stored_plan(callback.retry_delays).delays_s,
+    }
+
+
+def _reply(reply: Reply) -> dict[str, Any]:
+    """Show what was made of the XML that the callback was answered with."""
+    return {
+        "state": reply.state,
+        "detail": reply.detail,
+        "time": record_time(reply.at_us),
+        "parts": [
+            {
+                "element": part.element,
+                "state": part.state,
+                "detail": part.detail,
+                "message_uuids": part.message_uuids,
+                "invalid_number": part.invalid,
+            }
+            for part in reply.parts
+        ],
     }
 
 

@@ -8,16 +8,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ringback.dialect.callbacks import total_amount
+from ringback.dialect.inbound import CONTENT
 from ringback.dialect.media import IMAGES
 from ringback.dialect.signatures import outside_safe_subset
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
 from ringback.model.message import Event, Message
-from ringback.store import callbacks, endpoints, media, messages, received, resends
+from ringback.store import callbacks, conversions, endpoints, media, messages, received, replies, resends
 from ringback.store.callbacks import Attempt, Callback
+from ringback.store.conversions import Conversion
 from ringback.store.media import Media
 from ringback.store.port import Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
+from ringback.store.replies import Reply
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
@@ -104,6 +107,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     due: Mapping[str, int | None]
     arrivals: Sequence[Arrival]
     media: Sequence[Media] = ()
+    replied: Sequence[Reply] = ()
+    conversions: Sequence[Conversion] = ()
 
 
 class Detail:
@@ -143,6 +148,8 @@ class Detail:
             owed=owed(found, redact),
             arrivals=found.arrivals,
             media=self._carried(found),
+            replied=[(each, [(part, redact(part.detail)) for part in each.parts]) for each in found.replied],
+            conversions=found.conversions,
         )
 
     def _carried(self, found: Found) -> list[Carried] | None:
@@ -202,6 +209,7 @@ def steps(events: Sequence[Event], redact: Callable[[str], str]) -> list[Step]:
 
 def owed(found: Found, redact: Callable[[str], str]) -> list[Owed]:
     """Prepare the callbacks, ``redact`` hiding what may not be shown."""
+    message = found.message
     told = {event.sequence: event.status for event in found.events if not event.flag}
     return [
         Owed(
@@ -212,7 +220,7 @@ def owed(found: Found, redact: Callable[[str], str]) -> list[Owed]:
             url=redact(present.safe_url(callback.url)),
             endpoint_id=endpoints.key(callback.account_id, callback.endpoint),
             origin=redact(callback.endpoint),
-            params=present.param_pairs(callback.params, redact),
+            params=_shown_params(callback, message, redact),
             doubts=outside_safe_subset(
                 callback.url, method=callback.method, params=present.param_pairs(callback.params)
             ),
@@ -223,7 +231,7 @@ def owed(found: Found, redact: Callable[[str], str]) -> list[Owed]:
                     late_us=attempt.started_at_us - attempt.planned_at_us,
                     request_headers=present.header_pairs(attempt.request_headers, redact),
                     response_headers=present.header_pairs(attempt.response_headers, redact),
-                    body=present.body(attempt.response_body, redact),
+                    body=present.body(_shown_body(attempt, callback, message), redact),
                 )
                 for attempt in attempts
             ],
@@ -231,6 +239,25 @@ def owed(found: Found, redact: Callable[[str], str]) -> list[Owed]:
         )
         for callback, attempts in found.owed
     ]
+
+
+def _hides_content(callback: Callback, message: Message | None) -> bool:
+    return callback.kind == callbacks.MESSAGE and message is not None and present.hides_text(message)
+
+
+def _shown_params(
+    callback: Callback, message: Message | None, redact: Callable[[str], str]
+) -> Sequence[tuple[str, str]]:
+    pairs = present.param_pairs(callback.params, redact)
+    if not _hides_content(callback, message):
+        return pairs
+    return [(name, present.NOT_SHOWN if name in CONTENT else value) for name, value in pairs]
+
+
+def _shown_body(attempt: Attempt, callback: Callback, message: Message | None) -> bytes:
+    # An answer to a message may be an answer to what it says.
+    hidden = _hides_content(callback, message) and attempt.response_body
+    return present.NOT_SHOWN.encode() if hidden else attempt.response_body
 
 
 def _read(tx: Transaction, uuid: str) -> Found:
@@ -243,6 +270,8 @@ def _read(tx: Transaction, uuid: str) -> Found:
         message=message,
         events=messages.timeline(tx, uuid),
         owed=made,
+        replied=replies.of_message(tx, uuid) if message.direction == "inbound" else (),
+        conversions=conversions.history(tx, uuid) if message.trackable else (),
         due=callbacks.due_times(tx, [callback.id for callback, _ in made]),
         arrivals=[
             Arrival(event=event, request=request)

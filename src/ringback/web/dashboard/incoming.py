@@ -5,7 +5,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ringback.dialect.callbacks import missing_params, read_status
+from ringback.dialect.callbacks import missing_params
+from ringback.dialect.inbound import CONTENT, missing_inbound_params
 from ringback.model.ids import as_uuid
 from ringback.model.message import Message
 from ringback.store import messages, received
@@ -25,7 +26,7 @@ REASONS: Final = {
     "mismatch": "the signature does not match: another token, another URL, or changed on the way",
     "incomplete": "a parameter is repeated, and the signature covers only one of its values",
     "v2_only": "signed with V2 alone, which this source does not accept",
-    "malformed": "signed, but not a status callback",
+    "malformed": "signed, but not a status callback, or not an inbound message",
 }
 """Verdicts in words; others are shown as they are."""
 
@@ -68,6 +69,9 @@ class Incoming:
             )
         redact = present.redactor(message)
         headers = present.header_pairs(item.headers, redact)
+        # What a phone wrote came with the request, in its query or its body.
+        hidden = message is not None and message.direction == "inbound" and present.hides_text(message)
+        params = [(name, redact(value)) for name, value in present.form_pairs(item.target, headers, item.body)]
         return self._pages.answer(
             request,
             "request.html",
@@ -76,10 +80,10 @@ class Incoming:
             said=said,
             message=message,
             reasons=REASONS,
-            target=redact(item.target),
+            target=redact(item.target.partition("?")[0] if hidden else item.target),
             headers=headers,
-            body_shown=present.body(item.body, redact),
-            params=[(name, redact(value)) for name, value in present.form_pairs(item.target, headers, item.body)],
+            body_shown=present.body(present.NOT_SHOWN.encode() if hidden and item.body else item.body, redact),
+            params=[(name, present.NOT_SHOWN if hidden and name in CONTENT else value) for name, value in params],
         )
 
 
@@ -98,5 +102,5 @@ def _whole(tx: Transaction, request_id: str) -> Whole:
         return None, None, None
     # A refused request may be about a message of ours too, and then must not show what its log hides.
     params = dict(present.form_pairs(item.target, present.header_pairs(item.headers), item.body))
-    about = "" if missing_params(params) else read_status(params).message_uuid
+    about = params.get("MessageUUID", "") if not missing_params(params) or not missing_inbound_params(params) else ""
     return item, received.of_request(tx, request_id), messages.find(tx, None, about) if about else None

@@ -188,6 +188,15 @@ def redactor(message: Message | None) -> Callable[[str], str]:
     return lambda text: text.replace(secret, mask)
 
 
+NOT_SHOWN: Final = "(not shown: messages to this number are not logged)"
+"""Stands for what an inbound message says, and for what its application answered."""
+
+
+def hides_text(message: Message) -> bool:
+    """Say whether what ``message`` says may not be shown."""
+    return message.log not in {"true", "content_only"}
+
+
 def kept_text(message: Message) -> str | None:
     """Return the text if it was kept and may be shown."""
-    return message.text if message.log in {"true", "content_only"} else None
+    return None if hides_text(message) else message.text

@@ -19,6 +19,7 @@ from ringback.web.dashboard.overview import Overview
 from ringback.web.dashboard.pages import Pages, SecureHeaders
 from ringback.web.dashboard.replays import Replays
 from ringback.web.dashboard.sessions import Endpoint, Sessions
+from ringback.web.dashboard.simulate import Simulate
 
 
 def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
@@ -34,6 +35,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     endpoints = Endpoints(context, pages)
     detail = Detail(context, pages)
     replays = Replays(context, pages)
+    simulate = Simulate(context, pages)
 
     async def nowhere(request: Request) -> Response:
         return pages.answer(
@@ -54,6 +56,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/endpoints/{id}", endpoints.one),
         ("/dashboard/received", incoming.page),
         ("/dashboard/received/{id}", incoming.one),
+        ("/dashboard/simulate", simulate.page),
         ("/dashboard/live", Live(context, pages).stream),
     )
     return [
@@ -65,6 +68,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/replays", sessions.guard_post(replays.start), "POST"),
         _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel), "POST"),
         _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend), "POST"),
+        _route("/dashboard/simulate", sessions.guard_post(simulate.send), "POST"),
         *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
         _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
     ]

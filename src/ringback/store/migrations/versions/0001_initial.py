@@ -91,6 +91,7 @@ def upgrade() -> None:
         sa.Column("done_at_us", sa.BigInteger(), nullable=True),
         sa.Column("resend_of", sa.String(length=36), nullable=True),
         sa.Column("retry_delays", sa.Text(), nullable=True),
+        sa.Column("kind", sa.String(length=12), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_callbacks")),
         sqlite_with_rowid=False,
     )
@@ -335,74 +336,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_submissions_due_at_us"), "submissions", ["due_at_us"], unique=False)
-    op.create_table(
-        "media",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("account_id", sa.String(length=20), nullable=False),
-        sa.Column("source", sa.String(length=8), nullable=False),
-        sa.Column("content_type", sa.String(length=127), nullable=False),
-        sa.Column("file_name", sa.Text(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
-        sa.Column("expires_at_us", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_media")),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("ix_media_account_id", "media", ["account_id", "id"], unique=False)
-    op.create_index(
-        "ix_media_expires_at_us",
-        "media",
-        ["expires_at_us"],
-        unique=False,
-        sqlite_where=sa.text("expires_at_us IS NOT NULL"),
-        postgresql_where=sa.text("expires_at_us IS NOT NULL"),
-    )
-    op.create_table(
-        "message_media",
-        sa.Column("message_uuid", sa.String(length=36), nullable=False),
-        sa.Column("position", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("media_id", sa.String(length=36), nullable=False),
-        sa.PrimaryKeyConstraint("message_uuid", "position", name=op.f("pk_message_media")),
-        sqlite_with_rowid=False,
-    )
-    op.create_index(op.f("ix_message_media_media_id"), "message_media", ["media_id"], unique=False)
-    op.create_table(
-        "media_fetches",
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("account_id", sa.String(length=20), nullable=False),
-        sa.Column("wanted", sa.Text(), nullable=False),
-        sa.Column("message_uuids", sa.Text(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("attempts_made", sa.Integer(), nullable=False),
-        sa.Column("due_at_us", sa.BigInteger(), nullable=False),
-        sa.Column("lease_token", sa.String(length=36), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_media_fetches")),
-        sqlite_with_rowid=False,
-    )
-    op.create_index(op.f("ix_media_fetches_due_at_us"), "media_fetches", ["due_at_us"], unique=False)
-    op.create_table(
-        "keys",
-        sa.Column("name", sa.String(length=32), nullable=False),
-        sa.Column("secret", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_keys")),
-        sqlite_with_rowid=False,
-    )
 
 
 def downgrade() -> None:
-    op.drop_table("keys")
-    op.drop_index(op.f("ix_media_fetches_due_at_us"), table_name="media_fetches")
-    op.drop_table("media_fetches")
-    op.drop_index(op.f("ix_message_media_media_id"), table_name="message_media")
-    op.drop_table("message_media")
-    op.drop_index(
-        "ix_media_expires_at_us",
-        table_name="media",
-        sqlite_where=sa.text("expires_at_us IS NOT NULL"),
-        postgresql_where=sa.text("expires_at_us IS NOT NULL"),
-    )
-    op.drop_index("ix_media_account_id", table_name="media")
-    op.drop_table("media")
     op.drop_index(op.f("ix_submissions_due_at_us"), table_name="submissions")
     op.drop_table("submissions")
     op.drop_table("rollups")
