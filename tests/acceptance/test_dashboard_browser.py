@@ -344,7 +344,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
     await page.goto(f"{dashboard.base_url}/dashboard/messages?status=queued")
     await expect(page.get_by_role("status")).to_have_text("live")
     reached = []
-    for _ in range(16):
+    for _ in range(17):
         await page.keyboard.press("Tab")
         reached.append(
             await page.evaluate(
@@ -363,6 +363,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
         "Received",
         "Log out",
         "Pause",
+        "Send an inbound message",
         "status",
         "account",
         "number",
