@@ -49,26 +49,42 @@ class Clock(Protocol):
         ...
 
 
+MOST_BACK_US: Final = 50_000
+"""The most by which a clock is put back at a time."""
+
+
 class SystemClock:
     """UTC time that does not step while the process lives.
 
     The system clock is read once; from then on time advances with CLOCK_BOOTTIME, which neither NTP steps
     nor an operator's ``date -s`` move. So no retry becomes early or late because the wall clock jumped,
     and no duration is negative. ``floor_us`` keeps it from starting before the newest stored event, should
-    the wall clock have been set back while the process was down.
+    the wall clock have been set back while the process was down. ``ahead_us`` is how much another clock, by which
+    several machines go, is ahead of this machine's.
     """
 
-    def __init__(self, floor_us: int = 0) -> None:
+    def __init__(self, floor_us: int = 0, *, ahead_us: int = 0) -> None:
+        self._ahead_us = ahead_us
+        self._last_us = 0
         self.set_floor(floor_us)
 
     def set_floor(self, floor_us: int) -> None:
         """Anchor the clock anew, at the system's time or at ``floor_us``, whichever is later."""
-        self._anchor_us = max(time.time_ns() // 1000, floor_us)
+        self._anchor_us = max(time.time_ns() // 1000 + self._ahead_us, floor_us)
         self._boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def now_us(self) -> int:
         """Anchor plus the time since."""
-        return self._anchor_us + (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - self._boot_ns) // 1000
+        now_us = self._anchor_us + (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - self._boot_ns) // 1000
+        self._last_us = max(self._last_us, now_us)
+        return self._last_us
+
+    def correct(self, ahead_us: int) -> None:
+        """Follow a clock that is ahead by so much: at once, but where it is behind only a little at a time.
+
+        What was given before stands: while this clock goes back it stands still, for no longer than that little.
+        """
+        self._anchor_us += max(ahead_us, -MOST_BACK_US)
 
 
 class BacklogFullError(Exception):

@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import get_args
+from typing import Final, get_args
 
 import msgspec
 import structlog
@@ -40,6 +40,7 @@ from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Invalid, Role, Settings, read_script
 from ringback.store import accounts, keys, messages, number_standins, postgres, sqlite
 from ringback.store.accounts import Account, AccountCache
+from ringback.store.follow import ClockFollower
 from ringback.store.measured import MeasuredStore
 from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
@@ -62,6 +63,10 @@ from ringback.web.probes import Probes
 from ringback.web.server import HttpServer, listen
 
 log = structlog.stdlib.get_logger("ringback.wiring")
+
+
+CLOCK_OFF_US: Final = 1_000_000
+"""A machine whose clock is further off is named in the log."""
 
 
 class Platform(msgspec.Struct, frozen=True):
@@ -109,8 +114,13 @@ async def open_backbone(settings: Settings) -> AsyncIterator[tuple[Store, System
         store = _open_store(settings)
         stack.push_async_callback(store.close)
         newest_us = await store.read(messages.newest_time_us)
-        clock = SystemClock(newest_us)
-        behind_s = (newest_us - SystemClock().now_us()) // 1_000_000
+        ahead_us = await store.clock_ahead_us(SystemClock())
+        if abs(ahead_us) > CLOCK_OFF_US:
+            log.warning(
+                "machine_clock_is_off", behind_s=ahead_us // 1_000_000, consequence="times go by the database's clock"
+            )
+        clock = SystemClock(newest_us, ahead_us=ahead_us)
+        behind_s = (newest_us - SystemClock(ahead_us=ahead_us).now_us()) // 1_000_000
         if behind_s > 0:
             log.warning(
                 "system_clock_is_behind_the_newest_event",
@@ -182,6 +192,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         if settings.store.url or set(settings.roles) != set(get_args(Role)):
             # Somebody else may work on the same database.
             workers.append(store.watch(core.wakeups))
+        if settings.store.url:
+            workers.append(ClockFollower(store, clock))
         yield Platform(
             settings=settings,
             store=store,

@@ -144,6 +144,33 @@ async def test_a_server_that_goes_and_comes_back(
     assert await server_store.read(count) == postgres.WRITERS + 1
 
 
+async def test_a_server_that_is_frozen(server_store: Store, server: PostgresServer) -> None:
+    """Nothing ends the wait then but a clock on this side: TCP has nothing to complain about."""
+    numbers = range(postgres.WRITERS)
+    await asyncio.gather(*(server_store.write(partial(insert, number=number)) for number in numbers))
+    await server_store.read(count)
+    with server.frozen():
+        waits = [server_store.write(partial(insert, number=100 + number)) for number in numbers]
+        waits.append(server_store.write(count, durable=False))
+        async with asyncio.timeout(SOON_S):
+            outcomes = await asyncio.gather(*waits, server_store.read(count), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * len(outcomes)
+    await server_store.write(lambda tx: insert(tx, 200))
+    assert await server_store.read(count) == postgres.WRITERS + 1
+
+
+async def test_closing_while_the_server_is_frozen(url: str, server: PostgresServer) -> None:
+    store = postgres.open_store(url, busy_timeout_s=BUSY_TIMEOUT_S)
+    await store.write(insert)
+    with server.frozen():
+        writing = asyncio.create_task(store.write(lambda tx: insert(tx, 2)))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(SOON_S):
+            await store.close()
+        with pytest.raises(StoreUnavailable):
+            await writing
+
+
 async def test_a_statement_whose_failure_is_hidden_does_not_pass_for_a_commit(server_store: Store) -> None:
     def work(tx: Transaction) -> None:
         insert(tx)

@@ -88,6 +88,19 @@ class PostgresServer:
             _until(lambda: not any(_is_alive(pid) for pid in children), "PostgreSQL did not die", self._log)
             self._process = None
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let no process of it do anything for as long as the block runs; its machine still answers for its sockets."""
+        assert self._process is not None
+        stopped = [self._process.pid, *_children(self._process.pid)]
+        try:
+            for pid in stopped:
+                os.kill(pid, signal.SIGSTOP)
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
     def url(self, database: str = "postgres", *, user: str = OWNER) -> str:
         """Name a database as Ringback's settings do; ``user`` may have a password after a colon."""
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"

@@ -23,7 +23,7 @@ from ringback.model.errors import ShuttingDown, StoreUnavailable
 from ringback.model.ids import AccountId
 from ringback.model.message import Event, Message
 from ringback.model.status import NEXT, Status
-from ringback.runtime import Worker, persist
+from ringback.runtime import Clock, Worker, persist
 from ringback.settings import MessagingSettings
 from ringback.store import callbacks, messages, rollups, submissions
 from ringback.store.accounts import Account
@@ -74,6 +74,9 @@ class FailingStore:
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         return await self._store.read(work)
+
+    async def clock_ahead_us(self, clock: Clock) -> int:
+        return await self._store.clock_ahead_us(clock)
 
     def watch(self, wakeups: Wakeups) -> Worker:
         return self._store.watch(wakeups)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ringback.runtime import BacklogFullError, Batcher, Supervisor, SystemClock, WorkLoop, persist
+from ringback.runtime import MOST_BACK_US, BacklogFullError, Batcher, Supervisor, SystemClock, WorkLoop, persist
 
 
 class AwayError(Exception):
@@ -270,6 +270,21 @@ async def test_supervisor_starts_a_failed_worker_again() -> None:
     supervisor = Supervisor([flaky], drain_s=5)
     assert await supervisor.run()
     assert flaky.runs == 2
+
+
+def test_a_clock_follows_another_and_never_steps_back() -> None:
+    clock = SystemClock(ahead_us=3_600_000_000)
+    begun_us = clock.now_us()
+    assert begun_us - SystemClock().now_us() == pytest.approx(3_600_000_000, abs=1_000_000)
+    clock.correct(7_000_000)
+    later_us = clock.now_us()
+    assert later_us - begun_us >= 7_000_000
+    # An hour back: a little now, the rest with the next corrections, and never before what was given.
+    clock.correct(-3_600_000_000)
+    assert 0 <= clock.now_us() - later_us < 1_000_000
+    for _ in range(3):
+        clock.correct(-MOST_BACK_US)
+    assert clock.now_us() >= later_us
 
 
 def test_clock_starts_no_earlier_than_its_floor_and_never_steps_back() -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
-from ringback.runtime import Worker
+from ringback.runtime import Clock, Worker
 from ringback.store.port import Store, Transaction
 from ringback.store.wakeups import Wakeups
 
@@ -47,6 +47,10 @@ class MeasuredStore:
             self._seconds[kind].observe(time.perf_counter() - started_s)
             self._transactions.add(kind, result)
         return value
+
+    async def clock_ahead_us(self, clock: Clock) -> int:
+        """See ``Store.clock_ahead_us``."""
+        return await self._store.clock_ahead_us(clock)
 
     def watch(self, wakeups: Wakeups) -> Worker:
         """See ``Store.watch``."""

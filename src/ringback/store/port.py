@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from ringback.runtime import Worker
+from ringback.runtime import Clock, Worker
 from ringback.store.wakeups import Wakeups
 
 T = TypeVar("T")
@@ -39,6 +39,13 @@ class Store(Protocol):
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` on one consistent state. Raises ``StoreUnavailable``."""
+        ...
+
+    async def clock_ahead_us(self, clock: Clock) -> int:
+        """Return how much the clock by which all who use the database go is ahead of ``clock``; 0 where it is theirs.
+
+        Raises ``StoreUnavailable``.
+        """
         ...
 
     def watch(self, wakeups: Wakeups) -> Worker:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 import sqlalchemy as sa
@@ -21,6 +21,8 @@ from alembic.util import CommandError
 from psycopg.types.string import StrDumperUnknown
 
 from ringback.model.errors import DatabaseUnusable, StoreUnavailable
+from ringback.runtime import Clock
+from ringback.store.deadline import Deadlines
 from ringback.store.notify import Notifications
 from ringback.store.port import Transaction
 from ringback.store.upgrade import is_newer, upgrade
@@ -37,9 +39,12 @@ MOST_TRIES: Final = 3
 """How often a transaction is begun that the server gave up in favour of another."""
 STATEMENT_TIMEOUT_FACTOR: Final = 5
 """A statement may work for so many times as long as it may wait for a lock."""
+DEADLINE_MARGIN_S: Final = 1.0
+"""How much longer than the server may take its answer is waited for; then nobody is there."""
 UPGRADE_WAIT_S: Final = 60
 """How long a process that starts waits for another one that is upgrading the database."""
 
+_CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _UPGRADE_LOCK: Final = 0x52494E47
 """Names the advisory lock of upgrades; any number that nobody else uses in this database."""
 _GAVE_WAY: Final = ("40001", "40P01")
@@ -55,9 +60,12 @@ class PostgresStore:
 
     def __init__(self, url: sa.URL, *, busy_timeout_s: float) -> None:
         self._busy_timeout_s = busy_timeout_s
+        self._deadlines = Deadlines(_longest_s(busy_timeout_s) + DEADLINE_MARGIN_S)
         self._writing = _engine(url, busy_timeout_s=busy_timeout_s, connections=WRITERS)
         self._leasing = _engine(url, busy_timeout_s=busy_timeout_s, connections=LEASERS, durable=False)
         self._reading = _engine(url, busy_timeout_s=busy_timeout_s, connections=READERS, read_only=True)
+        for engine in (self._writing, self._leasing, self._reading):
+            _renew_at_each_step(engine, self._deadlines)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="store-write")
         self._leasers = ThreadPoolExecutor(LEASERS, thread_name_prefix="store-lease")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
@@ -65,11 +73,26 @@ class PostgresStore:
     async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """See ``Store.write``. ``work`` runs anew, up to 3 times, when it had to give way to another transaction."""
         threads, engine = (self._writers, self._writing) if durable else (self._leasers, self._leasing)
-        return await asyncio.get_running_loop().run_in_executor(threads, _transact, engine, work)
+        return await asyncio.get_running_loop().run_in_executor(threads, _transact, engine, work, self._deadlines)
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """See ``Store.read``."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _transact, self._reading, work)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, _transact, self._reading, work, self._deadlines)
+
+    async def clock_ahead_us(self, clock: Clock) -> int:
+        """See ``Store.clock_ahead_us``: the server's clock counts, asked three times for the quickest answer."""
+
+        def ask(tx: Transaction) -> tuple[int, int]:
+            asked_us = clock.now_us()
+            theirs_us: int = tx.exec_driver_sql(_CLOCK).scalar_one()
+            answered_us = clock.now_us()
+            return answered_us - asked_us, theirs_us - (asked_us + answered_us) // 2
+
+        def quickest(tx: Transaction) -> int:
+            return min(ask(tx) for _ in range(3))[1]
+
+        return await self.read(quickest)
 
     def watch(self, wakeups: Wakeups) -> Notifications:
         """See ``Store.watch``; also passes what ``wakeups`` signals here on to other processes."""
@@ -83,6 +106,7 @@ class PostgresStore:
         self._writing.dispose()
         self._leasing.dispose()
         self._reading.dispose()
+        await asyncio.to_thread(self._deadlines.close)
 
     async def _connect_for_hints(self) -> psycopg.AsyncConnection:
         _, arguments = self._reading.dialect.create_connect_args(self._reading.url)
@@ -165,7 +189,7 @@ def _configure(
     connection: psycopg.Connection, _: Any, *, busy_timeout_s: float, read_only: bool, durable: bool
 ) -> None:
     lock_ms = max(1, round(busy_timeout_s * 1000))
-    longest_ms = lock_ms * STATEMENT_TIMEOUT_FACTOR
+    longest_ms = round(_longest_s(busy_timeout_s) * 1000)
     settings = {
         "timezone": "UTC",
         "lock_timeout": f"{lock_ms}ms",
@@ -192,6 +216,23 @@ def _configure(
     connection.adapters.register_dumper(str, _TextDumper)
 
 
+def _longest_s(busy_timeout_s: float) -> float:
+    """Return how long the server may work on a statement."""
+    return max(0.001, busy_timeout_s) * STATEMENT_TIMEOUT_FACTOR
+
+
+def _renew_at_each_step(engine: sa.Engine, deadlines: Deadlines) -> None:
+    def before_statement(connection: Transaction, *_: object) -> None:
+        deadlines.renew(_driver_connection(connection))
+
+    sa.event.listen(engine, "before_cursor_execute", before_statement)
+    sa.event.listen(engine, "commit", before_statement)
+
+
+def _driver_connection(connection: Transaction) -> psycopg.Connection:
+    return cast("psycopg.Connection", connection.connection.dbapi_connection)
+
+
 class _TextDumper(StrDumperUnknown):
     """Puts U+FFFD for NUL, which PostgreSQL's text cannot hold: one such character must not fail a whole write."""
 
@@ -199,19 +240,19 @@ class _TextDumper(StrDumperUnknown):
         return super().dump(obj.replace("\x00", "\ufffd") if "\x00" in obj else obj)
 
 
-def _transact(engine: sa.Engine, work: Callable[[Transaction], T]) -> T:
+def _transact(engine: sa.Engine, work: Callable[[Transaction], T], deadlines: Deadlines) -> T:
     with _named_errors():
         for _ in range(MOST_TRIES - 1):
             try:
-                return _transact_once(engine, work)
+                return _transact_once(engine, work, deadlines)
             except sa.exc.OperationalError as error:
                 if _sqlstate(error) not in _GAVE_WAY:
                     raise
-        return _transact_once(engine, work)
+        return _transact_once(engine, work, deadlines)
 
 
-def _transact_once(engine: sa.Engine, work: Callable[[Transaction], T]) -> T:
-    with engine.connect() as connection:
+def _transact_once(engine: sa.Engine, work: Callable[[Transaction], T], deadlines: Deadlines) -> T:
+    with engine.connect() as connection, deadlines.hold(_driver_connection(connection)):
         try:
             with connection.begin():
                 result = work(connection)
