@@ -45,6 +45,12 @@ class ServerSettings(Group, frozen=True, kw_only=True):
     """Answer ``GET /metrics``, without asking who wants to know."""
     media_url_hours: Annotated[int, msgspec.Meta(ge=1, le=8_760)] = 24
     """How long a URL of an image or another file works, from when it was given."""
+    tls_certificate: Path | None = None
+    """PEM file with a certificate and those between it and its authority. With ``tls_key``, HTTPS is served too."""
+    tls_key: Path | None = None
+    """PEM file with the key of the certificate, without a passphrase."""
+    tls_port: Port = 8443
+    """TCP port for HTTPS on the same address; 0 takes a free one."""
 
 
 class StoreSettings(Group, frozen=True, kw_only=True):

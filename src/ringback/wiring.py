@@ -8,6 +8,7 @@ import asyncio
 import os
 import secrets
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -37,7 +38,7 @@ from ringback.model.ids import AccountId, auth_id, uuid7
 from ringback.receiver.receive import Receiver
 from ringback.retention import Retention
 from ringback.runtime import Supervisor, SystemClock, Worker
-from ringback.settings import Invalid, Role, Settings, read_script
+from ringback.settings import Invalid, Role, ServerSettings, Settings, read_script
 from ringback.store import accounts, keys, messages, number_standins, postgres, sqlite
 from ringback.store.accounts import Account, AccountCache
 from ringback.store.follow import ClockFollower
@@ -60,7 +61,7 @@ from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.hooks.receive import hook_routes
 from ringback.web.media import MediaServer
 from ringback.web.probes import Probes
-from ringback.web.server import HttpServer, listen
+from ringback.web.server import HttpServer, listen, tls_context
 
 log = structlog.stdlib.get_logger("ringback.wiring")
 
@@ -81,6 +82,8 @@ class Platform(msgspec.Struct, frozen=True):
     supervisor: Supervisor
     base_url: str
     """Where it listens: scheme, host and port; empty without the role ``web``."""
+    tls_url: str = ""
+    """Where it listens for HTTPS; empty without a certificate."""
 
 
 class _Core(msgspec.Struct, frozen=True):
@@ -149,6 +152,9 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         sock = listen(server.host, server.port, share=server.share_port) if "web" in settings.roles else None
         if sock is not None:
             stack.callback(sock.close)
+        tls, tls_sock = _tls(server) if "web" in settings.roles else (None, None)
+        if tls_sock is not None:
+            stack.callback(tls_sock.close)
         opened, clock = await stack.enter_async_context(open_backbone(settings))
         metrics = Metrics()
         store = MeasuredStore(opened, metrics)
@@ -188,7 +194,10 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             probes = _probes(core)
             before_drain = partial(_refuse, acceptor, probes)
             await _warn_of_deaf_sources(core)
-            workers.append(_web(core, acceptor, probes, sock))
+            http_server = _web(core, acceptor, probes, sock)
+            workers.append(http_server)
+            if tls is not None and tls_sock is not None:
+                workers.append(http_server.with_tls(tls_sock, tls))
         if settings.store.url or set(settings.roles) != set(get_args(Role)):
             # Somebody else may work on the same database.
             workers.append(store.watch(core.wakeups))
@@ -202,7 +211,20 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             carrier=carrier,
             supervisor=Supervisor(workers, drain_s=settings.drain_s, before_drain=before_drain),
             base_url=base_url(server.host, sock.getsockname()[1]) if sock else "",
+            tls_url=base_url(server.host, tls_sock.getsockname()[1], scheme="https") if tls_sock else "",
         )
+
+
+def _tls(server: ServerSettings) -> tuple[ssl.SSLContext | None, socket.socket | None]:
+    """Open what HTTPS needs, if it is asked for. Raises ``StartupError``."""
+    if server.tls_certificate is None and server.tls_key is None:
+        return None, None
+    if server.tls_certificate is None or server.tls_key is None:
+        raise ConfigInvalid(
+            "settings: server.tls_certificate and server.tls_key go together: set both, or neither for no HTTPS"
+        )
+    context = tls_context(server.tls_certificate, server.tls_key)
+    return context, listen(server.host, server.tls_port, share=server.share_port, choose="server.tls_port")
 
 
 def _nothing() -> None:
@@ -348,7 +370,7 @@ def _probes(core: _Core) -> Probes:
     )
 
 
-def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -> Worker:
+def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -> HttpServer:
     stopping = asyncio.Event()
     api = MessageApi(
         store=core.store,
@@ -456,10 +478,10 @@ async def _warn_of_deaf_sources(core: _Core) -> None:
             )
 
 
-def base_url(host: str, port: int) -> str:
+def base_url(host: str, port: int, *, scheme: str = "http") -> str:
     """Return the URL under which a client on this machine reaches the server."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{reachable}:{port}"
+    return f"{scheme}://{reachable}:{port}"
 
 
 def _script(settings: Settings) -> Script:

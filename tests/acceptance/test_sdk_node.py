@@ -1,44 +1,26 @@
 """The official Node SDK, with the base URL that its constructor takes, against a running Ringback."""
 
-import asyncio
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 
+from tests.fakes import node_sdk
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.platform import running, settings_for
-
-HERE = Path(__file__).parent / "sdk_node"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def sdk() -> None:
     """Install the pinned SDK beside its driver, once."""
-    installed = HERE / "node_modules" / "plivo" / "package.json"
-    wanted = json.loads((HERE / "package.json").read_text())["dependencies"]["plivo"]
-    if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
-        subprocess.run(
-            ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"],
-            cwd=HERE,
-            check=True,
-            timeout=300,
-        )
+    node_sdk.install()
 
 
 async def node(script: str, *arguments: str, stdin: str = "") -> Any:
     """Run a script and give the JSON that it prints."""
-    process = await asyncio.create_subprocess_exec(
-        "node", str(HERE / script), *arguments,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    async with asyncio.timeout(60):
-        out, err = await process.communicate(stdin.encode())
-    assert process.returncode == 0, err.decode()
-    return json.loads(out)
+    return json.loads(await node_sdk.output_of(script, *arguments, stdin=stdin))
 
 
 async def test_the_node_sdk_cannot_tell_the_difference(tmp_path: Path) -> None:

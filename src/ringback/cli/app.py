@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ringback import __version__
-from ringback.cli import account, callbacks, demo, endpoints, login, optouts, replays, serve, simulate
+from ringback.cli import account, callbacks, demo, endpoints, login, optouts, replays, sdk_env, serve, simulate, tls
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("login-link")(login.login_link)
+app.command("sdk-env")(sdk_env.sdk_env)
 app.add_typer(account.app, name="account")
 callbacks.app.command("replay")(replays.replay)
 callbacks.app.command("replays")(replays.list_replays)
@@ -29,6 +30,7 @@ app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(optouts.app, name="optouts")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(tls.app, name="tls")
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback shape

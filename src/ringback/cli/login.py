@@ -5,11 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ringback.cli.options import ConfigFile, DataDir, Host, Port, settings_from
-from ringback.model.errors import ConfigInvalid
+from ringback.cli.options import ConfigFile, DataDir, Host, Port, reachable_url, settings_from
 from ringback.settings import Settings
 from ringback.web.dashboard.sessions import make_login_link
-from ringback.wiring import base_url, open_backbone
+from ringback.wiring import open_backbone
 
 Url = Annotated[
     str | None,
@@ -26,12 +25,6 @@ def login_link(
 
 
 async def _make(settings: Settings, url: str | None) -> str:
-    server = settings.server
-    base = url or server.public_base_url
-    if not base and server.port == 0:
-        raise ConfigInvalid(
-            "a running Ringback has a port, 0 names none: give it with --port, or the whole address with --url"
-        )
-    base = base or base_url(server.host, server.port)
+    base = reachable_url(settings.server, url)
     async with open_backbone(settings) as (store, clock):
         return await make_login_link(store, clock, settings.dashboard, base)

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from ringback.model.errors import ConfigInvalid
-from ringback.settings import Invalid, Settings, load
+from ringback.settings import Invalid, ServerSettings, Settings, load
+from ringback.wiring import base_url
 
 ConfigFile = Annotated[
     Path | None,
@@ -63,3 +64,13 @@ def settings_from(
         return load(file=config, environment=environment, flags=flags)
     except Invalid as error:
         raise ConfigInvalid(str(error)) from error
+
+
+def reachable_url(server: ServerSettings, url: str | None) -> str:
+    """Return where Ringback is reached: as told, as the settings say, or on this machine. Raises ``ConfigInvalid``."""
+    told = url or server.public_base_url
+    if not told and server.port == 0:
+        raise ConfigInvalid(
+            "a running Ringback has a port, 0 names none: give it with --port, or the whole address with --url"
+        )
+    return told or base_url(server.host, server.port)

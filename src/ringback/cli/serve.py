@@ -28,6 +28,8 @@ def serve(
     async def announce(platform: Platform) -> None:
         if platform.base_url:
             typer.echo(f"Ringback listens on {platform.base_url}; a login link: ringback login-link", err=True)
+            if platform.tls_url:
+                typer.echo(f"Ringback listens on {platform.tls_url}", err=True)
         else:
             typer.echo(f"Ringback runs as {', '.join(settings.roles)}", err=True)
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from ringback.metrics import Metrics
 from ringback.web.answers import CountedAnswers
+from ringback.web.api.openapi.document import openapi_route
 from ringback.web.api.paths import TolerantPaths
 from ringback.web.direct import DirectRoute, DirectRoutes
 from ringback.web.errors import http_exception
@@ -18,10 +19,12 @@ from ringback.web.errors import http_exception
 
 def build_app(routes: Sequence[BaseRoute], metrics: Metrics) -> ASGIApp:
     """Return the application with the given surfaces' routes."""
+    alive = Route("/livez", _alive, methods=["GET"])
     app = Starlette(
         routes=[
             Route("/", _home, methods=["GET"]),
-            Route("/livez", _alive, methods=["GET"]),
+            alive,
+            openapi_route([alive, *routes]),
             *routes,
         ],
         exception_handlers={HTTPException: http_exception},

@@ -4,21 +4,23 @@ import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from ringback.model.errors import PortInUse
+from ringback.model.errors import ConfigInvalid, PortInUse
 
 BACKLOG = 2048
 GRACE_S = 5
 
 
-def listen(host: str, port: int, *, share: bool = False) -> socket.socket:
+def listen(host: str, port: int, *, share: bool = False, choose: str = "--port") -> socket.socket:
     """Bind before anything else is started. Raises ``PortInUse`` with what to do.
 
-    With ``share``, other processes that ask for it too may bind the same port.
+    With ``share``, other processes that ask for it too may bind the same port. ``choose`` is what sets the port.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -33,18 +35,36 @@ def listen(host: str, port: int, *, share: bool = False) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise PortInUse(
                 f"port {port} on {host} is in use: stop what listens there, "
-                "or choose another with --port (0 takes a free one)"
+                f"or choose another with {choose} (0 takes a free one)"
             ) from error
         raise PortInUse(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
     return sock
 
 
+def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """Read certificate and key. Raises ``ConfigInvalid``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # A passphrase would be asked for at the terminal, which nobody may be sitting at.
+        context.load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ConfigInvalid(
+            f"cannot serve HTTPS with server.tls_certificate {certificate} and server.tls_key {key}: {reason}"
+        ) from error
+    return context
+
+
 class HttpServer:
-    """Serves an application on a bound socket."""
+    """Serves an application on a bound socket; with a TLS context, by HTTPS."""
 
-    name = "http"
-
-    def __init__(self, app: ASGIApp, sock: socket.socket, *, stopping: asyncio.Event) -> None:
+    def __init__(
+        self, app: ASGIApp, sock: socket.socket, *, stopping: asyncio.Event, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self.name = "https" if tls else "http"
+        self._app = app
         self._sock = sock
         self._stopping = stopping
         self._server = _Server(
@@ -62,8 +82,13 @@ class HttpServer:
                 proxy_headers=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=GRACE_S,
+                ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             )
         )
+
+    def with_tls(self, sock: socket.socket, tls: ssl.SSLContext) -> "HttpServer":
+        """Return a server of the same application that speaks HTTPS."""
+        return HttpServer(self._app, sock, stopping=self._stopping, tls=tls)
 
     async def run(self) -> None:
         """Serve until stopped, then finish the requests in hand."""
