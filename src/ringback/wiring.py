@@ -155,30 +155,14 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         tls, tls_sock = _tls(server) if "web" in settings.roles else (None, None)
         if tls_sock is not None:
             stack.callback(tls_sock.close)
-        opened, clock = await stack.enter_async_context(open_backbone(settings))
-        metrics = Metrics()
-        store = MeasuredStore(opened, metrics)
-        files = MediaFiles(settings.store.media_dir or settings.store.data_dir / "media")
-        stack.callback(files.close)
-        files.prepare()
-        core = _Core(
-            settings,
-            store,
-            clock,
-            Wakeups(),
-            AccountCache(store),
-            metrics,
-            files,
-            MediaRoom(store, clock, max_bytes=settings.store.max_media_mb * 1_000_000),
-            await _media_urls(settings, store, base_url(server.host, sock.getsockname()[1]) if sock else ""),
-        )
+        core = await _open_core(settings, stack, base_url(server.host, sock.getsockname()[1]) if sock else "")
         # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
         # flight finish while whoever they go to (perhaps this very process) still listens.
         workers: list[Worker] = []
         before_drain: Callable[[], None] = _nothing
         carrier: SimulatedCarrier | None = None
         if "submit" in settings.roles:
-            carrier = _carrier(settings, clock)
+            carrier = _carrier(settings, core.clock)
             media_http = await stack.enter_async_context(MediaHttp(settings.delivery))
             workers += [
                 *_inbound(core, carrier),
@@ -200,13 +184,13 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
                 workers.append(http_server.with_tls(tls_sock, tls))
         if settings.store.url or set(settings.roles) != set(get_args(Role)):
             # Somebody else may work on the same database.
-            workers.append(store.watch(core.wakeups))
+            workers.append(core.store.watch(core.wakeups))
         if settings.store.url:
-            workers.append(ClockFollower(store, clock))
+            workers.append(ClockFollower(core.store, core.clock))
         yield Platform(
             settings=settings,
-            store=store,
-            clock=clock,
+            store=core.store,
+            clock=core.clock,
             wakeups=core.wakeups,
             carrier=carrier,
             supervisor=Supervisor(workers, drain_s=settings.drain_s, before_drain=before_drain),
@@ -225,6 +209,26 @@ def _tls(server: ServerSettings) -> tuple[ssl.SSLContext | None, socket.socket |
         )
     context = tls_context(server.tls_certificate, server.tls_key)
     return context, listen(server.host, server.tls_port, share=server.share_port, choose="server.tls_port")
+
+
+async def _open_core(settings: Settings, stack: AsyncExitStack, listening_at: str) -> _Core:
+    opened, clock = await stack.enter_async_context(open_backbone(settings))
+    metrics = Metrics()
+    store = MeasuredStore(opened, metrics)
+    files = MediaFiles(settings.store.media_dir or settings.store.data_dir / "media")
+    stack.callback(files.close)
+    files.prepare()
+    return _Core(
+        settings,
+        store,
+        clock,
+        Wakeups(),
+        AccountCache(store),
+        metrics,
+        files,
+        MediaRoom(store, clock, max_bytes=settings.store.max_media_mb * 1_000_000),
+        await _media_urls(settings, store, listening_at),
+    )
 
 
 def _nothing() -> None:

@@ -17,6 +17,7 @@ HEADERS: Final = shapes.many(shapes.many(text(), minItems=2, maxItems=2), descri
 CALLBACK: Final = {
     "id": UUID,
     "message_uuid": UUID,
+    "kind": word("status", "message"),
     "sequence": shapes.whole(1),
     "url": text(),
     "method": word("POST", "GET"),
@@ -39,10 +40,33 @@ _ATTEMPT: Final = {
     "response_headers": HEADERS,
     "response_body": shapes.record({}, optional={"text": text(), "base64": text()}),
 }
+_REPLY: Final = shapes.record(
+    {
+        "state": word("executed", "repeated", "malformed"),
+        "detail": or_null(text()),
+        "time": TIME,
+        "parts": shapes.many(
+            shapes.record(
+                {
+                    "element": text(),
+                    "state": word("accepted", "refused", "ignored"),
+                    "detail": text(),
+                    "message_uuids": shapes.many(UUID),
+                    "invalid_number": shapes.many(text()),
+                }
+            )
+        ),
+    },
+    says="What was made of the XML in the answer",
+)
+_TOTAL: Final = {
+    "total": or_null(shapes.whole(0, description="What matched when it began; null when not all was counted")),
+    "total_at_least": shapes.whole(0),
+}
 _REPLAY: Final = {
     "id": UUID,
     "state": word(*_REPLAY_STATES),
-    "total": shapes.whole(0, description="What matched when it began"),
+    **_TOTAL,
     "done": shapes.whole(0),
     "rate_per_s": shapes.number(),
     "filter": shapes.record(
@@ -83,7 +107,9 @@ OPERATIONS: Final = (
         name="getCallback",
         says="Read one callback with its attempts",
         tag="Callback",
-        answers={200: shapes.answer({**CALLBACK, "attempts": shapes.many(shapes.record(_ATTEMPT))})},
+        answers={
+            200: shapes.answer({**CALLBACK, "attempts": shapes.many(shapes.record(_ATTEMPT)), "reply": or_null(_REPLY)})
+        },
         errors=(404,),
     ),
     Operation(
@@ -112,7 +138,7 @@ OPERATIONS: Final = (
         ),
         answers={
             200: shapes.answer(
-                {"dry_run": shapes.FLAG, "total": shapes.whole(0), "first": shapes.many(shapes.record(CALLBACK))},
+                {"dry_run": shapes.FLAG, **_TOTAL, "first": shapes.many(shapes.record(CALLBACK))},
                 says="What it would send: nothing was begun",
             ),
             202: shapes.answer({"message": text(), **_REPLAY}, says="It has begun"),

@@ -14,11 +14,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ringback import __version__
-from ringback.web.api.openapi import callbacks, endpoints, messages, surroundings
+from ringback.web.api.openapi import callbacks, conversions, endpoints, media, messages, surroundings
 from ringback.web.api.openapi.shapes import JSON, UUID, Operation, record, text
 
 RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     messages.OPERATIONS,
+    media.OPERATIONS,
+    conversions.OPERATIONS,
     callbacks.OPERATIONS,
     endpoints.OPERATIONS,
     surroundings.OPERATIONS,
@@ -32,6 +34,7 @@ ERRORS: Final = {
     413: "The body is over the limit",
     500: "A defect; it is in the log",
     503: "Not now; nothing was stored, send it again",
+    507: "There is no room for files; nothing was stored",
 }
 
 
@@ -55,7 +58,7 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     there = served(routes)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations():
-        if (operation.method, operation.path.lower()) in there:
+        if there & {(operation.method, operation.path), (operation.method, operation.path.lower())}:
             paths.setdefault(operation.path, {})[operation.method.lower()] = operation.described()
     return {
         "openapi": "3.1.0",

@@ -48,7 +48,9 @@ _SEND: Final = shapes.request(
         "src": text("Sender: a number, or a name of up to 11 letters and digits"),
         "dst": text("Destinations with country code, several joined with <"),
         "text": text("At most 1,600 GSM characters, or 737 UTF-16 code units"),
-        "type": word("sms"),
+        "type": word("sms", "mms"),
+        "media_urls": shapes.many(text(format="uri"), maxItems=10, description="What an MMS carries, from elsewhere"),
+        "media_ids": shapes.many(UUID, maxItems=10, description="What an MMS carries, uploaded before"),
         "url": text("Where callbacks go", format="uri", maxLength=MAX_URL_LENGTH),
         "method": word("POST", "GET", description="For the callbacks"),
         "callback_retry_delays_s": shapes.many(
@@ -58,7 +60,7 @@ _SEND: Final = shapes.request(
         "trackable": shapes.FLAG,
         "message_expiry": shapes.whole(EXPIRY_S[0], EXPIRY_S[-1], "Seconds"),
     },
-    required=("src", "dst", "text"),
+    required=("src", "dst"),
 )
 
 _FILTERS: Final = {

@@ -27,10 +27,12 @@ FLAG: Final[Schema] = {"type": "boolean"}
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
+MULTIPART: Final = "multipart/form-data"
 
 _PATH_ID: Final = re.compile(r"\{(\w+)\}")
 _IDS: Final[Mapping[str, Schema]] = {
     "auth_id": {"type": "string", "pattern": "^[MS]A[A-Z0-9]{18}$", "description": "The account of the credentials"},
+    "account_id": {"type": "string", "description": "The account that the link is of"},
     "endpoint_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "source": {"type": "string", "pattern": "^[a-z0-9_-]+$", "description": "The name of a receiver source"},
 }
@@ -55,6 +57,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body: Schema | None = None
     form: bool = False
     """The body may be a form too."""
+    body_type: str = JSON
+    """The media type of a body that is no JSON."""
     with_credentials: bool = True
 
     def described(self) -> dict[str, Any]:
@@ -67,7 +71,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
             "responses": self._responses(),
         }
         if self.body is not None:
-            kinds = [JSON, FORM] if self.form else [JSON]
+            kinds = [self.body_type, *([FORM] if self.form else [])]
             operation["requestBody"] = {"content": {kind: {"schema": self.body} for kind in kinds}}
         if not self.with_credentials:
             operation["security"] = []
@@ -153,11 +157,15 @@ PAGE: Final[Mapping[str, Schema]] = {
 }
 
 
+def meta() -> Schema:
+    """Return the schema of where a page of a list is."""
+    link = {"type": ["string", "null"], "description": "A relative link, or null"}
+    return record({"limit": whole(1), "offset": whole(0), "next": link, "previous": link, "total_count": whole(0)})
+
+
 def page(objects: Schema) -> Schema:
     """Return the schema of a page of a list that goes by ``limit`` and ``offset``."""
-    link = {"type": ["string", "null"], "description": "A relative link, or null"}
-    meta = {"limit": whole(1), "offset": whole(0), "next": link, "previous": link, "total_count": whole(0)}
-    return answer({"meta": record(meta), "objects": many(objects)})
+    return answer({"meta": meta(), "objects": many(objects)})
 
 
 def feed(objects: Schema) -> Schema:

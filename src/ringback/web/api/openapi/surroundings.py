@@ -19,21 +19,25 @@ _PARAMETERS: Final = {
 }
 
 
+_INBOUND: Final = {"MessageUUID": text(), "From": text(), "To": text()}
+
+
 def _probe(path: str, name: str, says: str, answers: dict[int, str]) -> Operation:
     return Operation(
         method="GET", path=path, name=name, says=says, tag="Probe", answers=answers, with_credentials=False
     )
 
 
-def _hook(method: str, path: str, name: str) -> Operation:
+def _hook(method: str, path: str, name: str, *, brings: str = "status callback") -> Operation:
+    parameters = _PARAMETERS if brings == "status callback" else _INBOUND
     return Operation(
         method=method,
         path=path,
         name=name,
-        says="Take in a provider's status callback: verified by its signature, stored, then answered",
+        says=f"Take in a provider's {brings}: verified by its signature, stored, then answered",
         tag="Receiver",
-        query=_PARAMETERS if method == "GET" else {},
-        body=shapes.request(_PARAMETERS, required=tuple(_PARAMETERS)) if method == "POST" else None,
+        query=parameters if method == "GET" else {},
+        body=shapes.request(parameters, required=tuple(parameters)) if method == "POST" else None,
         form=True,
         answers={200: ""},
         errors=(400, 403, 404, 413, 500, 503),
@@ -47,6 +51,8 @@ OPERATIONS: Final = (
     _probe("/metrics", "readMetrics", "Figures for Prometheus", {200: _METRICS}),
     _hook("POST", "/hooks/{source}/sms_status", "takeCallback"),
     _hook("GET", "/hooks/{source}/sms_status", "takeCallbackByGet"),
+    _hook("POST", "/hooks/{source}/sms_inbound", "takeMessage", brings="inbound message"),
+    _hook("GET", "/hooks/{source}/sms_inbound", "takeMessageByGet", brings="inbound message"),
     Operation(
         method="GET",
         path=PATH,
