@@ -75,6 +75,17 @@ async def test_what_is_due_is_leased_once(engine: Engine) -> None:
     assert await engine.claim() == []
 
 
+async def test_a_claim_looks_into_its_lanes_only(engine: Engine) -> None:
+    [known] = await engine.owe(1)
+    await engine.end(await engine.claim())
+    [new] = await engine.owe(2, origin=OTHER)
+    [proven] = await engine.owe(3)
+    assert ids(await engine.claim(lanes=(Lane.RETRY, Lane.DOUBTFUL))) == []
+    assert ids(await engine.claim(lanes=(Lane.FIRST,))) == [proven]
+    assert ids(await engine.claim(lanes=(Lane.NEW, Lane.FIRST))) == [new]
+    assert known not in {new, proven}
+
+
 async def test_those_due_longest_come_first(engine: Engine, clock: FakeClock) -> None:
     owed = []
     for number in range(3):

@@ -1,6 +1,6 @@
 """The callback engine without HTTP: a test says when it is and how each attempt ends."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import msgspec
@@ -14,7 +14,7 @@ from ringback.model.ids import uuid7
 from ringback.model.retry import PLIVO
 from ringback.store import callbacks, endpoints
 from ringback.store.callbacks import Attempt, NewCallback
-from ringback.store.endpoints import Endpoint
+from ringback.store.endpoints import Endpoint, Lane
 from ringback.store.port import Store
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import counting_ids
@@ -63,7 +63,7 @@ class Engine:
         await self.store.write(partial(callbacks.owe, new=new))
         return [callback.id for callback in new]
 
-    async def claim(self, limit: int = 100) -> list[Claimed]:
+    async def claim(self, limit: int = 100, lanes: Collection[Lane] = tuple(Lane)) -> list[Claimed]:
         """Lease what is due."""
         now_us = self.clock.now_us()
         terms = Terms(
@@ -73,7 +73,7 @@ class Engine:
             plan=PLIVO,
             keep_parked=self.keep_parked,
         )
-        taken = await self.store.write(lambda tx: claim(tx, self.places, terms, limit=limit))
+        taken = await self.store.write(lambda tx: claim(tx, self.places, terms, limit=limit, lanes=lanes))
         claimed = taken.claimed
         for each in claimed:
             self.places.start(each.endpoint, each.lane, now_us)
