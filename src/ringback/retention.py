@@ -20,7 +20,7 @@ from ringback.metrics import Metrics
 from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
-from ringback.store import media, pruning
+from ringback.store import media, powerpacks, pruning
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store, Transaction
 from ringback.store.pruning import Pruned
@@ -45,6 +45,7 @@ KINDS: Final = (
     "messages",
     "endpoints",
     "replays",
+    "sticky_senders",
     "received_requests",
     "early_receipts",
     "inbound_requests",
@@ -103,6 +104,11 @@ class Retention:
                     removed,
                     "replays",
                     lambda tx: pruning.prune_replays(tx, before_us=replays_before_us, limit=BATCH),
+                )
+                await self._sweep_kind(
+                    removed,
+                    "sticky_senders",
+                    lambda tx: powerpacks.prune_kept(tx, before_us=replays_before_us, limit=BATCH),
                 )
             if days := self._settings.received_days:
                 await self._sweep_kind(

@@ -80,6 +80,8 @@ class MessagingSettings(Group, frozen=True, kw_only=True):
     """Price of one MMS."""
     smart_characters: bool = True
     """Replace typographic quotes, dashes and spaces when that lets a message stay in the GSM alphabet."""
+    require_owned_src: bool = False
+    """Refuse a numeric ``src`` that is not a number of the account."""
     concurrency: Count = 512
     """Submissions in flight at once."""
     submit_lease_s: Seconds = 60.0
@@ -164,8 +166,9 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     """How long things are kept; 0 keeps them for ever."""
 
     messages_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
-    """Messages, with their events, callbacks and attempts, from when they were accepted; replays that have ended.
-    Endpoints that nothing was sent to for twice that time go too."""
+    """Messages, with their events, callbacks and attempts, from when they were accepted; replays that have ended;
+    which recipient had which number of a powerpack, from when it was last used. Endpoints that nothing was sent to
+    for twice that time go too."""
     received_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 90
     """Received requests, with what they said."""
     media_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 365

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 import structlog
@@ -30,6 +30,7 @@ from ringback.messaging.inbound import InboundTaker
 from ringback.messaging.media_http import MediaHttp
 from ringback.messaging.receipts import ReceiptTaker
 from ringback.messaging.replies import ReplyExecutor
+from ringback.messaging.senders import Senders
 from ringback.messaging.simulate import InboundSimulator
 from ringback.messaging.submit import Submitter
 from ringback.metrics import Metrics
@@ -39,7 +40,7 @@ from ringback.receiver.receive import Receiver
 from ringback.retention import Retention
 from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Invalid, Role, ServerSettings, Settings, read_script
-from ringback.store import accounts, keys, messages, number_standins, postgres, sqlite
+from ringback.store import accounts, keys, messages, numbers, postgres, sqlite
 from ringback.store.accounts import Account, AccountCache
 from ringback.store.follow import ClockFollower
 from ringback.store.measured import MeasuredStore
@@ -47,6 +48,7 @@ from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
+from ringback.web.api.applications import ApplicationApi
 from ringback.web.api.auth import Authenticator
 from ringback.web.api.callbacks import CallbackApi
 from ringback.web.api.conversions import ConversionApi
@@ -54,6 +56,8 @@ from ringback.web.api.endpoints import EndpointApi
 from ringback.web.api.media import MediaApi
 from ringback.web.api.message_media import MessageMediaApi
 from ringback.web.api.messages import MessageApi
+from ringback.web.api.numbers import NumberApi
+from ringback.web.api.powerpacks import NumberPoolApi, PowerpackApi
 from ringback.web.api.replays import ReplayApi
 from ringback.web.app import build_app
 from ringback.web.dashboard.context import DashboardContext
@@ -108,6 +112,11 @@ def new_id(now_us: int) -> str:
 def new_nonce() -> str:
     """Make a nonce in the shape of Plivo's: 20 decimal digits."""
     return str(10**19 + secrets.randbelow(9 * 10**19))
+
+
+def new_app_id() -> str:
+    """Make an id for an application: 17 decimal digits."""
+    return str(10**16 + secrets.randbelow(9 * 10**16))
 
 
 @asynccontextmanager
@@ -295,7 +304,7 @@ def _inbound(core: _Core, carrier: SimulatedCarrier) -> list[Worker]:
         new_id=new_id,
         wakeups=core.wakeups,
         settings=core.settings.messaging,
-        find_owner=number_standins.owner,
+        find_owner=numbers.owner,
         acceptor=acceptor,
         metrics=core.metrics,
     )
@@ -359,6 +368,7 @@ def _acceptor(core: _Core) -> Acceptor:
         max_waiting=core.settings.server.max_waiting_requests,
         metrics=core.metrics,
         retention=core.settings.retention,
+        senders=Senders(core.store, requires_owned=core.settings.messaging.require_owned_src),
     )
 
 
@@ -409,6 +419,7 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
             *api.routes(),
             *_own_resources(core),
             *_media_resources(core),
+            *_numbering(core),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes),
             *dashboard_routes(dashboard),
             *probes.routes(),
@@ -466,6 +477,21 @@ def _media_resources(core: _Core) -> list[Route]:
     of_messages = MessageMediaApi(store=core.store, clock=core.clock, authenticator=authenticator, urls=core.media_urls)
     server = MediaServer(store=core.store, clock=core.clock, files=core.files, urls=core.media_urls)
     return [*uploads.routes(), *of_messages.routes(), *server.routes()]
+
+
+def _numbering(core: _Core) -> list[Route]:
+    shared: dict[str, Any] = {
+        "store": core.store,
+        "clock": core.clock,
+        "authenticator": Authenticator(core.accounts, core.clock),
+        "max_body_bytes": core.settings.server.max_body_bytes,
+    }
+    return [
+        *ApplicationApi(new_app_id=new_app_id, **shared).routes(),
+        *NumberApi(**shared).routes(),
+        *PowerpackApi(new_id=new_id, **shared).routes(),
+        *NumberPoolApi(**shared).routes(),
+    ]
 
 
 async def _warn_of_deaf_sources(core: _Core) -> None:

@@ -13,9 +13,10 @@ from ringback.delivery.replay import Replayer
 from ringback.messaging.progress import Change, Progress
 from ringback.metrics import Metrics
 from ringback.model.circuit import Circuit, CircuitState
+from ringback.model.inventory import new_number
 from ringback.model.message import Message
 from ringback.model.status import Status
-from ringback.store import endpoints, received, replays
+from ringback.store import endpoints, numbers, received, replays
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
 from ringback.store.replays import Replay
@@ -150,6 +151,13 @@ def replay_in_every_state(tx: Transaction, now_us: int) -> None:
         replays.add(tx, msgspec.structs.replace(runs, **{"id": message_uuid(number), **fields}))
 
 
+def stock(tx: Transaction, message: Message) -> None:
+    """Let there be numbers, and one that all there is can be said of."""
+    new = [new_number(number, carrier="Ringback") for number in ("14155550100", "14155550101")]
+    owned = {"account_id": message.account_id, "alias": "the desk in the hall " * 6, "app_id": "10000000000000001"}
+    numbers.add(tx, [msgspec.structs.replace(new[0], powerpack_uuid=message.uuid, **owned), new[1]])
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, scheme: str, width: int) -> None:
@@ -161,6 +169,7 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
     await accept(dashboard, doubted)
     known = await dashboard.store.write(trouble)
     await dashboard.store.write(lambda tx: replay_in_every_state(tx, now_us))
+    await dashboard.store.write(lambda tx: stock(tx, doubted))
     retried = next(item for item in sent if "down.example" in (item.callback_url or ""))
     paths = [
         "/dashboard",
@@ -178,6 +187,8 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
         "/dashboard/callbacks?state=given_up&endpoint=https://down.example.org",
         "/dashboard/replays",
         "/dashboard/replays/new?endpoint=https://down.example.org",
+        "/dashboard/numbers",
+        "/dashboard/numbers?held=rented",
         "/dashboard/received",
         f"/dashboard/received/{next(request.id for request, said in newest if said)}",
         f"/dashboard/received/{next(request.id for request, said in newest if not said)}",
@@ -344,7 +355,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
     await page.goto(f"{dashboard.base_url}/dashboard/messages?status=queued")
     await expect(page.get_by_role("status")).to_have_text("live")
     reached = []
-    for _ in range(17):
+    for _ in range(18):
         await page.keyboard.press("Tab")
         reached.append(
             await page.evaluate(
@@ -360,6 +371,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
         "Callbacks",
         "Replays",
         "Endpoints",
+        "Numbers",
         "Received",
         "Log out",
         "Pause",

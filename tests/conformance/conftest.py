@@ -7,7 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ringback.store import postgres, sqlite
+from ringback.store import (
+    postgres,
+    schema_numbers,  # noqa: F401 - its tables belong to the metadata
+    sqlite,
+)
 from ringback.store.port import Store
 from ringback.store.schema import metadata
 from tests.fakes.clock import FakeClock

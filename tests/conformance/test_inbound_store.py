@@ -14,6 +14,7 @@ from ringback.messaging.accept import Acceptor
 from ringback.messaging.inbound import InboundTaker
 from ringback.messaging.replies import ReplyExecutor
 from ringback.messaging.screen import screen
+from ringback.messaging.senders import Senders
 from ringback.metrics import Metrics
 from ringback.model.errors import NotFound, StoreUnavailable
 from ringback.model.ids import AccountId
@@ -25,7 +26,7 @@ from ringback.store import (
     conversions,
     inbound,
     messages,
-    number_standins,
+    numbers,
     optouts,
     pruning,
     replies,
@@ -59,11 +60,11 @@ class Node:
         wakeups, metrics, settings = Wakeups(), Metrics(), MessagingSettings()
         acceptor = Acceptor(
             store=store, clock=clock, new_id=new_id, wakeups=wakeups, settings=settings, max_waiting=99,
-            metrics=metrics,
+            metrics=metrics, senders=Senders(store, requires_owned=False),
         )  # fmt: skip
         self.taker = InboundTaker(
             store=store, clock=clock, new_id=new_id, wakeups=wakeups, settings=settings,
-            find_owner=number_standins.owner, acceptor=acceptor, metrics=metrics,
+            find_owner=numbers.owner, acceptor=acceptor, metrics=metrics,
         )  # fmt: skip
         self.executor = ReplyExecutor(
             store=store, clock=clock, new_id=new_id, wakeups=wakeups, accounts=AccountCache(store), acceptor=acceptor,

@@ -23,7 +23,8 @@ from tests.fakes.clock import FakeClock
 
 NOTHING = dict.fromkeys(
     (
-        "messages", "endpoints", "replays", "received_requests", "early_receipts", "inbound_requests", "logins",
+        "messages", "endpoints", "replays", "sticky_senders", "received_requests", "early_receipts", "inbound_requests",
+        "logins",
         "auth_tokens", "media",
     ),
     0,

@@ -224,7 +224,7 @@ def _template(node: ast.expr) -> Iterator[str]:
 
 
 def test_every_error_text_is_documented() -> None:
-    shown = "".join(page(name) for name in ("docs/api.md", "docs/receiver.md", "docs/operating.md"))
+    shown = "".join(page(name) for name in ("docs/api.md", "docs/numbers.md", "docs/receiver.md", "docs/operating.md"))
     documented = [
         re.compile(".+".join(re.escape(part) for part in text.split("…")), re.DOTALL)
         for text in _CODE.findall(shown)

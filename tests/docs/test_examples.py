@@ -106,6 +106,8 @@ async def test_the_curl_examples_are_answered_as_shown(ringback: Served) -> None
 
     uploaded = json.loads(await output_of("sh", "-c", marked("run: upload").text, env=env))
     assert [(each["status"], each["file_name"]) for each in uploaded["objects"]] == [("success", "ada.vcf")]
+    made = json.loads(await output_of("sh", "-c", marked("run: application").text, env=env))
+    assert (made["message"], len(made["app_id"])) == ("created", 17)
 
     planned = json.loads(await output_of("sh", "-c", marked("run: replay").text, env=env))
     assert (planned["dry_run"], planned["total"], planned["first"]) == (True, 0, [])

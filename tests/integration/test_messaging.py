@@ -17,6 +17,7 @@ from ringback.carriers.port import Accepted, Deferred, Receipt, Rejected, Submit
 from ringback.dialect import send
 from ringback.messaging.accept import KEEPS_TEXT, Acceptor
 from ringback.messaging.receipts import ReceiptTaker
+from ringback.messaging.senders import Senders
 from ringback.messaging.submit import Submitter, Turn
 from ringback.metrics import Metrics
 from ringback.model.errors import ShuttingDown, StoreUnavailable
@@ -100,7 +101,9 @@ class Messaging:
             "metrics": Metrics(),
         }
         outbound = MessagingSettings()
-        self.acceptor = Acceptor(**shared, settings=outbound, max_waiting=1000)
+        self.acceptor = Acceptor(
+            **shared, settings=outbound, max_waiting=1000, senders=Senders(self.store, requires_owned=False)
+        )
         self.submitter = Submitter(**shared, settings=outbound, connector=self.connector)
         self.take = ReceiptTaker(**shared).take
 

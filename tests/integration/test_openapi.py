@@ -21,6 +21,7 @@ from ringback.web.errors import STATUS
 from ringback.wiring import open_platform
 from tests.data.media import PNG
 from tests.fakes.endpoint import recording_endpoint
+from tests.fakes.numbers import OURS, own_number
 from tests.fakes.platform import Running, running, settings_for
 
 FOR_PEOPLE = "/dashboard"
@@ -35,7 +36,8 @@ CONFORMANCE = [
 ]
 WELL_FORMED = {
     "src": "15005550100", "dst": "15005550001", "since": "2020-01-31 12:00", "until": "2120-01-31 12:00",
-    "timestamp": "2026-01-31T12:00:00Z",
+    "timestamp": "2026-01-31T12:00:00Z", "country_iso": "US", "numbers": "14155550177", "region": "California",
+    "carrier": "mine", "kind": "Number",
 }  # fmt: skip
 """Members of bodies that a generator hardly ever hits upon."""
 
@@ -160,6 +162,8 @@ def exercise(
             def call(case: Any) -> None:
                 for name in set(case.path_parameters or {}) & set(known):
                     case.path_parameters[name] = known[name]
+                if isinstance(case.query, dict):
+                    case.query |= {name: known[name] for name in set(case.query) & set(known)}
                 if isinstance(case.body, dict):
                     case.body |= {name: known[name] for name in set(case.body) & set(known)}
                     if "dry_run" in known and case.operation.definition.raw["operationId"] == "startReplay":
@@ -224,4 +228,16 @@ async def things(ringback: Running, url: str) -> dict[str, str]:
         "callback_id": callback["id"],
         "endpoint_id": endpoint["id"],
         "replay_id": replay["id"],
+        **await numbering(ringback, base),
     }
+
+
+async def numbering(ringback: Running, base: str) -> dict[str, str]:
+    """Make an application, a powerpack, and a number."""
+    store, account_id = ringback.platform.store, ringback.account.auth_id
+    await own_number(store, account_id)
+    async with ringback.http.post(f"{base}/Application/", headers=ringback.auth, json={"app_name": "one"}) as response:
+        app_id = (await response.json())["app_id"]
+    async with ringback.http.post(f"{base}/Powerpack/", headers=ringback.auth, json={"name": "one"}) as response:
+        uuid = (await response.json())["uuid"]
+    return {"app_id": app_id, "uuid": uuid, "pool": uuid, "number": OURS}

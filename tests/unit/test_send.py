@@ -18,6 +18,14 @@ def test_defaults() -> None:
     assert (request.trackable, request.expiry_s, request.invalid) == (False, 10_800, ())
 
 
+def test_a_powerpack_stands_in_for_the_sender() -> None:
+    uuid = "db3ce55a-7f1d-11e1-8ea7-1231380bc196"
+    for src in ({}, {"src": None}, {"src": ""}):
+        request = parse({"dst": "14155550123", "text": "hello", "powerpack_uuid": uuid.upper(), **src})
+        assert (request.src, request.powerpack_uuid) == ("", uuid)
+    assert parse(GOOD).powerpack_uuid is None
+
+
 @pytest.mark.parametrize(
     ("dst", "destinations", "invalid"),
     [
@@ -54,7 +62,9 @@ def test_destinations(dst: Any, destinations: tuple[str, ...], invalid: tuple[st
         ({"text": 5}, "text parameter must be a string"),
         ({"type": "whatsapp"}, "whatsapp is not offered"),
         ({"type": "fax"}, "fax is not offered here; use sms or mms"),
-        ({"powerpack_uuid": "x"}, "powerpack_uuid is not offered"),
+        ({"powerpack_uuid": "x"}, "src and powerpack_uuid cannot both be given"),
+        ({"powerpack_uuid": "x", "src": ""}, "there is no powerpack x of yours"),
+        ({"powerpack_uuid": "", "src": None}, "src parameter is missing"),
         ({"url": "ftp://example.com/"}, "not a valid http or https URL"),
         ({"url": "http://"}, "not a valid http or https URL"),
         ({"url": "http://example.com:99999/"}, "not a valid http or https URL"),

@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from ringback import __version__
-from ringback.cli import account, callbacks, demo, endpoints, login, optouts, replays, sdk_env, serve, simulate, tls
+from ringback.cli import (
+    account,
+    callbacks,
+    demo,
+    endpoints,
+    login,
+    numbers,
+    optouts,
+    replays,
+    sdk_env,
+    serve,
+    simulate,
+    tls,
+)
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
 
@@ -28,6 +41,7 @@ callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(endpoints.app, name="endpoints")
+app.add_typer(numbers.app, name="numbers")
 app.add_typer(optouts.app, name="optouts")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(tls.app, name="tls")

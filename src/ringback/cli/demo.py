@@ -22,13 +22,14 @@ import uvloop
 from rich.console import Console
 from rich.panel import Panel
 
+from ringback.cli.demo_numbers import inventory
 from ringback.cli.demo_run import Report, account_for, send_all, wait_until_settled
 from ringback.cli.options import ConfigFile, DataDir, Host, Json, LogLevel, Port, settings_from
 from ringback.cli.serve import run
 from ringback.model.errors import ConfigInvalid
 from ringback.runtime import configure_logging
 from ringback.settings import Settings, SourceSettings
-from ringback.store import accounts
+from ringback.store import accounts, numbers
 from ringback.store.accounts import Account
 from ringback.web.dashboard.sessions import make_login_link
 from ringback.wiring import Platform, create_account, open_backbone
@@ -114,6 +115,8 @@ async def _demo(settings: Settings, *, count: int, end: bool, as_json: bool, tim
 async def _first_account(settings: Settings) -> Account:
     async with open_backbone(settings) as (store, clock):
         known = await store.read(lambda tx: accounts.list_all(tx, clock.now_us()))
+        # What is there already stays as it is.
+        await store.write(lambda tx: numbers.add(tx, inventory()))
         return known[0] if known else await create_account(store, clock, "demo")
 
 

@@ -42,7 +42,7 @@ def status_params(message: Message) -> list[tuple[str, str]]:
         ("MessageTime", callback_time(message.queued_at_us)),
         ("QueuedTime", callback_time(message.queued_at_us)),
         ("requester_ip", message.requester_ip),
-        ("PowerpackUUID", ""),
+        ("PowerpackUUID", message.powerpack_uuid or ""),
     ]
     if message.mcc is not None:
         params += [("MCC", message.mcc), ("MNC", message.mnc or "")]

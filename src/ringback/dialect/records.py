@@ -1,7 +1,7 @@
 """Answers of the API: envelopes, message records, list filters (contract sections 1.4, 1.7, 1.9, 2.3 to 2.5)."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 import msgspec
@@ -39,7 +39,7 @@ def message_record(message: Message) -> dict[str, Any]:
         "carrier_fees_rate": "0.00000",
         "error_code": message.error_code,
         "error_message": "",
-        "powerpack_id": None,
+        "powerpack_id": message.powerpack_uuid,
         "requester_ip": message.requester_ip,
         "is_domestic": None,
         "replaced_sender": None,
@@ -77,6 +77,7 @@ _EQUAL: Final = {
     "error_code": "error_code",
     "destination_country_iso2": "country",
     "subaccount": "account_id",
+    "powerpack_id": "powerpack_uuid",
 }
 _NUMBERS: Final = {"from_number": "src", "from": "src", "to_number": "dst", "to": "dst"}
 
@@ -145,7 +146,18 @@ def _whole(params: Mapping[str, str], name: str, default: int, least: int, most:
     return int(value)
 
 
-def page_meta(path: str, query: ListQuery, *, total: int) -> dict[str, Any]:
+class Paged(Protocol):
+    """A list's position, and the parameters that it was asked with."""
+
+    @property
+    def limit(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def given(self) -> dict[str, str]: ...
+
+
+def page_meta(path: str, query: Paged, *, total: int) -> dict[str, Any]:
     """Return the ``meta`` of a list at ``path``: position, total, and relative links or null."""
 
     def link(offset: int) -> str:

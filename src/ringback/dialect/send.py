@@ -10,6 +10,7 @@ import msgspec
 from ringback.dialect.mms import MediaFields, parse_media
 from ringback.model import numbers
 from ringback.model.errors import InvalidRequest
+from ringback.model.ids import as_uuid
 from ringback.model.retry import RetryPlan
 
 MAX_DESTINATIONS: Final = 1_000
@@ -26,6 +27,8 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     media: MediaFields = MediaFields()
     """Of MMS."""
     src: str
+    """Empty when a powerpack chooses it."""
+    powerpack_uuid: str | None = None
     destinations: tuple[str, ...]
     """Digits, unique, in the order given."""
     invalid: tuple[str, ...]
@@ -52,14 +55,7 @@ def parse(fields: Mapping[str, Any]) -> SendRequest:
     if kind not in {"sms", "mms"}:
         raise InvalidRequest(f"type {_quoted(kind)} is not offered here; use sms or mms")
     media = parse_media(fields) if kind == "mms" else MediaFields()
-    if _text(fields, "powerpack_uuid"):
-        raise InvalidRequest("powerpack_uuid is not offered here; use src")
-    raw_src = _text(fields, "src")
-    if raw_src is None:
-        raise InvalidRequest("src parameter is missing")
-    src = numbers.sender(raw_src)
-    if src is None:
-        raise InvalidRequest(f"{_quoted(raw_src)} is not a valid phone number")
+    src, powerpack_uuid = _source(fields)
     destinations, invalid = _destinations(fields.get("dst"))
     if src in destinations:
         raise InvalidRequest("src and dst must not be the same number")
@@ -67,6 +63,7 @@ def parse(fields: Mapping[str, Any]) -> SendRequest:
         type=kind,
         media=media,
         src=src,
+        powerpack_uuid=powerpack_uuid,
         destinations=destinations,
         invalid=invalid,
         text=_message_text(fields, media if kind == "mms" else None),
@@ -91,6 +88,24 @@ def _message_text(fields: Mapping[str, Any], media: MediaFields | None) -> str:
     if not isinstance(text, str):
         raise InvalidRequest("text parameter must be a string")
     return text
+
+
+def _source(fields: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return ``src`` and the uuid of a powerpack, of which one is given."""
+    raw_src, powerpack = _text(fields, "src"), _text(fields, "powerpack_uuid")
+    if powerpack is not None:
+        if raw_src is not None:
+            raise InvalidRequest("src and powerpack_uuid cannot both be given: a powerpack chooses the number itself")
+        uuid = as_uuid(powerpack)
+        if uuid is None:
+            raise InvalidRequest(f"there is no powerpack {_quoted(powerpack)} of yours")
+        return "", uuid
+    if raw_src is None:
+        raise InvalidRequest("src parameter is missing")
+    src = numbers.sender(raw_src)
+    if src is None:
+        raise InvalidRequest(f"{_quoted(raw_src)} is not a valid phone number")
+    return src, None
 
 
 def _destinations(raw: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -131,19 +146,22 @@ def _given_destinations(raw: Any) -> list[str]:
 
 def _url(fields: Mapping[str, Any]) -> str | None:
     url = _text(fields, "url")
-    if url is None:
-        return None
+    return None if url is None else http_url("url", url)
+
+
+def http_url(name: str, url: str) -> str:
+    """Return ``url`` when it is one that can be called. Raises ``InvalidRequest``."""
     if len(url) > MAX_URL_LENGTH:
-        raise InvalidRequest(f"url parameter is longer than {MAX_URL_LENGTH} characters")
+        raise InvalidRequest(f"{name} parameter is longer than {MAX_URL_LENGTH} characters")
     if _BARE_URL.fullmatch(url) is None:
-        raise InvalidRequest("url parameter must be a URL of ASCII characters; percent-encode others")
+        raise InvalidRequest(f"{name} parameter must be a URL of ASCII characters; percent-encode others")
     try:
         parts = urlsplit(url)
         sound = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         sound = False
     if not sound:
-        raise InvalidRequest(f"url parameter {_quoted(url)} is not a valid http or https URL")
+        raise InvalidRequest(f"{name} parameter {_quoted(url)} is not a valid http or https URL")
     return url
 
 

@@ -41,3 +41,8 @@ def iso_time_us(text: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return at_us if at_us >= 0 else None
+
+
+def second(at_us: int) -> str:
+    """Write a time as powerpacks carry it: ``2024-05-01T10:00:00Z``."""
+    return (_EPOCH_NAIVE + timedelta(seconds=at_us // 1_000_000)).isoformat() + "Z"

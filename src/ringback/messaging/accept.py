@@ -12,6 +12,7 @@ from ringback.dialect.send import SendRequest
 from ringback.dialect.signatures import canonical_callback_url
 from ringback.messaging import mms
 from ringback.messaging.progress import Progress
+from ringback.messaging.senders import Senders
 from ringback.metrics import Metrics
 from ringback.model import numbers, segments
 from ringback.model.errors import InvalidRequest, ShuttingDown, StoreUnavailable, TryLater
@@ -56,6 +57,7 @@ class Acceptor:
         settings: MessagingSettings,
         max_waiting: int,
         metrics: Metrics,
+        senders: Senders,
         retention: RetentionSettings = RetentionSettings(),  # noqa: B008 - a frozen value
     ) -> None:
         self._store = store
@@ -65,6 +67,7 @@ class Acceptor:
         self._settings = settings
         self._metrics = metrics
         self._retention = retention
+        self._senders = senders
         self._draining = False
         self._batcher: Batcher[Entry, None] = Batcher(
             self._write,
@@ -94,7 +97,10 @@ class Acceptor:
                 now_us=self._clock.now_us(),
                 new_id=self._new_id,
             )
-        entry = self.prepare(account, request, requester_ip=requester_ip, load=load)
+        sources = await self._senders.sources(
+            account, request, now_us=self._clock.now_us(), service="mms" if request.type == "mms" else "sms"
+        )
+        entry = self.prepare(account, request, requester_ip=requester_ip, load=load, sources=sources)
         try:
             await self._batcher.submit(entry)
         except BacklogFullError as error:
@@ -102,9 +108,18 @@ class Acceptor:
         return entry.uuids
 
     def prepare(
-        self, account: Account, request: SendRequest, *, requester_ip: str, load: mms.Load | None = None
+        self,
+        account: Account,
+        request: SendRequest,
+        *,
+        requester_ip: str,
+        load: mms.Load | None = None,
+        sources: Sequence[str] | None = None,
     ) -> Entry:
-        """Make the messages of a request, to be stored by ``store_entries``. Raises ``InvalidRequest``."""
+        """Make the messages of a request, to be stored by ``store_entries``. Raises ``InvalidRequest``.
+
+        ``sources`` are the senders of the destinations, ``None`` where all are ``request.src``.
+        """
         segmentation = segments.segment(request.text, smart=self._settings.smart_characters)
         if complaint := segments.too_long(segmentation):
             raise InvalidRequest(complaint)
@@ -127,6 +142,7 @@ class Acceptor:
             callback_retry_delays=request.retry_plan.stored() if request.retry_plan else None,
             requester_ip=requester_ip,
             country="",
+            powerpack_uuid=request.powerpack_uuid,
             status=Status.QUEUED.value,
             sequence=1,
             queued_at_us=now_us,
@@ -134,9 +150,15 @@ class Acceptor:
         )
         messages = [
             msgspec.structs.replace(
-                template, uuid=self._new_id(now_us), dst=destination, country=numbers.country(destination)
+                template,
+                uuid=self._new_id(now_us),
+                src=src,
+                dst=destination,
+                country=numbers.country(destination),
             )
-            for destination in request.destinations
+            for destination, src in zip(
+                request.destinations, sources or [request.src] * len(request.destinations), strict=True
+            )
         ]
         return Entry(messages, segmentation.text, now_us + request.expiry_s * 1_000_000, load)
 

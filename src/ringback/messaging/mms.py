@@ -17,7 +17,7 @@ from ringback.model.errors import InvalidRequest
 from ringback.model.ids import NewId
 from ringback.model.message import Message
 from ringback.settings import RetentionSettings
-from ringback.store import fetches, media
+from ringback.store import fetches, media, numbers
 from ringback.store.fetches import Fetch, Wanted
 from ringback.store.media import Media
 from ringback.store.port import Store, Transaction
@@ -51,16 +51,17 @@ class Load(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self.media_ids).decode()
 
 
-def is_known_without_mms(tx: Transaction, account_id: str, src: str) -> bool:  # noqa: ARG001 - see below
-    """Say whether ``src`` is known to be no MMS number: nothing is known of numbers yet."""
-    return False
+def is_known_without_mms(tx: Transaction, src: str) -> bool:
+    """Say whether ``src`` is a number of the inventory that carries no MMS."""
+    known = numbers.owner(tx, src) if src.isdigit() else None
+    return known is not None and not known.mms_enabled
 
 
 async def prepare(store: Store, account_id: str, src: str, fields: MediaFields, *, now_us: int, new_id: NewId) -> Load:
     """Look at what a request wants to send. Raises ``InvalidRequest``."""
 
     def look(tx: Transaction) -> int:
-        if is_known_without_mms(tx, account_id, src):
+        if is_known_without_mms(tx, src):
             raise InvalidRequest(f"{src} is not an MMS enabled phone number")
         found = media.usable(tx, account_id, fields.ids, now_us=now_us)
         if len(found) < len(fields.ids):

@@ -24,6 +24,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """The retry plan that was asked for with it, as stored (``model.retry``)."""
     requester_ip: str
     country: str
+    powerpack_uuid: str | None = None
+    """The powerpack that chose ``src``."""
     status: str
     sequence: int
     error_code: str | None = None

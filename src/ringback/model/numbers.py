@@ -60,6 +60,46 @@ def _country_by_prefix(prefix: str, length: int) -> str:
     return ""
 
 
+def digits(raw: str) -> str | None:
+    """Return ``raw`` without punctuation, when digits are what remains: the form that numbers are kept in."""
+    bare = raw.translate(_PUNCTUATION)
+    return bare if _SENDER_NUMBER.fullmatch(bare) or _PHONE.fullmatch(bare) else None
+
+
+def calling_code(country_iso: str) -> str:
+    """Return a country's calling code, ``""`` for a country that has none."""
+    code = phonenumbers.country_code_for_region(country_iso.upper())
+    return str(code) if code else ""
+
+
+def is_possible(number: str) -> bool:
+    """Say whether a number is as long as numbers of its country are."""
+    return phonenumbers.is_possible_number(_parsed(number))
+
+
+def kind(number: str) -> str:
+    """Return what a number is, by its country's plan: ``tollfree``, ``mobile`` or ``local``."""
+    found = phonenumbers.number_type(_parsed(number))
+    return {phonenumbers.PhoneNumberType.TOLL_FREE: "tollfree", phonenumbers.PhoneNumberType.MOBILE: "mobile"}.get(
+        found, "local"
+    )
+
+
+@lru_cache(maxsize=65_536)
+def area_code(number: str) -> str:
+    """Return the digits after the country code that stand for a region, ``""`` when a number has none."""
+    try:
+        parsed = _parsed(number)
+    except phonenumbers.NumberParseException:
+        return ""
+    length = phonenumbers.length_of_geographical_area_code(parsed)
+    return phonenumbers.national_significant_number(parsed)[:length]
+
+
+def _parsed(number: str) -> phonenumbers.PhoneNumber:
+    return phonenumbers.parse(f"+{number}")
+
+
 def masked(number: str) -> str:
     """Hide the middle of a number as Plivo's logs do: ``14155550528`` becomes ``141XXXXX528``."""
     return number[:3] + "X" * max(len(number) - 6, 1) + number[-3:]

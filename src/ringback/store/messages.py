@@ -24,6 +24,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     src: str | None = None
     dst: str | None = None
     country: str | None = None
+    powerpack_uuid: str | None = None
     queued_after_us: int | None = None
     """Inclusive."""
     queued_before_us: int | None = None
@@ -156,6 +157,7 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         messages.c.src: wanted.src,
         messages.c.dst: wanted.dst,
         messages.c.country: wanted.country,
+        messages.c.powerpack_uuid: wanted.powerpack_uuid,
     }
     conditions: list[sa.ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
     if wanted.queued_after_us is not None:

@@ -69,6 +69,7 @@ messages = sa.Table(
     sa.Column("callback_retry_delays", sa.Text, nullable=True),
     sa.Column("requester_ip", sa.String(45), nullable=False),
     sa.Column("country", sa.String(2), nullable=False),
+    sa.Column("powerpack_uuid", _Uuid, nullable=True),
     sa.Column("status", sa.String(12), nullable=False),
     sa.Column("sequence", sa.Integer, nullable=False),
     sa.Column("error_code", sa.String(8), nullable=True),
@@ -435,8 +436,6 @@ keys = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# ---- inbound messages, opt-outs, conversions ----
-
 # Hot: callbacks of inbound messages that have ended, whose messages do not know it yet.
 inbound_results = sa.Table(
     "inbound_results",
@@ -546,16 +545,3 @@ conversions = sa.Table(
     sa.Column("converted_at_us", _Time, nullable=False),
     sa.Column("recorded_at_us", _Time, nullable=False),
 )
-
-# Stands in for the numbers of accounts until there are numbers and applications: see store/number_standins.py.
-number_standins = sa.Table(
-    "number_standins",
-    metadata,
-    sa.Column("number", sa.String(20), primary_key=True),
-    sa.Column("account_id", _AuthId, nullable=False),
-    sa.Column("message_url", sa.Text, nullable=True),
-    sa.Column("message_method", sa.String(4), nullable=False),
-    sa.Column("log_incoming_messages", sa.Boolean, nullable=False),
-    sqlite_with_rowid=False,
-)
-# ---- end of inbound messages, opt-outs, conversions ----

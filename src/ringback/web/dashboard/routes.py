@@ -15,6 +15,7 @@ from ringback.web.dashboard.endpoints import Endpoints
 from ringback.web.dashboard.incoming import Incoming
 from ringback.web.dashboard.listing import Listing
 from ringback.web.dashboard.live import Live
+from ringback.web.dashboard.numbers import Numbers
 from ringback.web.dashboard.overview import Overview
 from ringback.web.dashboard.pages import Pages, SecureHeaders
 from ringback.web.dashboard.replays import Replays
@@ -54,6 +55,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/replays/new", replays.dry_run),
         ("/dashboard/endpoints", endpoints.page),
         ("/dashboard/endpoints/{id}", endpoints.one),
+        ("/dashboard/numbers", Numbers(context, pages).page),
         ("/dashboard/received", incoming.page),
         ("/dashboard/received/{id}", incoming.one),
         ("/dashboard/simulate", simulate.page),

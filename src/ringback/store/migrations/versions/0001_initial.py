@@ -21,6 +21,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("auth_id", name=op.f("pk_accounts")),
     )
     op.create_table(
+        "applications",
+        sa.Column("app_id", sa.String(length=17), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=False),
+        sa.Column("subaccount_id", sa.String(length=20), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("answer_url", sa.Text(), nullable=False),
+        sa.Column("answer_method", sa.String(length=4), nullable=False),
+        sa.Column("hangup_url", sa.Text(), nullable=False),
+        sa.Column("hangup_method", sa.String(length=4), nullable=False),
+        sa.Column("fallback_answer_url", sa.Text(), nullable=False),
+        sa.Column("fallback_method", sa.String(length=4), nullable=False),
+        sa.Column("message_url", sa.Text(), nullable=False),
+        sa.Column("message_method", sa.String(length=4), nullable=False),
+        sa.Column("is_default_number_app", sa.Boolean(), nullable=False),
+        sa.Column("is_default_endpoint_app", sa.Boolean(), nullable=False),
+        sa.Column("is_public_uri", sa.Boolean(), nullable=False),
+        sa.Column("log_incoming_messages", sa.Boolean(), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("app_id", name=op.f("pk_applications")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_applications_account_id", "applications", ["account_id", "created_at_us"], unique=False)
+    op.create_table(
         "attempts",
         sa.Column("callback_id", sa.String(length=36), nullable=False),
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
@@ -213,6 +236,7 @@ def upgrade() -> None:
         sa.Column("callback_retry_delays", sa.Text(), nullable=True),
         sa.Column("requester_ip", sa.String(length=45), nullable=False),
         sa.Column("country", sa.String(length=2), nullable=False),
+        sa.Column("powerpack_uuid", sa.String(length=36), nullable=True),
         sa.Column("status", sa.String(length=12), nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
         sa.Column("error_code", sa.String(length=8), nullable=True),
@@ -238,6 +262,82 @@ def upgrade() -> None:
         postgresql_where=sa.text("carrier_ref IS NOT NULL"),
     )
     op.create_index("ix_messages_queued_at_us", "messages", ["queued_at_us"], unique=False)
+    op.create_table(
+        "numbers",
+        sa.Column("number", sa.String(length=15), nullable=False),
+        sa.Column("country", sa.String(length=2), nullable=False),
+        sa.Column("type", sa.String(length=10), nullable=False),
+        sa.Column("area_code", sa.String(length=8), nullable=False),
+        sa.Column("region", sa.Text(), nullable=False),
+        sa.Column("city", sa.Text(), nullable=False),
+        sa.Column("rate_center", sa.Text(), nullable=False),
+        sa.Column("lata", sa.Integer(), nullable=True),
+        sa.Column("carrier", sa.Text(), nullable=False),
+        sa.Column("is_own", sa.Boolean(), nullable=False),
+        sa.Column("sms_enabled", sa.Boolean(), nullable=False),
+        sa.Column("mms_enabled", sa.Boolean(), nullable=False),
+        sa.Column("voice_enabled", sa.Boolean(), nullable=False),
+        sa.Column("setup_rate", sa.String(length=16), nullable=False),
+        sa.Column("monthly_rate", sa.String(length=16), nullable=False),
+        sa.Column("sms_rate", sa.String(length=16), nullable=False),
+        sa.Column("mms_rate", sa.String(length=16), nullable=False),
+        sa.Column("voice_rate", sa.String(length=16), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=True),
+        sa.Column("subaccount_id", sa.String(length=20), nullable=True),
+        sa.Column("app_id", sa.String(length=17), nullable=True),
+        sa.Column("alias", sa.Text(), nullable=True),
+        sa.Column("cnam_lookup", sa.String(length=8), nullable=True),
+        sa.Column("cnam", sa.Text(), nullable=True),
+        sa.Column("compliance_application_id", sa.Text(), nullable=True),
+        sa.Column("profile_uuid", sa.Text(), nullable=True),
+        sa.Column("added_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("powerpack_uuid", sa.String(length=36), nullable=True),
+        sa.Column("pool_service", sa.String(length=3), nullable=True),
+        sa.Column("pool_load", sa.BigInteger(), nullable=True),
+        sa.Column("pooled_at_us", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_numbers")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_numbers_account_id", "numbers", ["account_id", "number"], unique=False)
+    op.create_index(
+        "ix_numbers_app_id",
+        "numbers",
+        ["app_id"],
+        unique=False,
+        sqlite_where=sa.text("app_id IS NOT NULL"),
+        postgresql_where=sa.text("app_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_numbers_for_rent",
+        "numbers",
+        ["country", "number"],
+        unique=False,
+        sqlite_where=sa.text("account_id IS NULL"),
+        postgresql_where=sa.text("account_id IS NULL"),
+    )
+    op.create_index(
+        "ix_numbers_powerpack_uuid",
+        "numbers",
+        ["powerpack_uuid", "number"],
+        unique=False,
+        sqlite_where=sa.text("powerpack_uuid IS NOT NULL"),
+        postgresql_where=sa.text("powerpack_uuid IS NOT NULL"),
+    )
+    op.create_table(
+        "powerpacks",
+        sa.Column("uuid", sa.String(length=36), nullable=False),
+        sa.Column("account_id", sa.String(length=20), nullable=False),
+        sa.Column("subaccount_id", sa.String(length=20), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("sticky_sender", sa.Boolean(), nullable=False),
+        sa.Column("local_connect", sa.Boolean(), nullable=False),
+        sa.Column("app_id", sa.String(length=17), nullable=True),
+        sa.Column("priorities", sa.Text(), nullable=False),
+        sa.Column("created_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("uuid", name=op.f("pk_powerpacks")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_powerpacks_account_id", "powerpacks", ["account_id", "created_at_us"], unique=False)
     op.create_table(
         "received_events",
         sa.Column("request_id", sa.String(length=36), nullable=False),
@@ -321,6 +421,16 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "sticky_senders",
+        sa.Column("powerpack_uuid", sa.String(length=36), nullable=False),
+        sa.Column("recipient", sa.String(length=15), nullable=False),
+        sa.Column("number", sa.String(length=15), nullable=False),
+        sa.Column("used_at_us", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("powerpack_uuid", "recipient", name=op.f("pk_sticky_senders")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_sticky_senders_used_at_us"), "sticky_senders", ["used_at_us"], unique=False)
+    op.create_table(
         "submissions",
         sa.Column("message_uuid", sa.String(length=36), nullable=False),
         sa.Column("account_id", sa.String(length=20), nullable=False),
@@ -341,6 +451,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index(op.f("ix_submissions_due_at_us"), table_name="submissions")
     op.drop_table("submissions")
+    op.drop_index(op.f("ix_sticky_senders_used_at_us"), table_name="sticky_senders")
+    op.drop_table("sticky_senders")
     op.drop_table("rollups")
     op.drop_index(
         "ix_replays_due_at_us",
@@ -360,6 +472,28 @@ def downgrade() -> None:
     )
     op.drop_index("ix_received_events_message", table_name="received_events")
     op.drop_table("received_events")
+    op.drop_index("ix_powerpacks_account_id", table_name="powerpacks")
+    op.drop_table("powerpacks")
+    op.drop_index(
+        "ix_numbers_powerpack_uuid",
+        table_name="numbers",
+        sqlite_where=sa.text("powerpack_uuid IS NOT NULL"),
+        postgresql_where=sa.text("powerpack_uuid IS NOT NULL"),
+    )
+    op.drop_index(
+        "ix_numbers_for_rent",
+        table_name="numbers",
+        sqlite_where=sa.text("account_id IS NULL"),
+        postgresql_where=sa.text("account_id IS NULL"),
+    )
+    op.drop_index(
+        "ix_numbers_app_id",
+        table_name="numbers",
+        sqlite_where=sa.text("app_id IS NOT NULL"),
+        postgresql_where=sa.text("app_id IS NOT NULL"),
+    )
+    op.drop_index("ix_numbers_account_id", table_name="numbers")
+    op.drop_table("numbers")
     op.drop_index("ix_messages_queued_at_us", table_name="messages")
     op.drop_index(
         "ix_messages_carrier_ref",
@@ -418,4 +552,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_auth_tokens_account_id"), table_name="auth_tokens")
     op.drop_table("auth_tokens")
     op.drop_table("attempts")
+    op.drop_index("ix_applications_account_id", table_name="applications")
+    op.drop_table("applications")
     op.drop_table("accounts")

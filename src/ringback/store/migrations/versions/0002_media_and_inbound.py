@@ -115,16 +115,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_inbound_results_due_at_us"), "inbound_results", ["due_at_us"], unique=False)
     op.create_index(op.f("ix_inbound_results_message_uuid"), "inbound_results", ["message_uuid"], unique=False)
     op.create_table(
-        "number_standins",
-        sa.Column("number", sa.String(length=20), nullable=False),
-        sa.Column("account_id", sa.String(length=20), nullable=False),
-        sa.Column("message_url", sa.Text(), nullable=True),
-        sa.Column("message_method", sa.String(length=4), nullable=False),
-        sa.Column("log_incoming_messages", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("number", name=op.f("pk_number_standins")),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
         "opt_out_history",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("recipient", sa.String(length=20), nullable=False),
@@ -204,7 +194,6 @@ def downgrade() -> None:
         postgresql_where=sa.text("confirmation_uuid IS NOT NULL"),
     )
     op.drop_table("opt_out_history")
-    op.drop_table("number_standins")
     op.drop_index(op.f("ix_inbound_results_message_uuid"), table_name="inbound_results")
     op.drop_index(op.f("ix_inbound_results_due_at_us"), table_name="inbound_results")
     op.drop_table("inbound_results")

@@ -14,7 +14,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ringback import __version__
-from ringback.web.api.openapi import callbacks, conversions, endpoints, media, messages, surroundings
+from ringback.web.api.openapi import (
+    applications,
+    callbacks,
+    conversions,
+    endpoints,
+    media,
+    messages,
+    numbers,
+    powerpacks,
+    surroundings,
+)
 from ringback.web.api.openapi.shapes import JSON, UUID, Operation, record, text
 
 RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
@@ -23,6 +33,9 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     conversions.OPERATIONS,
     callbacks.OPERATIONS,
     endpoints.OPERATIONS,
+    powerpacks.OPERATIONS,
+    numbers.OPERATIONS,
+    applications.OPERATIONS,
     surroundings.OPERATIONS,
 )
 

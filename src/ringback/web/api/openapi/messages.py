@@ -46,6 +46,7 @@ MESSAGE: Final = {
 _SEND: Final = shapes.request(
     {
         "src": text("Sender: a number, or a name of up to 11 letters and digits"),
+        "powerpack_uuid": text("Chooses the sender, in place of src", format="uuid"),
         "dst": text("Destinations with country code, several joined with <"),
         "text": text("At most 1,600 GSM characters, or 737 UTF-16 code units"),
         "type": word("sms", "mms"),
@@ -60,7 +61,7 @@ _SEND: Final = shapes.request(
         "trackable": shapes.FLAG,
         "message_expiry": shapes.whole(EXPIRY_S[0], EXPIRY_S[-1], "Seconds"),
     },
-    required=("src", "dst"),
+    required=("dst",),
 )
 
 _FILTERS: Final = {

@@ -32,6 +32,9 @@ MULTIPART: Final = "multipart/form-data"
 _PATH_ID: Final = re.compile(r"\{(\w+)\}")
 _IDS: Final[Mapping[str, Schema]] = {
     "auth_id": {"type": "string", "pattern": "^[MS]A[A-Z0-9]{18}$", "description": "The account of the credentials"},
+    "app_id": {"type": "string", "pattern": "^[0-9]{17}$"},
+    "number": {"type": "string", "pattern": "^[0-9]{3,15}$"},
+    "kind": {"type": "string", "enum": ["Number", "Tollfree", "Shortcode"]},
     "account_id": {"type": "string", "description": "The account that the link is of"},
     "endpoint_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "source": {"type": "string", "pattern": "^[a-z0-9_-]+$", "description": "The name of a receiver source"},
