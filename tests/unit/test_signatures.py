@@ -325,6 +325,7 @@ def test_what_cannot_be_verified_is_refused_with_a_reason(
 
 @given(st.text(), st.text(), st.text(), st.lists(st.tuples(st.text(), st.text()), max_size=5), st.text())
 @example("", "::", "", [], "")
+@example("", "0::", "", [], "")
 def test_nothing_makes_verify_or_the_advice_raise(
     method: str, url: str, header: str, params: Pairs, token: str
 ) -> None:

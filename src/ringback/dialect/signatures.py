@@ -513,7 +513,7 @@ def canonical_callback_url(url: str) -> str:
     """Return ``url`` written so that as few SDKs as possible disagree about it (contract 5.5, safe subset).
 
     Only what leaves the request the same is changed: scheme and host in lower case, no default port, ``/``
-    for an empty path, no fragment. A URL that is not http or https, or has no host, comes back as it is.
+    for an empty path, no fragment. A URL that is not http or https, or has no sound host, comes back as it is.
     """
     read = _read(url)
     scheme = read.scheme.lower()
@@ -521,7 +521,7 @@ def canonical_callback_url(url: str) -> str:
         return url
     user, at, _ = read.authority.rpartition("@")
     host, port = _host_and_port(read)
-    if not host:
+    if not host or (":" in host and not host.startswith("[")):
         return url
     # Lower-casing other alphabets can change which host is meant.
     shown_host = host.lower() if host.isascii() else host
