@@ -216,6 +216,7 @@ async def test_who_has_a_number(store: Store) -> None:
         message_url=None,
         message_method="POST",
         log_incoming_messages=True,
+        retry_delays=None,
         powerpack_uuid=None,
         sms_enabled=True,
         mms_enabled=False,

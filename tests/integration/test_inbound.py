@@ -86,6 +86,13 @@ async def get(ringback: Running, path: str) -> dict[str, Any]:
         return answer
 
 
+async def test_an_application_has_a_retry_plan_of_its_own(ringback: Running, endpoint: RecordingEndpoint) -> None:
+    await own(ringback, endpoint, retry_delays="[7.0,8.5]")
+    uuid = await taken(ringback)
+    [(callback, _)] = await ringback.platform.store.read(lambda tx: callbacks.of_message(tx, uuid))
+    assert callback.retry_delays == "[7.0,8.5]"
+
+
 async def test_a_message_reaches_its_application_signed_and_is_delivered(
     ringback: Running, endpoint: RecordingEndpoint
 ) -> None:

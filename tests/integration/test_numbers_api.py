@@ -257,6 +257,7 @@ async def test_an_application_as_it_is_shown(api: Api) -> None:
         "enabled": True,
         "public_uri": False,
         "log_incoming_messages": True,
+        "callback_retry_delays_s": None,
         "sip_uri": f"sip:{app_id}@app.plivo.com",
         "sub_account": None,
         "resource_uri": f"/v1/Account/{api.auth_id}/Application/{app_id}/",
@@ -264,6 +265,22 @@ async def test_an_application_as_it_is_shown(api: Api) -> None:
     assert (await api("POST", f"Application/{app_id}/", {"message_url": "", "log_incoming_messages": False}))[0] == 202
     _, found = await api("GET", f"Application/{app_id}/")
     assert (found["message_url"], found["log_incoming_messages"]) == ("", False)
+
+
+@pytest.mark.parametrize(("given", "shown"), [([30, 60.5], [30, 60.5]), ("30,60", [30, 60]), ([], []), ("none", [])])
+async def test_an_application_takes_a_retry_plan(api: Api, given: object, shown: list[float]) -> None:
+    app_id = await api.application(callback_retry_delays_s=given)
+    _, found = await api("GET", f"Application/{app_id}/")
+    assert found["callback_retry_delays_s"] == shown
+    await api("POST", f"Application/{app_id}/", {"message_method": "GET"})
+    _, found = await api("GET", f"Application/{app_id}/")
+    assert found["callback_retry_delays_s"] == shown
+    await api("POST", f"Application/{app_id}/", {"callback_retry_delays_s": ""})
+    _, found = await api("GET", f"Application/{app_id}/")
+    assert found["callback_retry_delays_s"] is None
+    code, refused = await api("POST", f"Application/{app_id}/", {"callback_retry_delays_s": [0]})
+    assert code == 400
+    assert "callback_retry_delays_s parameter must be a list of up to 20 numbers" in refused["error"]
 
 
 @pytest.mark.parametrize(

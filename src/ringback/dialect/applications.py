@@ -7,10 +7,14 @@ import msgspec
 
 from ringback.dialect import arguments
 from ringback.dialect.arguments import METHODS, Fields
+from ringback.dialect.send import retry_plan
 from ringback.model.application import Application
 from ringback.model.errors import InvalidRequest
+from ringback.model.retry import stored_plan
 
 MAX_NAME: Final = 60
+RETRY_DELAYS: Final = "callback_retry_delays_s"
+"""An addition: the retry plan of callbacks to ``message_url``."""
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_NAME}}}", re.ASCII)
 _URLS: Final = ("answer_url", "hangup_url", "fallback_answer_url", "message_url")
@@ -36,7 +40,12 @@ def settings(fields: Fields) -> dict[str, Any]:
     found: dict[str, Any] = {url: arguments.url(fields, url) for url in _URLS}
     found |= {method: arguments.choice(fields, method, METHODS) for method in _METHODS}
     found |= {field: arguments.flag(fields, flag) for flag, field in _FLAGS.items()}
-    return {field: value for field, value in found.items() if value is not None}
+    kept = {field: value for field, value in found.items() if value is not None}
+    if RETRY_DELAYS in fields:
+        # An empty text goes back to what is less specific.
+        plan = retry_plan(fields)
+        kept["retry_delays"] = plan.stored() if plan else None
+    return kept
 
 
 def record(application: Application, caller_id: str) -> dict[str, Any]:
@@ -53,6 +62,7 @@ def record(application: Application, caller_id: str) -> dict[str, Any]:
         "enabled": True,
         "public_uri": application.is_public_uri,
         "log_incoming_messages": application.log_incoming_messages,
+        RETRY_DELAYS: None if application.retry_delays is None else stored_plan(application.retry_delays).delays_s,
         "sip_uri": f"sip:{application.app_id}@app.plivo.com",
         "sub_account": sub and f"/v1/Account/{main}/Subaccount/{sub}/",
         "resource_uri": uri(caller_id, application.app_id),

@@ -69,7 +69,7 @@ def parse(fields: Mapping[str, Any]) -> SendRequest:
         text=_message_text(fields, media if kind == "mms" else None),
         url=_url(fields),
         method=_choice(fields, "method", ("POST", "GET"), "POST", str.upper),
-        retry_plan=_retry_plan(fields),
+        retry_plan=retry_plan(fields),
         log=_choice(fields, "log", LOG_MODES, "true", str.lower),
         trackable=_boolean(fields, "trackable"),
         expiry_s=_expiry(fields),
@@ -165,7 +165,8 @@ def http_url(name: str, url: str) -> str:
     return url
 
 
-def _retry_plan(fields: Mapping[str, Any]) -> RetryPlan | None:
+def retry_plan(fields: Mapping[str, Any]) -> RetryPlan | None:
+    """Return the retry plan that a request asks for, ``None`` when it has none. Raises ``InvalidRequest``."""
     raw = fields.get("callback_retry_delays_s")
     if raw is None or raw == "":
         return None

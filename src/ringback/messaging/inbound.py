@@ -68,6 +68,11 @@ class NumberOwner(Protocol):
         ...
 
     @property
+    def retry_delays(self) -> str | None:
+        """The retry plan that its application asks for, as stored."""
+        ...
+
+    @property
     def powerpack_uuid(self) -> str | None:
         """The powerpack that it is in."""
         ...
@@ -228,6 +233,7 @@ class InboundTaker:
             trackable=False,
             callback_url=canonical_callback_url(owned.message_url) if owned.message_url else None,
             callback_method=owned.message_method,
+            callback_retry_delays=owned.retry_delays,
             requester_ip="",
             country=numbers.country(owned.number),
             status=Status.RECEIVED.value,

@@ -25,4 +25,6 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     is_default_endpoint_app: bool = False
     is_public_uri: bool = False
     log_incoming_messages: bool = True
+    retry_delays: str | None = None
+    """The retry plan of its callbacks as stored (``model.retry``); ``None`` where less specific ones apply."""
     created_at_us: int

@@ -33,6 +33,8 @@ class OwnedNumber(msgspec.Struct, frozen=True, kw_only=True):
     message_url: str | None
     message_method: str
     log_incoming_messages: bool
+    retry_delays: str | None
+    """Of its application: the retry plan of callbacks, as stored."""
     powerpack_uuid: str | None
     sms_enabled: bool
     mms_enabled: bool
@@ -99,6 +101,7 @@ _OWNER: Final = (
         sa.func.nullif(applications.c.message_url, "").label("message_url"),
         sa.func.coalesce(applications.c.message_method, "POST").label("message_method"),
         sa.func.coalesce(applications.c.log_incoming_messages, sa.true()).label("log_incoming_messages"),
+        applications.c.retry_delays,
         numbers.c.powerpack_uuid,
         numbers.c.sms_enabled,
         numbers.c.mms_enabled,

@@ -28,6 +28,7 @@ applications = sa.Table(
     sa.Column("is_default_endpoint_app", sa.Boolean, nullable=False),
     sa.Column("is_public_uri", sa.Boolean, nullable=False),
     sa.Column("log_incoming_messages", sa.Boolean, nullable=False),
+    sa.Column("retry_delays", sa.Text, nullable=True),
     sa.Column("created_at_us", _Time, nullable=False),
     sqlite_with_rowid=False,
 )

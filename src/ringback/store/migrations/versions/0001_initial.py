@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("is_default_endpoint_app", sa.Boolean(), nullable=False),
         sa.Column("is_public_uri", sa.Boolean(), nullable=False),
         sa.Column("log_incoming_messages", sa.Boolean(), nullable=False),
+        sa.Column("retry_delays", sa.Text(), nullable=True),
         sa.Column("created_at_us", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("app_id", name=op.f("pk_applications")),
         sqlite_with_rowid=False,

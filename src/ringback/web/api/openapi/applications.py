@@ -3,6 +3,7 @@
 from typing import Final
 
 from ringback.web.api.openapi import shapes
+from ringback.web.api.openapi.callbacks import PLAN
 from ringback.web.api.openapi.shapes import FLAG, PAGE, Operation, or_null, text, word
 
 _COLLECTION: Final = "/v1/Account/{auth_id}/Application/"
@@ -20,6 +21,7 @@ APPLICATION: Final = {
     "enabled": FLAG,
     "public_uri": FLAG,
     "log_incoming_messages": FLAG,
+    "callback_retry_delays_s": PLAN,
     "sip_uri": text(),
     "sub_account": or_null(text()),
     "resource_uri": text(),
@@ -31,6 +33,7 @@ _SETTINGS: Final = {
     "default_endpoint_app": FLAG,
     "log_incoming_messages": FLAG,
     "public_uri": FLAG,
+    "callback_retry_delays_s": shapes.many(shapes.number(exclusiveMinimum=0, maximum=86_400), maxItems=20),
     "subaccount": text("An auth id"),
 }
 
