@@ -10,6 +10,7 @@ from ringback.dialect import send
 from ringback.messaging.accept import Acceptor
 from ringback.messaging.fetch import LEASE_S, MediaFetcher
 from ringback.messaging.media_http import Fetched, MediaHttp, Unreachable, Unusable
+from ringback.messaging.senders import Senders
 from ringback.messaging.submit import Submitter
 from ringback.metrics import Metrics
 from ringback.model.errors import OutOfSpace
@@ -66,7 +67,8 @@ class Mms:
             "wakeups": Wakeups(),
             "metrics": Metrics(),
         }
-        self.acceptor = Acceptor(**shared, settings=MessagingSettings(), max_waiting=9)
+        senders = Senders(shared["store"], requires_owned=False)
+        self.acceptor = Acceptor(**shared, settings=MessagingSettings(), max_waiting=9, senders=senders)
         self.submitter = Submitter(
             **shared, settings=MessagingSettings(), connector=self.connector, media_path=self.files.path
         )
