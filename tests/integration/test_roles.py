@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import os
+from collections import Counter
 from multiprocessing.connection import Connection
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -75,18 +76,22 @@ def _hold(path: Path, pipe: Connection) -> None:
 
 
 def _take_many(path: Path, pipe: Connection, count: int) -> None:
+    """Take turns until each of two processes had `count` of them, or one had them twenty times over."""
     turn = Turn(path, timeout_s=20)
-    taken = []
+    taken: list[int] = []
+    pipe.send("ready")
     pipe.recv()
-    for _ in range(count):
+    had: Counter[str] = Counter()
+    while (len(had) < 2 or min(had.values()) < count) and len(taken) < 20 * count:
         with turn, path.with_suffix(".log").open("a+") as log:
             log.seek(0)
-            taken.append(log.read().count("\n"))
+            had = Counter(log.read().split())
+            taken.append(had.total())
             log.write(f"{os.getpid()}\n")
             # As a commit does: a turn is long beside the time for which the machine may forget a process.
             log.flush()
             os.fsync(log.fileno())
-    pipe.send(len(taken) == len(set(taken)))
+    pipe.send(taken)
 
 
 def test_a_turn_that_does_not_come_is_named(tmp_path: Path) -> None:
@@ -121,17 +126,25 @@ def test_nobody_is_starved_of_turns(tmp_path: Path) -> None:
     pipes, processes = [], []
     for _ in range(2):
         ours, theirs = multiprocessing.Pipe()
-        processes.append(context.Process(target=_take_many, args=(path, theirs, 300)))
+        processes.append(context.Process(target=_take_many, args=(path, theirs, 150)))
         processes[-1].start()
         pipes.append(ours)
     for pipe in pipes:
+        assert pipe.recv() == "ready"
+    for pipe in pipes:
         pipe.send("go")
-    assert all(pipe.recv() for pipe in pipes), "two held the turn at once"
+    taken = [at for pipe in pipes for at in pipe.recv()]
     for process in processes:
         process.join()
+    assert sorted(taken) == list(range(len(taken))), "two held the turn at once"
     takers = path.with_suffix(".log").read_text().split()
-    both = range(takers.index(next(t for t in takers if t != takers[0])), 300)
+    # Where both take turns: from the later one's first to the last of whoever had enough first.
+    both = range(takers.index(next(t for t in takers if t != takers[0])), min(_last(takers, t) for t in set(takers)))
     changes = sum(takers[at] != takers[at - 1] for at in both)
     # Whoever waits at the gate comes next. Rows come about only while the other does not wait; without a gate there is
     # hardly anything else.
     assert changes > len(both) / 4
+
+
+def _last(takers: list[str], taker: str) -> int:
+    return len(takers) - 1 - takers[::-1].index(taker)
