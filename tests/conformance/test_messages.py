@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ringback.model.message import Event, Message
-from ringback.store import messages
+from ringback.store import feed, messages
 from ringback.store.messages import HIDES_NUMBER, Filter
 from ringback.store.port import Store, Transaction
 from ringback.store.schema import messages as messages_table
@@ -191,13 +191,15 @@ async def test_events(store: Store) -> None:
     ]
     await store.write(lambda tx: messages.add_events(tx, rows[:4]))
     await store.write(lambda tx: messages.add_events(tx, rows[4:]))
-    written = await store.read(lambda tx: messages.events_after(tx, 0, limit=99))
+    newest = await feed.complete_to(store)
+    written = await store.read(lambda tx: messages.events_after(tx, 0, up_to=newest, limit=99))
     assert written == [Event(id=event.id, **row) for event, row in zip(written, rows, strict=True)]
     offsets = [event.id for event in written]
     assert offsets == sorted(set(offsets))
     assert min(offsets) > 0
-    assert await store.read(lambda tx: messages.events_after(tx, offsets[1], limit=2)) == written[2:4]
-    assert await store.read(lambda tx: messages.events_after(tx, offsets[-1], limit=2)) == []
+    assert await store.read(lambda tx: messages.events_after(tx, offsets[1], up_to=newest, limit=2)) == written[2:4]
+    assert await store.read(lambda tx: messages.events_after(tx, 0, up_to=offsets[2], limit=99)) == written[:3]
+    assert await store.read(lambda tx: messages.events_after(tx, offsets[-1], up_to=newest, limit=2)) == []
     assert await store.read(lambda tx: messages.timeline(tx, message_uuid(1))) == written[1::2]
     assert await store.read(messages.last_offset) == offsets[-1]
     # The newest is the last recorded.

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
+import structlog
 
 from ringback.store import messages, notify
 from ringback.store.notify import Notifications
@@ -16,15 +17,23 @@ from tests.fakes.postgres import PostgresServer
 
 BOUND_S = 10
 QUIET_S = 0.2
+LOOK_AGAIN_S = 0.02
+SOON_S = 3
+"""Less than the driver would wait for a statement that it has cancelled."""
+TURNS = 10
+"""Turns of the loop in which a signal becomes a statement under way."""
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[tuple[Wakeups, Listener]]:
+async def connected(url: str, *, longest_s: float = BOUND_S) -> AsyncIterator[tuple[Wakeups, Listener]]:
     """Run a worker that is connected; gives its wake-ups, and a listener to the topic ``callbacks``."""
     wakeups = Wakeups()
     listener = wakeups.listen("callbacks")
     worker = Notifications(
-        lambda: psycopg.AsyncConnection.connect(url, autocommit=True), wakeups, reconnect_pause_s=0.02
+        lambda: psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=2),
+        wakeups,
+        longest_s=longest_s,
+        reconnect_pause_s=0.02,
     )
     running = asyncio.create_task(worker.run())
     assert await listener.wait(BOUND_S), "connecting signals everything"
@@ -107,6 +116,34 @@ async def test_stopping_ends_it_also_while_the_server_is_away() -> None:
     worker.stop()
     async with asyncio.timeout(BOUND_S):
         await running
+
+
+async def test_a_frozen_server_is_given_up(server: PostgresServer, url: str) -> None:
+    async with connected(url, longest_s=0.1) as (here, listener):
+        with server.frozen(), structlog.testing.capture_logs() as lines:
+            here.signal("callbacks")
+            assert await listener.wait(BOUND_S)
+            async with asyncio.timeout(BOUND_S):
+                while not lines:
+                    await listener.wait(LOOK_AGAIN_S)
+        assert lines[0]["event"] == "hints_from_other_processes_interrupted"
+        # The connections are made anew, and everybody looks.
+        assert await listener.wait(BOUND_S)
+
+
+async def test_stopping_does_not_wait_for_a_frozen_server(server: PostgresServer, url: str) -> None:
+    wakeups = Wakeups()
+    listener = wakeups.listen("callbacks")
+    worker = Notifications(lambda: psycopg.AsyncConnection.connect(url, autocommit=True), wakeups)
+    running = asyncio.create_task(worker.run())
+    assert await listener.wait(BOUND_S)
+    with server.frozen():
+        wakeups.signal("callbacks")
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        worker.stop()
+        async with asyncio.timeout(SOON_S):
+            await running
 
 
 async def test_a_store_watches_for_what_other_processes_do(prepared: Database) -> None:

@@ -33,10 +33,12 @@ def run(*arguments: str, timeout_s: float = 60, **environment: str) -> subproces
 class Served:
     """A ``ringback serve`` that is ready."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str, account: dict[str, str]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, url: str, account: dict[str, str], log: list[str]) -> None:
         self.process = process
         self.url = url
         self.account = account
+        self.log = log
+        """What it has written on standard error, by lines; whole once it has ended."""
 
     async def send(self, http: aiohttp.ClientSession, **fields: Any) -> tuple[int, dict[str, Any]]:
         """Send a message; gives status and body."""
@@ -77,15 +79,15 @@ async def served(data_dir: Path, account: dict[str, str], *flags: str, **environ
     try:
         assert process.stderr is not None
         async with asyncio.timeout(20):
-            said = ""
+            log: list[str] = []
             while True:
                 line = (await process.stderr.readline()).decode()
-                assert line, f"ringback ended before it was ready: {said[-2000:]}"
-                said += line
+                assert line, f"ringback ended before it was ready: {''.join(log)[-2000:]}"
+                log.append(line)
                 if found := re.search(r"Ringback (?:listens on (http://\S+);|runs as )", line):
                     break
-        drain = asyncio.create_task(_drain(process.stderr))
-        yield Served(process, found[1] or "", account)
+        drain = asyncio.create_task(_drain(process.stderr, log))
+        yield Served(process, found[1] or "", account, log)
     finally:
         if process.returncode is None:
             process.kill()
@@ -93,9 +95,9 @@ async def served(data_dir: Path, account: dict[str, str], *flags: str, **environ
         await drain
 
 
-async def _drain(stream: asyncio.StreamReader) -> None:
-    while await stream.readline():
-        pass
+async def _drain(stream: asyncio.StreamReader, log: list[str]) -> None:
+    while line := await stream.readline():
+        log.append(line.decode())
 
 
 @contextmanager

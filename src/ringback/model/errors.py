@@ -1,7 +1,7 @@
 """One tree of errors, classed by what the caller does next.
 
 ``Refused``      the request is at fault: change it and send again.
-``TryLater``     nothing is wrong with the request; nothing was stored; send it again later.
+``TryLater``     nothing is wrong with the request; nothing was stored, but for ``OutcomeUnknown``; send it again later.
 ``StartupError`` the operator must change something before Ringback can start; one line says what.
 
 Each error's text is written for the person who reads it: it says what is wrong and what to do.
@@ -50,6 +50,10 @@ class TryLater(RingbackError):
 
 class StoreUnavailable(TryLater):
     """The database did not take the transaction; it was rolled back as a whole."""
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """The database was lost as it committed; the whole transaction is there, or nothing of it."""
 
 
 class OutOfSpace(TryLater):

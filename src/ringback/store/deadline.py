@@ -4,6 +4,7 @@ PostgreSQL ends statements that take too long, and TCP ends connections that do 
 neither: its machine acknowledges every packet and nobody works on it. So somebody here has to look at the clock.
 """
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -53,11 +54,21 @@ class Deadlines:
             # A copy in one step: other threads come and go meanwhile.
             for connection, due_s in list(self._due_s.items()):
                 if due_s < now_s and self._due_s.pop(connection, None) is not None:
-                    _cut(connection)
+                    cut(connection)
 
 
-def _cut(connection: psycopg.Connection) -> None:
-    """End a connection under the thread that waits on it, which then finds it closed."""
+@contextlib.contextmanager
+def cut_after(longest_s: float, connection: psycopg.AsyncConnection) -> Iterator[None]:
+    """Cut a connection off if the block, in an event loop, takes longer than ``longest_s``."""
+    later = asyncio.get_running_loop().call_later(longest_s, cut, connection)
+    try:
+        yield
+    finally:
+        later.cancel()
+
+
+def cut(connection: psycopg.Connection | psycopg.AsyncConnection) -> None:
+    """End a connection under whoever waits on it, and then finds it closed."""
     # A duplicate, as closing the socket object must not close libpq's descriptor.
     with (
         contextlib.suppress(OSError, psycopg.Error),

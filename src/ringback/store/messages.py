@@ -126,9 +126,12 @@ def timeline(tx: Transaction, uuid: str) -> list[Event]:
     return [Event(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
 
 
-def events_after(tx: Transaction, offset: int, *, limit: int) -> list[Event]:
-    """Return events after a log offset, oldest first."""
-    query = sa.select(events).where(events.c.id > offset).order_by(events.c.id).limit(limit)
+def events_after(tx: Transaction, offset: int, *, up_to: int, limit: int) -> list[Event]:
+    """Return events after a log offset, oldest first.
+
+    Whoever goes on from the last one misses none if ``up_to`` is what ``feed.complete_to`` gave before.
+    """
+    query = sa.select(events).where(events.c.id > offset, events.c.id <= up_to).order_by(events.c.id).limit(limit)
     return [Event(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001
 
 

@@ -7,8 +7,9 @@ Behaviour of every driver:
 - With ``durable=False`` a power cut may undo what was written; nothing else does, and nothing durable is on disk before
   it. That is for leases: whoever holds one has done nothing yet that anybody would miss.
 - ``read`` sees one consistent state and cannot change it.
-- A database that is locked, full or away raises ``StoreUnavailable``; nothing hangs longer than the busy
-  timeout of the settings.
+- A database that is locked, full or away raises ``StoreUnavailable``; nothing waits for a lock longer than the busy
+  timeout of the settings, nor for an answer longer than a few times that. Where a server is lost as it commits and
+  cannot be asked afterwards, that is ``OutcomeUnknown``.
 - The functions given run in a thread; they do no other I/O, and never wait for anything but the database.
 """
 

@@ -3,8 +3,9 @@
 Several threads write at a time, each on a connection of its own; others read. Transactions of different processes
 meet only where they touch the same rows, and then wait for each other up to the busy timeout.
 
-**When the connection is lost during a commit**, nobody can say whether the server has carried it out. That too is
-``StoreUnavailable``; what is written again then has to bear being there already.
+**When the connection is lost during a commit**, the server is asked on another one what became of it
+(``store.outcome``). Only when that cannot be learnt within the busy timeout is it ``OutcomeUnknown``; what is written
+again then has to bear being there already.
 """
 
 import asyncio
@@ -20,10 +21,12 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 from psycopg.types.string import StrDumperUnknown
 
-from ringback.model.errors import DatabaseUnusable, StoreUnavailable
+from ringback.model.errors import DatabaseUnusable, OutcomeUnknown, StoreUnavailable
 from ringback.runtime import Clock
+from ringback.store import outcome
 from ringback.store.deadline import Deadlines
 from ringback.store.notify import Notifications
+from ringback.store.outcome import Begun, CommitUnansweredError
 from ringback.store.port import Transaction
 from ringback.store.upgrade import is_newer, upgrade
 from ringback.store.wakeups import Wakeups
@@ -45,6 +48,7 @@ UPGRADE_WAIT_S: Final = 60
 """How long a process that starts waits for another one that is upgrading the database."""
 
 _CLOCK: Final = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_HISTORY: Final = "history"
 _UPGRADE_LOCK: Final = 0x52494E47
 """Names the advisory lock of upgrades; any number that nobody else uses in this database."""
 _GAVE_WAY: Final = ("40001", "40P01")
@@ -60,20 +64,39 @@ class PostgresStore:
 
     def __init__(self, url: sa.URL, *, busy_timeout_s: float) -> None:
         self._busy_timeout_s = busy_timeout_s
-        self._deadlines = Deadlines(_longest_s(busy_timeout_s) + DEADLINE_MARGIN_S)
+        self._deadline_s = _longest_s(busy_timeout_s) + DEADLINE_MARGIN_S
+        self._deadlines = Deadlines(self._deadline_s)
         self._writing = _engine(url, busy_timeout_s=busy_timeout_s, connections=WRITERS)
         self._leasing = _engine(url, busy_timeout_s=busy_timeout_s, connections=LEASERS, durable=False)
         self._reading = _engine(url, busy_timeout_s=busy_timeout_s, connections=READERS, read_only=True)
         for engine in (self._writing, self._leasing, self._reading):
             _renew_at_each_step(engine, self._deadlines)
+        for engine in (self._writing, self._leasing):
+            sa.event.listen(engine, "connect", _prepare_to_begin)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="store-write")
         self._leasers = ThreadPoolExecutor(LEASERS, thread_name_prefix="store-lease")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
 
     async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:
         """See ``Store.write``. ``work`` runs anew, up to 3 times, when it had to give way to another transaction."""
-        threads, engine = (self._writers, self._writing) if durable else (self._leasers, self._leasing)
-        return await asyncio.get_running_loop().run_in_executor(threads, _transact, engine, work, self._deadlines)
+        loop = asyncio.get_running_loop()
+        if durable:
+            return await loop.run_in_executor(self._writers, self._write_durably, work)
+        lease = partial(_transact, self._leasing, work, self._deadlines, begin=outcome.begin_lease)
+        return await loop.run_in_executor(self._leasers, lease)
+
+    def _write_durably(self, work: Callable[[Transaction], T]) -> T:
+        try:
+            return _transact(self._writing, work, self._deadlines, begin=outcome.begin)
+        except CommitUnansweredError as unanswered:
+            ask = partial(_ask, self._writing, unanswered.begun, self._deadlines)
+            committed = outcome.was_committed(ask, within_s=self._busy_timeout_s)
+            if committed:
+                return cast("T", unanswered.result)
+            line = _one_line(_without_values(unanswered.error))
+            if committed is None:
+                raise OutcomeUnknown(f"it is not known whether the database took the transaction: {line}") from None
+            raise StoreUnavailable(f"the database did not take the transaction: {line}") from None
 
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """See ``Store.read``."""
@@ -96,7 +119,7 @@ class PostgresStore:
 
     def watch(self, wakeups: Wakeups) -> Notifications:
         """See ``Store.watch``; also passes what ``wakeups`` signals here on to other processes."""
-        return Notifications(self._connect_for_hints, wakeups)
+        return Notifications(self._connect_for_hints, wakeups, longest_s=self._deadline_s)
 
     async def close(self) -> None:
         """See ``Store.close``."""
@@ -216,6 +239,12 @@ def _configure(
     connection.adapters.register_dumper(str, _TextDumper)
 
 
+def _prepare_to_begin(connection: psycopg.Connection, record: sa.pool.ConnectionPoolEntry) -> None:
+    # Transactions are begun here, not by the driver.
+    connection.autocommit = True
+    record.info[_HISTORY] = outcome.history(connection)
+
+
 def _longest_s(busy_timeout_s: float) -> float:
     """Return how long the server may work on a statement."""
     return max(0.001, busy_timeout_s) * STATEMENT_TIMEOUT_FACTOR
@@ -225,6 +254,11 @@ def _renew_at_each_step(engine: sa.Engine, deadlines: Deadlines) -> None:
     def before_statement(connection: Transaction, *_: object) -> None:
         deadlines.renew(_driver_connection(connection))
 
+    def connected(connection: psycopg.Connection, _: Any) -> None:
+        # Until the transaction that it was made for has it, so that setting it up has an end too.
+        deadlines.renew(connection)
+
+    sa.event.listen(engine, "connect", connected, insert=True)
     sa.event.listen(engine, "before_cursor_execute", before_statement)
     sa.event.listen(engine, "commit", before_statement)
 
@@ -240,28 +274,65 @@ class _TextDumper(StrDumperUnknown):
         return super().dump(obj.replace("\x00", "\ufffd") if "\x00" in obj else obj)
 
 
-def _transact(engine: sa.Engine, work: Callable[[Transaction], T], deadlines: Deadlines) -> T:
+_Begin = Callable[[psycopg.Connection, str], Begun | None]
+
+
+def _transact(
+    engine: sa.Engine, work: Callable[[Transaction], T], deadlines: Deadlines, *, begin: _Begin | None = None
+) -> T:
     with _named_errors():
         for _ in range(MOST_TRIES - 1):
             try:
-                return _transact_once(engine, work, deadlines)
+                return _transact_once(engine, work, deadlines, begin)
             except sa.exc.OperationalError as error:
                 if _sqlstate(error) not in _GAVE_WAY:
                     raise
-        return _transact_once(engine, work, deadlines)
+        return _transact_once(engine, work, deadlines, begin)
 
 
-def _transact_once(engine: sa.Engine, work: Callable[[Transaction], T], deadlines: Deadlines) -> T:
+def _transact_once(
+    engine: sa.Engine, work: Callable[[Transaction], T], deadlines: Deadlines, begin: _Begin | None
+) -> T:
     with engine.connect() as connection, deadlines.hold(_driver_connection(connection)):
         try:
-            with connection.begin():
+            with connection.begin() as transaction:
+                driver = _driver_connection(connection)
+                begun = begin(driver, connection.info[_HISTORY]) if begin else None
                 result = work(connection)
                 _refuse_hollow_commit(connection)
+                try:
+                    transaction.commit()
+                except sa.exc.DBAPIError as error:
+                    if begun is not None and _is_unanswered(error, driver):
+                        raise CommitUnansweredError(begun, result, error) from error
+                    raise
         except sa.exc.DBAPIError as error:
             if _is_circumstance(error) and _sqlstate(error) not in _STILL_SOUND:
                 connection.invalidate()
             raise
+        except CommitUnansweredError:
+            connection.invalidate()
+            raise
         return result
+
+
+def _is_unanswered(error: sa.exc.DBAPIError, driver: psycopg.Connection) -> bool:
+    """Say whether COMMIT ended with the connection, and not with an answer of its own."""
+    said = error.orig.diag.severity_nonlocalized if isinstance(error.orig, psycopg.Error) else None
+    return driver.closed or said in {None, "FATAL", "PANIC"}
+
+
+def _ask(engine: sa.Engine, begun: Begun, deadlines: Deadlines) -> str | None:
+    """Ask what became of a transaction; ``None`` when nobody answers."""
+    try:
+        with engine.connect() as connection, deadlines.hold(_driver_connection(connection)):
+            try:
+                return outcome.status(_driver_connection(connection), begun)
+            except psycopg.Error:
+                connection.invalidate()
+                return None
+    except sa.exc.DBAPIError:
+        return None
 
 
 def _refuse_hollow_commit(connection: Transaction) -> None:

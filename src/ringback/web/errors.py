@@ -22,6 +22,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.MethodNotAllowed: 405,
     errors.TooLarge: 413,
     errors.ShuttingDown: 503,
+    errors.OutcomeUnknown: 503,
     errors.StoreUnavailable: 503,
     errors.TryLater: 503,
     errors.OutOfSpace: 507,
@@ -48,6 +49,8 @@ def to_response(error: Exception) -> Response:
         if kind in STATUS:
             if STATUS[kind] == 503:
                 log.warning("request_not_taken", error=str(error))
+                if isinstance(error, errors.OutcomeUnknown):
+                    return error_response(503, "temporary failure, look whether it was stored before you send it again")
                 return error_response(503, "temporary failure, nothing was stored; send the request again")
             return error_response(STATUS[kind], str(error))
     raise error

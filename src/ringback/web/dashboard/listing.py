@@ -13,7 +13,7 @@ from ringback.dialect.codes import NONE, meaning
 from ringback.model import numbers
 from ringback.model.message import Message
 from ringback.model.status import Status
-from ringback.store import accounts, messages
+from ringback.store import accounts, feed, messages
 from ringback.store.port import Transaction
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
@@ -109,7 +109,9 @@ class Listing:
         wanted = read_wanted(request.query_params)
         cursor = _CURSOR.fullmatch(request.query_params.get("before", ""))
         before = (int(cursor[1]), cursor[2]) if cursor else None
-        found, offset, offered = await self._context.store.read(lambda tx: _read(tx, wanted, before))
+        # Asked first: what is added to the log while the page is drawn comes with its stream.
+        offset = await feed.complete_to(self._context.store)
+        found, offered = await self._context.store.read(lambda tx: _read(tx, wanted, before))
         rows = [row(message) for message in found[:PAGE_ROWS]]
         return self._pages.answer(
             request,
@@ -128,7 +130,7 @@ class Listing:
         )
 
 
-Found = tuple[list[Message], int, list[tuple[str, str]]]
+Found = tuple[list[Message], list[tuple[str, str]]]
 
 
 def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None) -> Found:
@@ -136,4 +138,4 @@ def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None) -> Fo
         account_id=wanted.account or None, status=wanted.status or None, error_code=wanted.error or None
     )
     found = messages.newest(tx, chosen, number=wanted.number or None, before=before, limit=PAGE_ROWS + 1)
-    return found, messages.last_offset(tx), accounts.names(tx, limit=_ACCOUNTS_OFFERED)
+    return found, accounts.names(tx, limit=_ACCOUNTS_OFFERED)

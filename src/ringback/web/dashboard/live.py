@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from ringback.model.errors import StoreUnavailable
 from ringback.model.message import Event, Message
-from ringback.store import logins, messages, replays
+from ringback.store import feed, logins, messages, replays
 from ringback.store.port import Transaction
 from ringback.store.replays import RUNNING, Replay
 from ringback.store.wakeups import Listener
@@ -38,6 +38,7 @@ EVENTS_PER_FRAME: Final = 2_000
 MOST_ROWS: Final = 2 * PAGE_ROWS
 RETRY_MS: Final = 1_500
 LOOK_AT_REPLAYS_S: Final = 1.0
+LOOK_AGAIN_S: Final = 0.1
 _PAUSE_AWAY_S: Final = 2.0
 
 Seen = TypeVar("Seen")
@@ -70,7 +71,7 @@ class Live:
         if request.query_params.get("rows") == "replays":
             return EventStream(self._context, _ReplayFrames(self._context, session, offset))
         if offset is None:
-            offset = await self._context.store.read(messages.last_offset)
+            offset = await feed.complete_to(self._context.store)
         wanted = None if request.query_params.get("rows") == "none" else read_wanted(request.query_params)
         return EventStream(self._context, _EventFrames(self._context, self._pages, session, wanted, offset))
 
@@ -86,6 +87,9 @@ class _Frames(Generic[Seen]):
         self._session = session
         self._patience_s = context.heartbeat_s
 
+    async def prepare(self) -> None:
+        """Learn what has to be known before a look."""
+
     def find(self, tx: Transaction) -> Seen:
         """Look at what there is."""
         raise NotImplementedError
@@ -99,6 +103,7 @@ class _Frames(Generic[Seen]):
         yield f"retry: {RETRY_MS}\n\n".encode()
         while not ended.is_set():
             try:
+                await self.prepare()
                 look = await self._context.store.read(self._look)
             except StoreUnavailable:
                 yield b": the database is away\n\n"
@@ -130,10 +135,18 @@ class _EventFrames(_Frames[Look]):
         self._pages = pages
         self._wanted = wanted
         self._offset = offset
+        self._complete_to = offset
+
+    async def prepare(self) -> None:
+        """See ``_Frames``."""
+        self._complete_to = await feed.complete_to(self._context.store)
 
     def find(self, tx: Transaction) -> Look:
         """See ``_Frames``."""
-        found = messages.events_after(tx, self._offset, limit=EVENTS_PER_FRAME)
+        found = messages.events_after(tx, self._offset, up_to=self._complete_to, limit=EVENTS_PER_FRAME)
+        # Somebody holds newer ones up, and tells nobody if it gives up.
+        held_up = messages.last_offset(tx) > self._complete_to
+        self._patience_s = LOOK_AGAIN_S if held_up else self._context.heartbeat_s
         if self._wanted is None:
             return Look(found, {}, 0)
         changed = list(dict.fromkeys(event.message_uuid for event in reversed(found)))

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from ringback.model.latency import percentile_ms
 from ringback.model.status import Status
-from ringback.store import callbacks, messages, received, rollups
+from ringback.store import callbacks, feed, messages, received, rollups
 from ringback.store.port import Transaction
 from ringback.store.received import Totals
 from ringback.store.rollups import HOUR_US, Summary
@@ -121,7 +121,8 @@ class Overview:
         since_us = (now_us - SPANS[span] * HOUR_US) // HOUR_US * HOUR_US
         last_hour_us = now_us // HOUR_US * HOUR_US
         first_hour_us = min(since_us, last_hour_us - (FEWEST_BARS - 1) * HOUR_US)
-        facts = await self._context.store.read(lambda tx: _read(tx, since_us, first_hour_us))
+        offset = await feed.complete_to(self._context.store)
+        facts = await self._context.store.read(lambda tx: _read(tx, offset, since_us, first_hour_us))
         chart: Chart = draw(facts.hours, first_hour_us=first_hour_us, last_hour_us=last_hour_us)
         return {
             "section": "overview",
@@ -136,8 +137,7 @@ class Overview:
         }
 
 
-def _read(tx: Transaction, since_us: int, first_hour_us: int) -> Facts:
-    offset = messages.last_offset(tx)
+def _read(tx: Transaction, offset: int, since_us: int, first_hour_us: int) -> Facts:
     return Facts(
         offset=offset,
         summary=rollups.summary(tx, since_us=since_us),
@@ -145,5 +145,5 @@ def _read(tx: Transaction, since_us: int, first_hour_us: int) -> Facts:
         waiting=callbacks.waiting(tx),
         given_up=callbacks.given_up(tx, since_us=since_us),
         sources=received.totals_by_source(tx),
-        ever=offset > 0,
+        ever=messages.last_offset(tx) > 0,
     )

@@ -46,7 +46,7 @@ ERRORS: Final = {
     404: "There is no such thing for this account",
     413: "The body is over the limit",
     500: "A defect; it is in the log",
-    503: "Not now; nothing was stored, send it again",
+    503: "Not now; the text says whether to look before sending again",
     507: "There is no room for files; nothing was stored",
 }
 
