@@ -51,6 +51,8 @@ class ServerSettings(Group, frozen=True, kw_only=True):
     """PEM file with the key of the certificate, without a passphrase."""
     tls_port: Port = 8443
     """TCP port for HTTPS on the same address; 0 takes a free one."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of your proxies, such as ``10.0.0.0/8``: only what they say in ``X-Forwarded-For`` is believed."""
 
 
 class StoreSettings(Group, frozen=True, kw_only=True):
@@ -98,6 +100,8 @@ class MessagingSettings(Group, frozen=True, kw_only=True):
     """Answer to START and its like, if the recipient had opted out."""
     help_text: str = "Reply STOP to get no more messages from this number, START to get them again."
     """Answer to HELP and INFO."""
+    verification_sender: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{3,14}|[A-Za-z0-9]{1,11})$")] = "Verify"
+    """Sender of the codes that verify caller ids: a number, or a name of up to 11 letters and digits."""
 
 
 class DeliverySettings(Group, frozen=True, kw_only=True):
@@ -203,7 +207,7 @@ class Settings(Group, frozen=True, kw_only=True):
 
 
 ENV_PREFIX: Final = "RINGBACK_"
-LISTS: Final = frozenset({"tokens", "retry_delays_s", "roles", "egress_allow"})
+LISTS: Final = frozenset({"tokens", "retry_delays_s", "roles", "egress_allow", "trusted_proxies"})
 """Settings that an environment variable gives as values with commas between."""
 
 

@@ -12,11 +12,11 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Final, get_args
+from typing import Final, get_args
 
 import msgspec
 import structlog
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
@@ -36,34 +36,26 @@ from ringback.messaging.submit import Submitter
 from ringback.metrics import Metrics
 from ringback.model.errors import ConfigInvalid
 from ringback.model.ids import AccountId, auth_id, uuid7
+from ringback.model.pricing import Tariff
 from ringback.receiver.receive import Receiver
 from ringback.retention import Retention
 from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Invalid, Role, ServerSettings, Settings, read_script
-from ringback.store import accounts, keys, messages, numbers, postgres, sqlite
+from ringback.store import accounts, keys, messages, numbers, postgres, prices, sqlite
 from ringback.store.accounts import Account, AccountCache
+from ringback.store.cached import Cached
+from ringback.store.callers import Reach
 from ringback.store.follow import ClockFollower
 from ringback.store.measured import MeasuredStore
 from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
-from ringback.web.api.applications import ApplicationApi
-from ringback.web.api.auth import Authenticator
-from ringback.web.api.callbacks import CallbackApi
-from ringback.web.api.conversions import ConversionApi
-from ringback.web.api.endpoints import EndpointApi
-from ringback.web.api.media import MediaApi
-from ringback.web.api.message_media import MessageMediaApi
-from ringback.web.api.messages import MessageApi
-from ringback.web.api.numbers import NumberApi
-from ringback.web.api.powerpacks import NumberPoolApi, PowerpackApi
-from ringback.web.api.replays import ReplayApi
+from ringback.web.api.routes import ApiParts, Chance, api_routes
 from ringback.web.app import build_app
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.hooks.receive import hook_routes
-from ringback.web.media import MediaServer
 from ringback.web.probes import Probes
 from ringback.web.server import HttpServer, listen, tls_context
 
@@ -365,11 +357,23 @@ def _acceptor(core: _Core) -> Acceptor:
         new_id=new_id,
         wakeups=core.wakeups,
         settings=core.settings.messaging,
+        tariff=_tariff(core),
+        reach=Reach(core.store),
         max_waiting=core.settings.server.max_waiting_requests,
         metrics=core.metrics,
         retention=core.settings.retention,
         senders=Senders(core.store, requires_owned=core.settings.messaging.require_owned_src),
     )
+
+
+def _tariff(core: _Core) -> Cached[Tariff]:
+    outbound = core.settings.messaging
+    rates = {
+        "default_rate": outbound.default_rate,
+        "mms_rate": outbound.mms_rate,
+        "inbound_rate": outbound.inbound_rate,
+    }
+    return Cached(core.store, lambda tx: Tariff(prices.read(tx), **rates))
 
 
 def _probes(core: _Core) -> Probes:
@@ -386,13 +390,6 @@ def _probes(core: _Core) -> Probes:
 
 def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -> HttpServer:
     stopping = asyncio.Event()
-    api = MessageApi(
-        store=core.store,
-        clock=core.clock,
-        acceptor=acceptor,
-        authenticator=Authenticator(core.accounts, core.clock),
-        max_body_bytes=core.settings.server.max_body_bytes,
-    )
     receiver = Receiver(
         store=core.store,
         clock=core.clock,
@@ -416,10 +413,7 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
     )
     app = build_app(
         [
-            *api.routes(),
-            *_own_resources(core),
-            *_media_resources(core),
-            *_numbering(core),
+            *_api(core, acceptor),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes),
             *dashboard_routes(dashboard),
             *probes.routes(),
@@ -429,69 +423,28 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
     return HttpServer(app, sock, stopping=stopping)
 
 
-def _own_resources(core: _Core) -> list[Route]:
-    authenticator = Authenticator(core.accounts, core.clock)
-    max_body_bytes = core.settings.server.max_body_bytes
-    replays = ReplayApi(
-        store=core.store,
-        clock=core.clock,
+def _api(core: _Core, acceptor: Acceptor) -> list[BaseRoute]:
+    chance = Chance(
         new_id=new_id,
-        wakeups=core.wakeups,
-        authenticator=authenticator,
-        max_body_bytes=max_body_bytes,
+        new_app_id=new_app_id,
+        new_code=new_code,
+        new_subaccount=lambda: (auth_id(os.urandom(18), kind="SA"), new_token()),
     )
-    callbacks = CallbackApi(
-        store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, authenticator=authenticator
+    return api_routes(
+        ApiParts(
+            settings=core.settings,
+            store=core.store,
+            clock=core.clock,
+            wakeups=core.wakeups,
+            accounts=core.accounts,
+            acceptor=acceptor,
+            tariff=_tariff(core),
+            files=core.files,
+            room=core.room,
+            media_urls=core.media_urls,
+            chance=chance,
+        )
     )
-    endpoints = EndpointApi(
-        store=core.store,
-        clock=core.clock,
-        wakeups=core.wakeups,
-        authenticator=authenticator,
-        max_body_bytes=max_body_bytes,
-        max_concurrency=core.settings.delivery.endpoint_concurrency,
-    )
-    conversions = ConversionApi(
-        store=core.store,
-        clock=core.clock,
-        new_id=new_id,
-        wakeups=core.wakeups,
-        authenticator=authenticator,
-        max_body_bytes=max_body_bytes,
-    )
-    return [*replays.routes(), *callbacks.routes(), *endpoints.routes(), *conversions.routes()]
-
-
-def _media_resources(core: _Core) -> list[Route]:
-    authenticator = Authenticator(core.accounts, core.clock)
-    uploads = MediaApi(
-        store=core.store,
-        clock=core.clock,
-        new_id=new_id,
-        authenticator=authenticator,
-        files=core.files,
-        room=core.room,
-        urls=core.media_urls,
-        retention=core.settings.retention,
-    )
-    of_messages = MessageMediaApi(store=core.store, clock=core.clock, authenticator=authenticator, urls=core.media_urls)
-    server = MediaServer(store=core.store, clock=core.clock, files=core.files, urls=core.media_urls)
-    return [*uploads.routes(), *of_messages.routes(), *server.routes()]
-
-
-def _numbering(core: _Core) -> list[Route]:
-    shared: dict[str, Any] = {
-        "store": core.store,
-        "clock": core.clock,
-        "authenticator": Authenticator(core.accounts, core.clock),
-        "max_body_bytes": core.settings.server.max_body_bytes,
-    }
-    return [
-        *ApplicationApi(new_app_id=new_app_id, **shared).routes(),
-        *NumberApi(**shared).routes(),
-        *PowerpackApi(new_id=new_id, **shared).routes(),
-        *NumberPoolApi(**shared).routes(),
-    ]
 
 
 async def _warn_of_deaf_sources(core: _Core) -> None:
@@ -526,6 +479,11 @@ def _script(settings: Settings) -> Script:
 def new_token() -> str:
     """Make an auth token."""
     return secrets.token_urlsafe(30)
+
+
+def new_code() -> str:
+    """Make a code that somebody can type: 6 decimal digits."""
+    return f"{secrets.randbelow(10**6):06d}"
 
 
 async def create_account(store: Store, clock: SystemClock, name: str) -> Account:

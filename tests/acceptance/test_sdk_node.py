@@ -7,6 +7,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from ringback.store import profiles
+from ringback.store.port import Transaction
+from ringback.store.schema_accounts import balances
 from tests.fakes import node_sdk
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.platform import running, settings_for
@@ -54,3 +57,23 @@ async def test_the_node_sdk_cannot_tell_the_difference(tmp_path: Path) -> None:
         ]
         assert {request["method"] for request in asked} == {"GET", "POST"}
         assert await node("verify.js", stdin=json.dumps(asked)) == [[True] * 4] * 9
+
+
+async def test_accounts_subaccounts_and_prices(tmp_path: Path) -> None:
+    async with running(settings_for(tmp_path)) as ringback:
+        auth_id, now_us = ringback.account.auth_id, ringback.platform.clock.now_us()
+
+        def run_out(tx: Transaction) -> None:
+            profiles.lay_down(tx, auth_id, {"billing_mode": "prepaid"}, now_us=now_us)
+            tx.execute(balances.update().values(refused_until_us=now_us + 120_000_000))
+
+        await ringback.platform.store.write(run_out)
+        seen = await node("accounts.js", ringback.url, auth_id, ringback.account.tokens[0])
+        uri = f"/v1/Account/{auth_id}/"
+        assert seen["account"] == {"resourceUri": uri, "cashCredits": "0.00000", "billingMode": "prepaid"}
+        assert (seen["changed"], seen["made"]["message"], seen["renamed"]) == ("changed", "created", "changed")
+        assert seen["found"] == {"name": "Shop", "enabled": True, "authToken": seen["made"]["authToken"]}
+        assert (seen["listed"], seen["deleted"]) == ([seen["made"]["authId"]], True)
+        assert seen["price"] == {"country": "United States", "rate": "0.00550"}
+        assert seen["refused"]["status"] == 400
+        assert "Insufficient Credit" in seen["refused"]["message"]

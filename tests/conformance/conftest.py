@@ -9,7 +9,8 @@ import pytest
 
 from ringback.store import (
     postgres,
-    schema_numbers,  # noqa: F401 - its tables belong to the metadata
+    schema_accounts,  # noqa: F401 - its tables belong to the metadata
+    schema_numbers,  # noqa: F401
     sqlite,
 )
 from ringback.store.port import Store

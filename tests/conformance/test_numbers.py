@@ -15,7 +15,7 @@ from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import AccountId
 from ringback.model.inventory import SHORTCODE, Number, new_number
 from ringback.model.powerpack import Powerpack, Priority
-from ringback.store import accounts, applications, numbers, powerpacks
+from ringback.store import accounts, applications, numbers, powerpacks, profiles
 from ringback.store.accounts import Account
 from ringback.store.numbers import OwnedNumber
 from ringback.store.port import Store, Transaction
@@ -429,6 +429,27 @@ async def test_what_a_subaccount_had_goes_back_to_its_account(store: Store) -> N
     assert found.account_id == MAIN.account_id
     assert await store.read(lambda tx: applications.find(tx, SUB, APP_ID)) is None
     assert await store.write(partial(applications.default_for_numbers, scope=MAIN)) is None
+
+
+@pytest.mark.parametrize("cascade", [True, False])
+async def test_what_becomes_of_a_deleted_subaccounts_things(store: Store, *, cascade: bool) -> None:
+    main, sub = MAIN.account_id, str(SUB.subaccount_id)
+    await store.write(partial(accounts.create, auth_id=AccountId(main), token="t", name="main", now_us=NOW_US))
+    await store.write(
+        partial(
+            profiles.add_subaccount, parent_id=main, auth_id=AccountId(sub), token="u", name="s", enabled=True, now_us=1
+        )
+    )
+    await store.write(partial(numbers.add, new=stock("14155550100")))
+    await rent(store, "14155550100", SUB)
+    await store.write(partial(applications.create, new=application(scope=SUB)))
+    await store.write(partial(powerpacks.create, new=msgspec.structs.replace(powerpack(), subaccount_id=sub)))
+    await store.write(partial(profiles.delete_subaccount, parent_id=main, auth_id=sub, cascade=cascade, now_us=NOW_US))
+    owner = await store.read(lambda tx: numbers.owner(tx, "14155550100"))
+    app = await store.read(lambda tx: applications.find(tx, MAIN, APP_ID))
+    pack = await store.read(lambda tx: powerpacks.find(tx, MAIN, UUID))
+    assert [found is None for found in (owner, app, pack)] == [cascade] * 3
+    assert owner is None or owner.account_id == main
 
 
 @pytest.mark.parametrize("prefix", ["1", "14", "149", "1499", "14155550100", "9", "99"])

@@ -26,6 +26,7 @@ def new(number: int, due_at_us: int) -> dict[str, Any]:
         "due_at_us": due_at_us,
         "lease_token": None,
         "media": None,
+        "price": None if number % 2 else number * 550,
     }
 
 

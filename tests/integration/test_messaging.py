@@ -23,11 +23,14 @@ from ringback.metrics import Metrics
 from ringback.model.errors import ShuttingDown, StoreUnavailable
 from ringback.model.ids import AccountId
 from ringback.model.message import Event, Message
+from ringback.model.pricing import Tariff
 from ringback.model.status import NEXT, Status
 from ringback.runtime import Clock, Worker, persist
 from ringback.settings import MessagingSettings
-from ringback.store import callbacks, messages, rollups, submissions
+from ringback.store import callbacks, messages, prices, rollups, submissions
 from ringback.store.accounts import Account
+from ringback.store.cached import Cached
+from ringback.store.callers import Reach
 from ringback.store.port import Store, Transaction
 from ringback.store.rollups import Summary
 from ringback.store.schema import metadata
@@ -102,7 +105,12 @@ class Messaging:
         }
         outbound = MessagingSettings()
         self.acceptor = Acceptor(
-            **shared, settings=outbound, max_waiting=1000, senders=Senders(self.store, requires_owned=False)
+            **shared,
+            settings=outbound,
+            tariff=Cached(self.store, lambda tx: Tariff(prices.read(tx), default_rate=outbound.default_rate)),
+            reach=Reach(self.store),
+            max_waiting=1000,
+            senders=Senders(self.store, requires_owned=False),
         )
         self.submitter = Submitter(**shared, settings=outbound, connector=self.connector)
         self.take = ReceiptTaker(**shared).take

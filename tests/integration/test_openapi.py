@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from schemathesis import checks
 from starlette.routing import BaseRoute
 
 from ringback import wiring
+from ringback.store import callers
+from ringback.store.callers import VALID_US, Verification
 from ringback.web.api.openapi.document import ERRORS, operations, served
 from ringback.web.errors import STATUS
-from ringback.wiring import open_platform
+from ringback.wiring import new_id, open_platform
 from tests.data.media import PNG
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.numbers import OURS, own_number
@@ -34,10 +37,12 @@ CONFORMANCE = [
     checks.content_type_conformance,
     checks.response_schema_conformance,
 ]
+CODE = "123456"
+ANOTHER = "14155550178"
 WELL_FORMED = {
     "src": "15005550100", "dst": "15005550001", "since": "2020-01-31 12:00", "until": "2120-01-31 12:00",
     "timestamp": "2026-01-31T12:00:00Z", "country_iso": "US", "numbers": "14155550177", "region": "California",
-    "carrier": "mine", "kind": "Number",
+    "carrier": "mine", "kind": "Number", "timezone": "Europe/Berlin", "phone_number": "14155550179",
 }  # fmt: skip
 """Members of bodies that a generator hardly ever hits upon."""
 
@@ -228,7 +233,36 @@ async def things(ringback: Running, url: str) -> dict[str, str]:
         "callback_id": callback["id"],
         "endpoint_id": endpoint["id"],
         "replay_id": replay["id"],
+        **await people(ringback, base),
         **await numbering(ringback, base),
+    }
+
+
+async def people(ringback: Running, base: str) -> dict[str, str]:
+    """Make a subaccount, a verified caller id, and a code that can be entered."""
+    store, clock, account_id = ringback.platform.store, ringback.platform.clock, ringback.account.auth_id
+    async with ringback.http.post(f"{base}/Subaccount/", headers=ringback.auth, json={"name": "one"}) as response:
+        subaccount_id = (await response.json())["auth_id"]
+    now_us = clock.now_us()
+    uuids = [new_id(now_us), new_id(now_us)]
+    for uuid, number in zip(uuids, (OURS, ANOTHER), strict=True):
+        wanted = Verification(
+            uuid=uuid,
+            account_id=account_id,
+            number=number,
+            alias="",
+            country="US",
+            subaccount="",
+            expires_at_us=now_us + VALID_US,
+        )
+        await store.write(partial(callers.begin, new=wanted, code=CODE, now_us=now_us))
+    await store.write(partial(callers.verify, account_id=account_id, uuid=uuids[0], code=CODE, now_us=now_us))
+    return {
+        "subaccount_id": subaccount_id,
+        "subaccount": subaccount_id,
+        "alias": "home",
+        "verification_uuid": uuids[1],
+        "otp": CODE,
     }
 
 

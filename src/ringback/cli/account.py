@@ -1,8 +1,9 @@
-"""``ringback account``: create accounts, list them, let them in or not, give them another token or a retry plan."""
+"""``ringback account``: create accounts, list them, let them in or not, give them tokens, a type or a retry plan."""
 
 import asyncio
 import json
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -10,14 +11,31 @@ from rich.console import Console
 from rich.table import Table
 
 from ringback.cli.options import ConfigFile, DataDir, Json, RetryDelays, settings_from
+from ringback.model import money
+from ringback.model.errors import InvalidRequest
 from ringback.model.retry import NO_DELAYS, RetryPlan, stored_plan
 from ringback.settings import Settings
-from ringback.store import accounts
+from ringback.store import accounts, profiles
 from ringback.store.accounts import Account
 from ringback.store.port import Transaction
+from ringback.store.profiles import Profile
 from ringback.wiring import create_account, open_backbone, rotate_token
 
 app = typer.Typer(help="Accounts that may use the API.", no_args_is_help=True)
+
+
+class AccountType(StrEnum):
+    """What an account may do."""
+
+    STANDARD = "standard"
+    DEVELOPER = "developer"
+
+
+class BillingMode(StrEnum):
+    """How an account pays."""
+
+    PREPAID = "prepaid"
+    POSTPAID = "postpaid"
 
 
 @app.command()
@@ -35,15 +53,31 @@ def list_accounts(*, config: ConfigFile = None, data_dir: DataDir = None, as_jso
     """List accounts; tokens are not shown."""
     found = asyncio.run(_list(settings_from(config=config, data_dir=data_dir)))
     if as_json:
-        typer.echo(json.dumps([_shown(item) for item in found]))
+        typer.echo(json.dumps([_shown(*item) for item in found]))
         return
     if not found:
         typer.echo("no accounts yet: ringback account create NAME", err=True)
         return
-    table = Table("auth id", "name", "enabled", "retry delays (s)")
-    for item in found:
-        table.add_row(item.auth_id, item.name, "yes" if item.enabled else "no", _delays(item))
+    table = Table("auth id", "main account", "name", "enabled", "type", "billing", "credit", "retry delays (s)")
+    for item, profile in found:
+        table.add_row(
+            item.auth_id,
+            item.parent_id or "",
+            item.name,
+            "yes" if item.enabled else "no",
+            profile.account_type,
+            profile.billing_mode,
+            money.shown(profile.balance),
+            _delays(item),
+        )
     Console().print(table)
+
+
+@app.command()
+def show(auth_id: str, *, config: ConfigFile = None, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Show one account; tokens are not shown."""
+    settings = settings_from(config=config, data_dir=data_dir)
+    _print_one(*asyncio.run(_change(settings, auth_id.upper(), None, {})), as_json=as_json)
 
 
 @app.command("rotate-token")
@@ -86,25 +120,60 @@ def enable(auth_id: str, *, config: ConfigFile = None, data_dir: DataDir = None)
 def set_account(
     auth_id: str,
     *,
-    retry_delays: RetryDelays,
+    retry_delays: RetryDelays = None,
+    account_type: Annotated[
+        AccountType | None, typer.Option("--type", help="A developer account may send to sandbox numbers only.")
+    ] = None,
+    billing: Annotated[
+        BillingMode | None, typer.Option("--billing", help="Prepaid takes messages from the credit; postpaid does not.")
+    ] = None,
+    auto_recharge: Annotated[bool | None, typer.Option(help="What the API shows as auto_recharge, no more.")] = None,
     config: ConfigFile = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Give an account a retry plan of its own; it holds for endpoints and messages that have none."""
+    """Give an account a type, a way to pay, and a retry plan, which holds for endpoints and messages that have none."""
     plan = RetryPlan.of_text(retry_delays, name="--retry-delays") if retry_delays else None
-    changed = asyncio.run(_set(settings_from(config=config, data_dir=data_dir), auth_id.upper(), plan))
+    given = {
+        "account_type": account_type and account_type.value,
+        "billing_mode": billing and billing.value,
+        "auto_recharge": auto_recharge,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    stored = None if retry_delays is None else plan.stored() if plan else ""
+    if not changes and stored is None:
+        raise InvalidRequest("nothing to set: give one of --type, --billing, --auto-recharge, --retry-delays")
+    settings = settings_from(config=config, data_dir=data_dir)
+    _print_one(*asyncio.run(_change(settings, auth_id.upper(), stored, changes)), as_json=as_json)
+
+
+def _print_one(account: Account, profile: Profile, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(_shown(changed)))
+        typer.echo(json.dumps(_shown(account, profile)))
         return
-    typer.echo(f"auth id       {changed.auth_id}\nretry delays  {_delays(changed)}")
+    lines = {
+        "auth id": account.auth_id,
+        "main account": account.parent_id,
+        "name": account.name,
+        "enabled": "yes" if account.enabled else "no",
+        "type": profile.account_type,
+        "billing": profile.billing_mode,
+        "credit": money.shown(profile.balance),
+        "retry delays": _delays(account),
+    }
+    typer.echo("\n".join(f"{name:14}{value}" for name, value in lines.items() if value is not None))
 
 
-def _shown(account: Account) -> dict[str, Any]:
+def _shown(account: Account, profile: Profile) -> dict[str, Any]:
     return {
         "auth_id": account.auth_id,
+        "main_auth_id": account.parent_id,
         "name": account.name,
         "enabled": account.enabled,
+        "account_type": profile.account_type,
+        "billing_mode": profile.billing_mode,
+        "auto_recharge": profile.auto_recharge,
+        "credit": money.shown(profile.balance),
         "retry_delays_s": None if account.retry_delays is None else stored_plan(account.retry_delays).delays_s,
     }
 
@@ -115,18 +184,24 @@ def _delays(account: Account) -> str:
     return ", ".join(f"{delay_s:g}" for delay_s in stored_plan(account.retry_delays).delays_s) or NO_DELAYS
 
 
-async def _set(settings: Settings, auth_id: str, plan: RetryPlan | None) -> Account:
+async def _change(
+    settings: Settings, auth_id: str, retry_delays: str | None, changes: dict[str, Any]
+) -> tuple[Account, Profile]:
+    """Change an account, and return it; an empty retry plan is none of its own."""
     async with open_backbone(settings) as (store, clock):
         now_us = clock.now_us()
 
-        def work(tx: Transaction) -> Account | None:
-            accounts.set_retry_delays(tx, auth_id, plan.stored() if plan else None)
-            return accounts.find(tx, auth_id, now_us)
+        def work(tx: Transaction) -> tuple[Account | None, Profile]:
+            if retry_delays is not None:
+                accounts.set_retry_delays(tx, auth_id, retry_delays or None)
+            if changes:
+                profiles.lay_down(tx, auth_id, changes, now_us=now_us)
+            return accounts.find(tx, auth_id, now_us), profiles.profile(tx, auth_id)
 
-        changed = await store.write(work)
+        changed, profile = await store.write(work)
     if changed is None:
         raise RuntimeError("an account that was changed is not there")
-    return changed
+    return changed, profile
 
 
 async def _rotate(settings: Settings, auth_id: str, overlap_s: int) -> tuple[str, int]:
@@ -144,6 +219,11 @@ async def _create(settings: Settings, name: str) -> Account:
         return await create_account(store, clock, name)
 
 
-async def _list(settings: Settings) -> list[Account]:
+async def _list(settings: Settings) -> list[tuple[Account, Profile]]:
     async with open_backbone(settings) as (store, clock):
-        return await store.read(lambda tx: accounts.list_all(tx, clock.now_us()))
+
+        def work(tx: Transaction) -> list[tuple[Account, Profile]]:
+            shown = {profile.auth_id: profile for profile in profiles.profiles(tx)}
+            return [(account, shown[account.auth_id]) for account in accounts.list_all(tx, clock.now_us())]
+
+        return await store.read(work)

@@ -9,12 +9,15 @@ from ringback import __version__
 from ringback.cli import (
     account,
     callbacks,
+    credit,
     demo,
     endpoints,
     login,
     numbers,
     optouts,
+    pricing,
     replays,
+    sandbox,
     sdk_env,
     serve,
     simulate,
@@ -35,7 +38,11 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("login-link")(login.login_link)
 app.command("sdk-env")(sdk_env.sdk_env)
+account.app.command("credit", context_settings={"ignore_unknown_options": True})(credit.credit)
+account.app.command("ledger")(credit.ledger)
 app.add_typer(account.app, name="account")
+app.add_typer(pricing.app, name="pricing")
+app.add_typer(sandbox.app, name="sandbox")
 callbacks.app.command("replay")(replays.replay)
 callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)

@@ -25,6 +25,11 @@ def total_amount(message: Message) -> str:
     return f"{Decimal(message.rate) * message.units:.5f}"
 
 
+def carrier_fees(message: Message) -> str:
+    """Return what carriers add to the amount: their rate times units."""
+    return f"{Decimal(message.carrier_fees_rate or 0) * message.units:.5f}"
+
+
 def status_params(message: Message) -> list[tuple[str, str]]:
     """Return the parameters of the callback for the status that ``message`` has just taken."""
     params = [

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from ringback.dialect.callbacks import total_amount
+from ringback.dialect.callbacks import carrier_fees, total_amount
 from ringback.dialect.times import filter_time_us, record_time
 from ringback.model import numbers
 from ringback.model.errors import InvalidRequest
@@ -35,8 +35,8 @@ def message_record(message: Message) -> dict[str, Any]:
         "units": message.units,
         "total_rate": message.rate,
         "total_amount": total_amount(message),
-        "carrier_fees": "0.00000",
-        "carrier_fees_rate": "0.00000",
+        "carrier_fees": carrier_fees(message),
+        "carrier_fees_rate": message.carrier_fees_rate or "0.00000",
         "error_code": message.error_code,
         "error_message": "",
         "powerpack_id": message.powerpack_uuid,

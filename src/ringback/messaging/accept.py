@@ -3,7 +3,7 @@
 The message, its ``queued`` event, the callback it owes and the submission that is due are one commit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 
 import msgspec
@@ -14,15 +14,18 @@ from ringback.messaging import mms
 from ringback.messaging.progress import Progress
 from ringback.messaging.senders import Senders
 from ringback.metrics import Metrics
-from ringback.model import numbers, segments
-from ringback.model.errors import InvalidRequest, ShuttingDown, StoreUnavailable, TryLater
+from ringback.model import money, numbers, segments
+from ringback.model.errors import InsufficientCredit, InvalidRequest, ShuttingDown, StoreUnavailable, TryLater
 from ringback.model.ids import NewId
 from ringback.model.message import Message
+from ringback.model.pricing import Tariff
 from ringback.model.status import Status
 from ringback.runtime import BacklogFullError, Batcher, Clock
 from ringback.settings import MessagingSettings, RetentionSettings
 from ringback.store import submissions
 from ringback.store.accounts import Account
+from ringback.store.cached import Cached
+from ringback.store.callers import Reach
 from ringback.store.port import Store, Transaction
 from ringback.store.wakeups import Wakeups
 
@@ -35,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True):
     messages: list[Message]
     text: str
     expires_at_us: int
+    is_prepaid: bool
     load: mms.Load | None = None
     """What MMS carry; ``None`` for text messages."""
 
@@ -42,6 +46,27 @@ class Entry(msgspec.Struct, frozen=True):
     def uuids(self) -> list[str]:
         """Name the messages in the order of the destinations."""
         return [message.uuid for message in self.messages]
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What messages cost, and whom they may go to; looked up before the transaction that stores them."""
+
+    tariff: Tariff
+    reach: Container[str] | None = None
+    """The numbers that a developer account may send to; ``None`` for all."""
+
+    def check(self, account: Account, destinations: Sequence[str], now_us: int) -> None:
+        """Raise ``InvalidRequest`` or ``InsufficientCredit`` where an account may not send to these destinations."""
+        if account.refused_until_us is not None and account.refused_until_us > now_us:
+            raise InsufficientCredit("Insufficient Credit: add to the account's credit, then send again")
+        if self.reach is None:
+            return
+        for destination in destinations:
+            if destination not in self.reach:
+                raise InvalidRequest(
+                    f"{destination} is not a sandbox number, and a developer account may send to those only: "
+                    f"ringback sandbox add {account.parent_id or account.auth_id} {destination} makes it one"
+                )
 
 
 class Acceptor:
@@ -55,6 +80,8 @@ class Acceptor:
         new_id: NewId,
         wakeups: Wakeups,
         settings: MessagingSettings,
+        tariff: Cached[Tariff],
+        reach: Reach,
         max_waiting: int,
         metrics: Metrics,
         senders: Senders,
@@ -65,6 +92,8 @@ class Acceptor:
         self._new_id = new_id
         self._wakeups = wakeups
         self._settings = settings
+        self._tariff = tariff
+        self._reach = reach
         self._metrics = metrics
         self._retention = retention
         self._senders = senders
@@ -80,13 +109,17 @@ class Acceptor:
         """Refuse further requests; those that wait are still written."""
         self._draining = True
 
-    async def accept(self, account: Account, request: SendRequest, *, requester_ip: str) -> list[str]:
+    async def accept(
+        self, account: Account, request: SendRequest, *, requester_ip: str, reaches_anybody: bool = False
+    ) -> list[str]:
         """Store a request's messages and return their uuids in the order of the destinations.
 
+        ``reaches_anybody`` is for what Ringback itself has to say: an account of type developer may not send it.
         Raises ``InvalidRequest``, or ``TryLater`` when nothing could be stored.
         """
         if self._draining:
             raise ShuttingDown("shutting down, send again in a moment")
+        terms = await self.terms(account, reaches_anybody=reaches_anybody)
         load: mms.Load | None = None
         if request.type == "mms":
             load = await mms.prepare(
@@ -100,12 +133,22 @@ class Acceptor:
         sources = await self._senders.sources(
             account, request, now_us=self._clock.now_us(), service="mms" if request.type == "mms" else "sms"
         )
-        entry = self.prepare(account, request, requester_ip=requester_ip, load=load, sources=sources)
+        entry = self.prepare(account, request, requester_ip=requester_ip, terms=terms, load=load, sources=sources)
         try:
             await self._batcher.submit(entry)
         except BacklogFullError as error:
             raise TryLater("too many requests are waiting, send again in a moment") from error
         return entry.uuids
+
+    async def terms(self, account: Account, *, reaches_anybody: bool = False) -> Terms:
+        """Return what an account's messages go by now. Raises ``StoreUnavailable``."""
+        now_us = self._clock.now_us()
+        is_held = account.account_type == "developer" and not reaches_anybody
+        return Terms(await self._tariff.get(now_us), await self._reach.of(account, now_us) if is_held else None)
+
+    async def tariff(self) -> Tariff:
+        """Return the prices that hold now. Raises ``StoreUnavailable``."""
+        return await self._tariff.get(self._clock.now_us())
 
     def prepare(
         self,
@@ -113,10 +156,13 @@ class Acceptor:
         request: SendRequest,
         *,
         requester_ip: str,
+        terms: Terms,
         load: mms.Load | None = None,
         sources: Sequence[str] | None = None,
     ) -> Entry:
-        """Make the messages of a request, to be stored by ``store_entries``. Raises ``InvalidRequest``.
+        """Make the messages of a request, to be stored by ``store_entries``.
+
+        Raises ``InvalidRequest``, or ``InsufficientCredit`` for an account that has just run out of it.
 
         ``sources`` are the senders of the destinations, ``None`` where all are ``request.src``.
         """
@@ -124,6 +170,7 @@ class Acceptor:
         if complaint := segments.too_long(segmentation):
             raise InvalidRequest(complaint)
         now_us = self._clock.now_us()
+        terms.check(account, request.destinations, now_us)
         template = Message(
             uuid="",
             account_id=account.auth_id,
@@ -134,7 +181,7 @@ class Acceptor:
             text=segmentation.text if request.log in KEEPS_TEXT else None,
             encoding=segmentation.encoding,
             units=segmentation.units if load is None else 1,
-            rate=self._settings.default_rate if load is None else self._settings.mms_rate,
+            rate="",
             log=request.log,
             trackable=request.trackable,
             callback_url=canonical_callback_url(request.url) if request.url else None,
@@ -149,18 +196,26 @@ class Acceptor:
             updated_at_us=now_us,
         )
         messages = [
-            msgspec.structs.replace(
-                template,
-                uuid=self._new_id(now_us),
-                src=src,
-                dst=destination,
-                country=numbers.country(destination),
-            )
+            self._to(template, destination, src, terms.tariff)
             for destination, src in zip(
                 request.destinations, sources or [request.src] * len(request.destinations), strict=True
             )
         ]
-        return Entry(messages, segmentation.text, now_us + request.expiry_s * 1_000_000, load)
+        expires_at_us = now_us + request.expiry_s * 1_000_000
+        return Entry(messages, segmentation.text, expires_at_us, account.is_prepaid, load)
+
+    def _to(self, template: Message, destination: str, src: str, tariff: Tariff) -> Message:
+        country = numbers.country(destination)
+        rate, carrier_fees_rate = tariff.outbound(country, template.type)
+        return msgspec.structs.replace(
+            template,
+            uuid=self._new_id(template.queued_at_us),
+            src=src,
+            dst=destination,
+            country=country,
+            rate=rate,
+            carrier_fees_rate=carrier_fees_rate,
+        )
 
     def stored(self, entries: Sequence[Entry]) -> None:
         """Count what others have stored, and let it be found."""
@@ -207,8 +262,17 @@ def store_entries(tx: Transaction, progress: Progress, entries: Sequence[Entry])
                 "due_at_us": entry.expires_at_us if entry.load and entry.load.must_wait else message.queued_at_us,
                 "lease_token": None,
                 "media": entry.load.stored() if entry.load else None,
+                "price": price_of(message) if entry.is_prepaid else None,
             }
             for entry in entries
             for message in entry.messages
         ],
     )
+
+
+def price_of(message: Message) -> int:
+    """Return what a message costs its account in all (``model.money``): rate and carrier fees for each unit."""
+    per_unit = money.of_rate(message.rate)
+    if message.carrier_fees_rate is not None:
+        per_unit += money.of_rate(message.carrier_fees_rate)
+    return per_unit * message.units

@@ -18,13 +18,14 @@ from ringback.dialect import send
 from ringback.dialect.inbound import inbound_params, storable
 from ringback.dialect.keywords import HELP, OPT_IN, OPT_OUT, intent_of
 from ringback.dialect.signatures import canonical_callback_url
-from ringback.messaging.accept import Acceptor, Entry, store_entries
+from ringback.messaging.accept import Acceptor, Entry, Terms, store_entries
 from ringback.messaging.progress import Progress
 from ringback.metrics import Metrics
 from ringback.model import numbers, segments
 from ringback.model.errors import Refused, StoreUnavailable
 from ringback.model.ids import NewId
 from ringback.model.message import Message
+from ringback.model.pricing import Tariff
 from ringback.model.status import Status
 from ringback.runtime import Batcher, Clock
 from ringback.settings import MessagingSettings
@@ -95,6 +96,7 @@ FindOwner = Callable[[Transaction, str], NumberOwner | None]
 class _Arrival(msgspec.Struct, frozen=True):
     inbound: Inbound
     at_us: int
+    tariff: Tariff
 
     @property
     def ref(self) -> str | None:
@@ -151,7 +153,8 @@ class InboundTaker:
 
     async def take(self, inbound: Inbound) -> InboundAnswer:
         """Store a message and what follows from it. Raises ``StoreUnavailable``: then nothing is decided."""
-        return await self._arrivals.submit(_Arrival(inbound, self._clock.now_us()))
+        tariff = await self._acceptor.tariff()
+        return await self._arrivals.submit(_Arrival(inbound, self._clock.now_us(), tariff))
 
     async def _record(self, arrivals: list[_Arrival]) -> Sequence[InboundAnswer]:
         recorded = await self._store.write(partial(self._store_all, arrivals=arrivals))
@@ -217,6 +220,7 @@ class InboundTaker:
 
     def _receive(self, progress: Progress, valid: _Valid) -> Message:
         owned, inbound, at_us = valid.owned, valid.arrival.inbound, valid.arrival.at_us
+        country = numbers.country(owned.number)
         segmentation = segments.segment(valid.text, smart=False)
         message = Message(
             uuid=self._new_id(at_us),
@@ -228,14 +232,14 @@ class InboundTaker:
             text=valid.text if owned.log_incoming_messages else None,
             encoding=segmentation.encoding,
             units=segmentation.units if inbound.type == "sms" else 1,
-            rate=self._settings.inbound_rate,
+            rate=valid.arrival.tariff.inbound(country, inbound.type),
             log="true" if owned.log_incoming_messages else "false",
             trackable=False,
             callback_url=canonical_callback_url(owned.message_url) if owned.message_url else None,
             callback_method=owned.message_method,
             callback_retry_delays=owned.retry_delays,
             requester_ip="",
-            country=numbers.country(owned.number),
+            country=country,
             status=Status.RECEIVED.value,
             sequence=1,
             connector=inbound.connector,
@@ -259,7 +263,7 @@ class InboundTaker:
         number, recipient = valid.pair
         had_opted_out = bool(optouts.among(tx, [valid.pair]))
         is_news = {OPT_OUT: not had_opted_out, OPT_IN: had_opted_out, HELP: True}[valid.intent]
-        entry = self._confirmation(tx, message, valid.intent) if is_news else None
+        entry = self._confirmation(tx, message, valid) if is_news else None
         optouts.note(
             tx,
             Said(
@@ -275,7 +279,8 @@ class InboundTaker:
         )
         return [entry] if entry else []
 
-    def _confirmation(self, tx: Transaction, message: Message, intent: str) -> Entry | None:
+    def _confirmation(self, tx: Transaction, message: Message, valid: _Valid) -> Entry | None:
+        intent = valid.intent
         account = accounts.find(tx, message.account_id, message.queued_at_us)
         by_default = {
             OPT_OUT: self._settings.optout_text, OPT_IN: self._settings.optin_text, HELP: self._settings.help_text,
@@ -285,7 +290,9 @@ class InboundTaker:
             return None
         fields = {"src": message.dst, "dst": message.src, "text": text, "log": message.log}
         try:
-            return self._acceptor.prepare(account, send.parse(fields), requester_ip="")
+            # Whoever writes to an account may be told what became of it, whomever else it may send to.
+            terms = Terms(valid.arrival.tariff)
+            return self._acceptor.prepare(account, send.parse(fields), requester_ip="", terms=terms)
         except Refused as error:
             # A short code or a name cannot be answered; what was said stands all the same.
             log.warning("keyword_not_answered", message_uuid=message.uuid, intent=intent, reason=str(error))

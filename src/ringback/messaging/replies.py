@@ -15,7 +15,7 @@ import structlog
 
 from ringback.dialect import send, xml_reply
 from ringback.dialect.xml_reply import MessageElement, OtherElement
-from ringback.messaging.accept import Acceptor, Entry, store_entries
+from ringback.messaging.accept import Acceptor, Entry, Terms, store_entries
 from ringback.messaging.progress import Change, Progress
 from ringback.metrics import Metrics
 from ringback.model.errors import Refused, ReplyMalformed, StoreUnavailable
@@ -48,6 +48,7 @@ class _Turn(msgspec.Struct, frozen=True):
 
     result: Result
     account: Account | None
+    terms: Terms | None
     now_us: int
 
 
@@ -109,7 +110,8 @@ class ReplyExecutor:
         """Record what a result says, and do what its answer asks for."""
         now_us = self._clock.now_us()
         account = await self._accounts.get(result.account_id, now_us)
-        await self._turns.submit(_Turn(result, account, now_us))
+        terms = None if account is None else await self._acceptor.terms(account)
+        await self._turns.submit(_Turn(result, account, terms, now_us))
 
     async def _record(self, turns: list[_Turn]) -> Sequence[None]:
         work = partial(self._execute_all, turns=turns)
@@ -167,7 +169,7 @@ class ReplyExecutor:
             elements = xml_reply.parse(result.response_body)
         except ReplyMalformed as error:
             return _Executed(msgspec.structs.replace(reply, detail=str(error) + self._cut_off(result)), [])
-        made = [self._part(element, message, turn.account) for element in elements]
+        made = [self._part(element, message, turn) for element in elements]
         entries = [entry for _, entry in made if entry is not None]
         if not made:
             return _Executed(None, [])
@@ -176,12 +178,10 @@ class ReplyExecutor:
         )
         return _Executed(reply, entries)
 
-    def _part(
-        self, element: MessageElement | OtherElement, message: Message, account: Account | None
-    ) -> tuple[Part, Entry | None]:
+    def _part(self, element: MessageElement | OtherElement, message: Message, turn: _Turn) -> tuple[Part, Entry | None]:
         if isinstance(element, OtherElement):
             return Part(element=element.name, state="ignored", detail=element.reason), None
-        if account is None or not account.enabled:
+        if turn.account is None or turn.terms is None or not turn.account.enabled:
             return Part(element="Message", state="refused", detail="the account is disabled"), None
         if (kind := element.fields.get("type", "sms")) != "sms":
             detail = f"type {kind[:16]} is not offered in a reply; use sms"
@@ -189,7 +189,7 @@ class ReplyExecutor:
         try:
             # What must not be kept about the inbound message is not to be had from its reply either.
             request = send.parse({**element.fields, "log": message.log})
-            entry = self._acceptor.prepare(account, request, requester_ip="")
+            entry = self._acceptor.prepare(turn.account, request, requester_ip="", terms=turn.terms)
         except Refused as error:
             return Part(element="Message", state="refused", detail=str(error)), None
         part = Part(element="Message", state="accepted", message_uuids=tuple(entry.uuids), invalid=request.invalid)

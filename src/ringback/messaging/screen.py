@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ringback.store import optouts
+from ringback.store import credit, optouts
 from ringback.store.port import Transaction
 from ringback.store.submissions import Submission
 
@@ -28,6 +28,10 @@ class Refusal(msgspec.Struct, frozen=True):
 Check = Callable[[Transaction, Sequence[Submission], int], dict[str, Refusal]]
 """From messages whose turn it is, and the time in microseconds, to refusals by message uuid."""
 
+OUT_OF_CREDIT: Final = "900"
+REFUSED_AFTERWARDS_US: Final = 120_000_000
+"""For how long an account that has run out of credit gets no new messages in (contract section 2.9)."""
+
 
 def opted_out(tx: Transaction, submissions: Sequence[Submission], _: int) -> dict[str, Refusal]:
     """Refuse messages to recipients who want none from their sender, but for the answers to their keywords."""
@@ -38,7 +42,14 @@ def opted_out(tx: Transaction, submissions: Sequence[Submission], _: int) -> dic
     return {uuid: refusal for uuid in found if uuid not in answers}
 
 
-CHECKS: Final[tuple[Check, ...]] = (opted_out,)
+def _out_of_credit(tx: Transaction, submissions: Sequence[Submission], now_us: int) -> dict[str, Refusal]:
+    # What has expired fails of that, and costs nothing.
+    alive = [each for each in submissions if each.price is not None and each.expires_at_us > now_us]
+    unpaid = credit.unpaid(tx, alive, refuse_until_us=now_us + REFUSED_AFTERWARDS_US)
+    return dict.fromkeys(unpaid, Refusal(OUT_OF_CREDIT, "insufficient credit"))
+
+
+CHECKS: Final[tuple[Check, ...]] = (opted_out, _out_of_credit)
 """In this order; the first that refuses a message is the reason."""
 
 

@@ -32,7 +32,7 @@ from ringback.model.message import Message
 from ringback.model.status import Flag, Status
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import MessagingSettings
-from ringback.store import messages, submissions
+from ringback.store import credit, messages, submissions
 from ringback.store.port import POLITE_BATCH, Store, Transaction
 from ringback.store.submissions import Submission
 from ringback.store.wakeups import Wakeups
@@ -180,6 +180,7 @@ def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: 
     finished: list[str] = []
     put_back = []
     taken: dict[str, Message] = {}
+    charges: Counter[str] = Counter()
     for answer in valid:
         uuid = answer.submission.message_uuid
         match answer.outcome:
@@ -195,6 +196,8 @@ def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: 
             case Accepted() as accepted:
                 after = progress.change(current[uuid], _sent(accepted, connector, answer.at_us))
                 taken[accepted.carrier_ref] = after
+                if answer.submission.price is not None:
+                    charges[answer.submission.account_id] += answer.submission.price
             case Rejected(error_code=code, detail=detail):
                 failed = Change(status=Status.FAILED, at_us=answer.at_us, error_code=code, detail=detail)
                 progress.change(current[uuid], failed)
@@ -208,6 +211,7 @@ def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: 
     submissions.finish(tx, finished)
     submissions.put_back(tx, put_back)
     progress.write(tx)
+    credit.charge(tx, charges, now_us=max((answer.at_us for answer in valid), default=0))
     return progress.judged
 
 

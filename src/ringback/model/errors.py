@@ -20,6 +20,14 @@ class InvalidRequest(Refused):
     """A parameter is missing, malformed or out of range."""
 
 
+class InsufficientCredit(InvalidRequest):
+    """The account's credit does not suffice.
+
+    An ``InvalidRequest`` because of what clients do with the answer: of the statuses that would fit, 400 is the one of
+    which every SDK passes the text on.
+    """
+
+
 class NotAuthenticated(Refused):
     """No credentials, or wrong ones."""
 

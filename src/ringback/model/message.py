@@ -16,6 +16,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str
     units: int
     rate: str
+    carrier_fees_rate: str | None = None
     log: str
     trackable: bool
     callback_url: str | None

@@ -1,5 +1,7 @@
 """Accounts, subaccounts and the tokens that authenticate and sign for them."""
 
+from typing import Final
+
 import msgspec
 import sqlalchemy as sa
 
@@ -7,6 +9,7 @@ from ringback.model.errors import NotFound
 from ringback.model.ids import AccountId
 from ringback.store.port import Store, Transaction
 from ringback.store.schema import accounts, auth_tokens
+from ringback.store.schema_accounts import balances
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -21,6 +24,36 @@ class Account(msgspec.Struct, frozen=True):
     """The parent's tokens for a subaccount, else the same as ``tokens``."""
     retry_delays: str | None = None
     """Its own retry plan as stored (``model.retry``); ``None`` when the settings apply."""
+    main_enabled: bool = True
+    """Whether its parent is enabled, if it has one."""
+    account_type: str = "standard"
+    """The parent's for a subaccount: ``standard``, or ``developer`` for one that may send to sandbox numbers only."""
+    is_prepaid: bool = False
+    """Whether its messages are paid from a credit, its own or its parent's."""
+    refused_until_us: int | None = None
+    """Its credit ran out: new messages are refused until then."""
+
+    @property
+    def may_use_api(self) -> bool:
+        """Whether it is enabled, and its parent too."""
+        return self.enabled and self.main_enabled
+
+
+# Asked for by every API call and every signature, as far as the cache does not know: built once.
+
+_PARENT: Final = accounts.alias("parent")
+_FIND: Final = (
+    sa.select(
+        accounts,
+        _PARENT.c.enabled.label("parent_enabled"),
+        _PARENT.c.account_type.label("parent_type"),
+        _PARENT.c.billing_mode.label("parent_billing_mode"),
+        balances.c.refused_until_us,
+    )
+    .outerjoin(_PARENT, _PARENT.c.auth_id == accounts.c.parent_id)
+    .outerjoin(balances, balances.c.account_id == sa.func.coalesce(accounts.c.parent_id, accounts.c.auth_id))
+    .where(accounts.c.auth_id == sa.bindparam("auth_id"))
+)
 
 
 def create(tx: Transaction, *, auth_id: AccountId, token: str, name: str, now_us: int) -> None:
@@ -62,14 +95,18 @@ def retry_delays(tx: Transaction, auth_id: str) -> str | None:
 
 def _known(tx: Transaction, auth_id: str) -> None:
     # Locked, so that two rotations at a time do not each leave the other's token without an end.
-    query = sa.select(accounts.c.auth_id).where(accounts.c.auth_id == auth_id).with_for_update()
+    query = (
+        sa.select(accounts.c.auth_id)
+        .where(accounts.c.auth_id == auth_id, accounts.c.deleted_at_us.is_(None))
+        .with_for_update()
+    )
     if tx.execute(query).first() is None:
         raise NotFound(f"there is no account {auth_id}: ringback account list shows them")
 
 
 def find(tx: Transaction, auth_id: str, now_us: int) -> Account | None:
-    """Return an account, or ``None`` when there is none of that id."""
-    row = tx.execute(sa.select(accounts).where(accounts.c.auth_id == auth_id)).one_or_none()
+    """Return an account, or ``None`` when there is none of that id; one that was deleted is there, and not enabled."""
+    row = tx.execute(_FIND, {"auth_id": auth_id}).one_or_none()
     if row is None:
         return None
     tokens = _tokens(tx, row.auth_id, now_us)
@@ -81,12 +118,17 @@ def find(tx: Transaction, auth_id: str, now_us: int) -> Account | None:
         tokens=tokens,
         main_tokens=_tokens(tx, row.parent_id, now_us) if row.parent_id else tokens,
         retry_delays=row.retry_delays,
+        main_enabled=row.parent_enabled is not False,
+        account_type=row.parent_type or row.account_type,
+        is_prepaid=(row.parent_billing_mode or row.billing_mode) == "prepaid",
+        refused_until_us=row.refused_until_us,
     )
 
 
 def list_all(tx: Transaction, now_us: int) -> list[Account]:
-    """Return every account, oldest first."""
-    ids = tx.execute(sa.select(accounts.c.auth_id).order_by(accounts.c.created_at_us)).scalars().all()
+    """Return every account that was not deleted, oldest first."""
+    query = sa.select(accounts.c.auth_id).where(accounts.c.deleted_at_us.is_(None)).order_by(accounts.c.created_at_us)
+    ids = tx.execute(query).scalars().all()
     return [account for auth_id in ids if (account := find(tx, auth_id, now_us))]
 
 
@@ -119,6 +161,10 @@ class AccountCache:
             self._known.clear()
         self._known[auth_id] = (now_us, account)
         return account
+
+    def forget(self, auth_id: str) -> None:
+        """Read an account anew when it is asked for next: it has been changed here."""
+        self._known.pop(auth_id, None)
 
 
 def names(tx: Transaction, *, limit: int) -> list[tuple[str, str]]:

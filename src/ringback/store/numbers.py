@@ -201,6 +201,11 @@ def unrent(tx: Transaction, scope: Scope, number: str) -> bool:
     return _let_go(tx, *mine)
 
 
+def unrent_all(tx: Transaction, scope: Scope) -> None:
+    """Give up all numbers of a scope."""
+    _let_go(tx, *scope.conditions(numbers))
+
+
 def unrent_pool(tx: Transaction, powerpack_uuid: str) -> None:
     """Give all numbers of a powerpack up."""
     _let_go(tx, numbers.c.powerpack_uuid == powerpack_uuid)

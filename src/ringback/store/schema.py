@@ -1,4 +1,5 @@
-"""Every table. Times are UTC microseconds since 1970, money is decimal text, ids are text.
+"""Every table. Times are UTC microseconds since 1970, ids are text, and money is decimal text; sums of money are
+integers of the unit of ``model.money``.
 
 Hot tables (``submissions``, ``callback_queue``) hold only work that is still to be done: a row is claimed by
 moving its ``due_at_us`` to the end of a lease and noting a ``lease_token``; finishing it deletes the row. So a
@@ -31,6 +32,24 @@ accounts = sa.Table(
     sa.Column("created_at_us", _Time, nullable=False),
     # Retry plans, here and below: null where those that are less specific apply (model.retry).
     sa.Column("retry_delays", sa.Text, nullable=True),
+    sa.Column("modified_at_us", _Time, nullable=True),
+    # Set once it is deleted: what it has sent stays, and the callbacks of that are still signed with its tokens.
+    sa.Column("deleted_at_us", _Time, nullable=True),
+    # standard, or developer: one that may send to sandbox numbers only.
+    sa.Column("account_type", sa.String(10), nullable=False, default="standard"),
+    # postpaid: no limit; prepaid: pays from its credit. A subaccount has its main account's.
+    sa.Column("billing_mode", sa.String(8), nullable=False, default="postpaid"),
+    sa.Column("auto_recharge", sa.Boolean, nullable=False, default=False),
+    sa.Column("city", sa.Text, nullable=False, default=""),
+    sa.Column("address", sa.Text, nullable=False, default=""),
+    sa.Column("state", sa.Text, nullable=False, default=""),
+    sa.Column("timezone", sa.Text, nullable=False, default="Etc/UTC"),
+)
+sa.Index(
+    "ix_accounts_parent_id",
+    accounts.c.parent_id,
+    sqlite_where=accounts.c.parent_id.is_not(None),
+    postgresql_where=accounts.c.parent_id.is_not(None),
 )
 
 auth_tokens = sa.Table(
@@ -62,6 +81,8 @@ messages = sa.Table(
     sa.Column("encoding", sa.String(4), nullable=False),
     sa.Column("units", sa.Integer, nullable=False),
     sa.Column("rate", sa.String(16), nullable=False),
+    # What carriers add to each unit; null when they add nothing.
+    sa.Column("carrier_fees_rate", sa.String(16), nullable=True),
     sa.Column("log", sa.String(12), nullable=False),
     sa.Column("trackable", sa.Boolean, nullable=False),
     sa.Column("callback_url", sa.Text, nullable=True),
@@ -124,6 +145,8 @@ submissions = sa.Table(
     sa.Column("lease_token", _Uuid, nullable=True),
     # A JSON list of the ids of its media; null for a text message.
     sa.Column("media", sa.Text, nullable=True),
+    # What its account pays when it is handed over (model.money); null for an account without a limit.
+    sa.Column("price", sa.BigInteger, nullable=True),
     sqlite_with_rowid=False,
 )
 

@@ -25,6 +25,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     lease_token: str
     media: str | None = None
     """A JSON list of the ids of its media; ``None`` for a text message."""
+    price: int | None = None
+    """What its account pays when it is handed over; ``None`` for one without a limit."""
 
 
 class EarlyReceipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +96,7 @@ def claim(tx: Transaction, *, now_us: int, lease_until_us: int, lease_token: str
             expires_at_us=row.expires_at_us,
             lease_token=lease_token,
             media=row.media,
+            price=row.price,
         )
         for row in rows
     ]

@@ -19,18 +19,30 @@ class Authenticator:
         self._clock = clock
 
     async def account(self, request: Request) -> Account:
-        """Return the account that the request's credentials and its path name. Raises ``NotAuthenticated``."""
+        """Return the account that the request's path names, and whose credentials it has, or those of its main account.
+
+        Raises ``NotAuthenticated``.
+        """
         auth_id, token = _credentials(request.headers.get("authorization", ""))
         account = await self._accounts.get(auth_id, self._clock.now_us())
         # Compared even when there is no account, so that the time taken does not tell which ids exist.
         candidates = account.tokens if account else ("",)
         matches = [hmac.compare_digest(token.encode(), candidate.encode()) for candidate in candidates]
-        if account is None or not any(matches) or not account.enabled:
+        if account is None or not any(matches) or not account.may_use_api:
             raise NotAuthenticated("authentication failed: auth id or auth token is wrong")
         if request.path_params["auth_id"] != account.auth_id:
+            named = await self._subaccount(request.path_params["auth_id"], account)
+            if named is not None:
+                return named
             # Not 403: on sends the SDKs take that for a country that is blocked (contract section 1.5).
             raise NotAuthenticated("authentication failed: these credentials are not of the account in the path")
         return account
+
+    async def _subaccount(self, auth_id: str, parent: Account) -> Account | None:
+        if not auth_id.startswith("SA"):
+            return None
+        found = await self._accounts.get(auth_id, self._clock.now_us())
+        return found if found and found.parent_id == parent.auth_id and found.may_use_api else None
 
 
 def _credentials(header: str) -> tuple[str, str]:

@@ -15,13 +15,15 @@ from ringback.dialect.callbacks import FORM
 from ringback.messaging.accept import Acceptor
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
+from ringback.model.message import Message
 from ringback.runtime import Clock
-from ringback.store import messages
+from ringback.store import messages, profiles
 from ringback.store.port import Store, Transaction
 from ringback.web.api.auth import Authenticator
 from ringback.web.body import read_body
 from ringback.web.direct import DirectRoute
 from ringback.web.errors import guarded, json_response
+from ringback.web.peers import Peers
 
 MAX_FIELDS = 200
 
@@ -36,12 +38,14 @@ class MessageApi:
         clock: Clock,
         acceptor: Acceptor,
         authenticator: Authenticator,
+        peers: Peers,
         max_body_bytes: int,
     ) -> None:
         self._store = store
         self._clock = clock
         self._acceptor = acceptor
         self._authenticator = authenticator
+        self._peers = peers
         self._max_body_bytes = max_body_bytes
 
     def routes(self) -> list[Route]:
@@ -58,8 +62,7 @@ class MessageApi:
         account = await self._authenticator.account(request)
         fields = decode_fields(await read_body(request, self._max_body_bytes), request.headers.get("content-type", ""))
         wanted = send.parse(fields)
-        peer = request.client.host if request.client else ""
-        uuids = await self._acceptor.accept(account, wanted, requester_ip=peer)
+        uuids = await self._acceptor.accept(account, wanted, requester_ip=self._peers.of(request))
         answer: dict[str, Any] = {
             "api_id": str(uuid4()),
             "message": "message(s) queued",
@@ -75,7 +78,7 @@ class MessageApi:
         uuid = as_uuid(request.path_params["message_uuid"])
         if uuid is None:
             raise NotFound("not found")
-        found = await self._store.read(lambda tx: messages.find(tx, account.auth_id, uuid))
+        found = await self._store.read(lambda tx: _visible(tx, account.auth_id, uuid))
         if found is None:
             raise NotFound("not found")
         return json_response({"api_id": str(uuid4()), **records.message_record(found)})
@@ -87,10 +90,10 @@ class MessageApi:
         equal = {"account_id": account.auth_id, **query.equal}
         # Another account's messages are not refused but not there, as for an unknown uuid.
         wanted = messages.Filter(**equal, queued_after_us=query.after_us, queued_before_us=query.before_us)
-        visible = wanted.account_id == account.auth_id
+        whose = equal["account_id"]
 
         def work(tx: Transaction) -> tuple[int, list[dict[str, Any]]]:
-            if not visible:
+            if whose != account.auth_id and not profiles.is_subaccount_of(tx, whose, account.auth_id):
                 return 0, []
             found = messages.page(tx, wanted, limit=query.limit, offset=query.offset)
             return messages.count(tx, wanted), [records.message_record(message) for message in found]
@@ -100,6 +103,14 @@ class MessageApi:
         return json_response(
             {"api_id": str(uuid4()), "meta": records.page_meta(path, query, total=total), "objects": objects}
         )
+
+
+def _visible(tx: Transaction, account_id: str, uuid: str) -> Message | None:
+    """Find a message of an account, or of one of its subaccounts."""
+    found = messages.find(tx, None, uuid)
+    if found and (found.account_id == account_id or profiles.is_subaccount_of(tx, found.account_id, account_id)):
+        return found
+    return None
 
 
 def decode_fields(body: bytes, content_type: str) -> Mapping[str, Any]:

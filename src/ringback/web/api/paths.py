@@ -4,8 +4,8 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_WORD_FOR_ID: Final = ("callback", "replay")
-"""A resource, and the word that stands where its ids do."""
+_WORDS_FOR_ID: Final = (("callback", "replay"), ("verifiedcallerid", "verification"))
+"""Resources, and the word that stands where their ids do."""
 
 
 def canonical(path: str) -> str:
@@ -20,7 +20,7 @@ def canonical(path: str) -> str:
     for at, segment in enumerate(segments):
         if at == 2:
             segments[at] = segment.upper()
-        elif at < 2 or at % 2 or (at == 4 and (segments[3], segment.lower()) == _WORD_FOR_ID):
+        elif at < 2 or at % 2 or (at == 4 and (segments[3], segment.lower()) in _WORDS_FOR_ID):
             segments[at] = segment.lower()
     return "/" + "/".join(segments) + "/"
 

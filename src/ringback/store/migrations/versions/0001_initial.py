@@ -18,7 +18,24 @@ def upgrade() -> None:
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("created_at_us", sa.BigInteger(), nullable=False),
         sa.Column("retry_delays", sa.Text(), nullable=True),
+        sa.Column("modified_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("deleted_at_us", sa.BigInteger(), nullable=True),
+        sa.Column("account_type", sa.String(length=10), nullable=False),
+        sa.Column("billing_mode", sa.String(length=8), nullable=False),
+        sa.Column("auto_recharge", sa.Boolean(), nullable=False),
+        sa.Column("city", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("auth_id", name=op.f("pk_accounts")),
+    )
+    op.create_index(
+        "ix_accounts_parent_id",
+        "accounts",
+        ["parent_id"],
+        unique=False,
+        sqlite_where=sa.text("parent_id IS NOT NULL"),
+        postgresql_where=sa.text("parent_id IS NOT NULL"),
     )
     op.create_table(
         "applications",
@@ -230,6 +247,7 @@ def upgrade() -> None:
         sa.Column("encoding", sa.String(length=4), nullable=False),
         sa.Column("units", sa.Integer(), nullable=False),
         sa.Column("rate", sa.String(length=16), nullable=False),
+        sa.Column("carrier_fees_rate", sa.String(length=16), nullable=True),
         sa.Column("log", sa.String(length=12), nullable=False),
         sa.Column("trackable", sa.Boolean(), nullable=False),
         sa.Column("callback_url", sa.Text(), nullable=True),
@@ -443,6 +461,7 @@ def upgrade() -> None:
         sa.Column("due_at_us", sa.BigInteger(), nullable=False),
         sa.Column("lease_token", sa.String(length=36), nullable=True),
         sa.Column("media", sa.Text(), nullable=True),
+        sa.Column("price", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("message_uuid", name=op.f("pk_submissions")),
         sqlite_with_rowid=False,
     )

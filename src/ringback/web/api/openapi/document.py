@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback import __version__
 from ringback.web.api.openapi import (
+    accounts,
     applications,
     callbacks,
     conversions,
@@ -36,6 +37,7 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     powerpacks.OPERATIONS,
     numbers.OPERATIONS,
     applications.OPERATIONS,
+    accounts.OPERATIONS,
     surroundings.OPERATIONS,
 )
 

@@ -32,6 +32,7 @@ MULTIPART: Final = "multipart/form-data"
 _PATH_ID: Final = re.compile(r"\{(\w+)\}")
 _IDS: Final[Mapping[str, Schema]] = {
     "auth_id": {"type": "string", "pattern": "^[MS]A[A-Z0-9]{18}$", "description": "The account of the credentials"},
+    "subaccount_id": {"type": "string", "pattern": "^SA[A-Z0-9]{18}$"},
     "app_id": {"type": "string", "pattern": "^[0-9]{17}$"},
     "number": {"type": "string", "pattern": "^[0-9]{3,15}$"},
     "kind": {"type": "string", "enum": ["Number", "Tollfree", "Shortcode"]},

@@ -1,0 +1,136 @@
+"""Every resource of the API, put together from what all of them share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.routing import BaseRoute
+
+from ringback.dialect.media import MediaUrls
+from ringback.messaging.accept import Acceptor
+from ringback.model.ids import AccountId, NewId
+from ringback.model.pricing import Tariff
+from ringback.runtime import Clock
+from ringback.settings import Settings
+from ringback.store.accounts import AccountCache
+from ringback.store.cached import Cached
+from ringback.store.media import MediaRoom
+from ringback.store.media_files import MediaFiles
+from ringback.store.port import Store
+from ringback.store.wakeups import Wakeups
+from ringback.web.api.accounts import AccountApi
+from ringback.web.api.applications import ApplicationApi
+from ringback.web.api.auth import Authenticator
+from ringback.web.api.callbacks import CallbackApi
+from ringback.web.api.caller_ids import CallerIdApi
+from ringback.web.api.conversions import ConversionApi
+from ringback.web.api.endpoints import EndpointApi
+from ringback.web.api.media import MediaApi
+from ringback.web.api.message_media import MessageMediaApi
+from ringback.web.api.messages import MessageApi
+from ringback.web.api.numbers import NumberApi
+from ringback.web.api.powerpacks import NumberPoolApi, PowerpackApi
+from ringback.web.api.pricing import PricingApi
+from ringback.web.api.replays import ReplayApi
+from ringback.web.api.subaccounts import SubaccountApi
+from ringback.web.media import MediaServer
+from ringback.web.peers import Peers
+
+
+class Chance(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the resources have names and secrets from that nobody can guess."""
+
+    new_id: NewId
+    new_app_id: Callable[[], str]
+    new_code: Callable[[], str]
+    new_subaccount: Callable[[], tuple[AccountId, str]]
+    """An auth id and a token."""
+
+
+class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the resources work with."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    wakeups: Wakeups
+    accounts: AccountCache
+    acceptor: Acceptor
+    tariff: Cached[Tariff]
+    files: MediaFiles
+    room: MediaRoom
+    media_urls: MediaUrls
+    chance: Chance
+
+
+def api_routes(parts: ApiParts) -> list[BaseRoute]:
+    """Return the routes of all resources."""
+    reading: dict[str, Any] = {
+        "store": parts.store,
+        "clock": parts.clock,
+        "authenticator": Authenticator(parts.accounts, parts.clock),
+    }
+    writing: dict[str, Any] = {**reading, "max_body_bytes": parts.settings.server.max_body_bytes}
+    return [
+        *_sending(parts, writing),
+        *_callbacks(parts, reading, writing),
+        *_media(parts, reading),
+        *_numbers(parts, writing),
+        *_accounts(parts, writing),
+    ]
+
+
+def _sending(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
+    peers = Peers(parts.settings.server.trusted_proxies)
+    changing: dict[str, Any] = {**writing, "new_id": parts.chance.new_id, "wakeups": parts.wakeups}
+    return [
+        *MessageApi(acceptor=parts.acceptor, peers=peers, **writing).routes(),
+        *ConversionApi(**changing).routes(),
+    ]
+
+
+def _callbacks(parts: ApiParts, reading: dict[str, Any], writing: dict[str, Any]) -> list[BaseRoute]:
+    changing: dict[str, Any] = {"new_id": parts.chance.new_id, "wakeups": parts.wakeups}
+    concurrency = parts.settings.delivery.endpoint_concurrency
+    return [
+        # First: `Callback/Replay/` would be taken for a callback of that id.
+        *ReplayApi(**writing, **changing).routes(),
+        *CallbackApi(**reading, **changing).routes(),
+        *EndpointApi(wakeups=parts.wakeups, max_concurrency=concurrency, **writing).routes(),
+    ]
+
+
+def _media(parts: ApiParts, reading: dict[str, Any]) -> list[BaseRoute]:
+    uploads = MediaApi(
+        new_id=parts.chance.new_id,
+        files=parts.files,
+        room=parts.room,
+        urls=parts.media_urls,
+        retention=parts.settings.retention,
+        **reading,
+    )
+    server = MediaServer(store=parts.store, clock=parts.clock, files=parts.files, urls=parts.media_urls)
+    return [*uploads.routes(), *MessageMediaApi(urls=parts.media_urls, **reading).routes(), *server.routes()]
+
+
+def _numbers(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
+    return [
+        *ApplicationApi(new_app_id=parts.chance.new_app_id, **writing).routes(),
+        *NumberApi(**writing).routes(),
+        *PowerpackApi(new_id=parts.chance.new_id, **writing).routes(),
+        *NumberPoolApi(**writing).routes(),
+    ]
+
+
+def _accounts(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
+    caller_ids = CallerIdApi(
+        new_id=parts.chance.new_id,
+        new_code=parts.chance.new_code,
+        acceptor=parts.acceptor,
+        sender=parts.settings.messaging.verification_sender,
+        peers=Peers(parts.settings.server.trusted_proxies),
+        **writing,
+    )
+    pricing = PricingApi(clock=parts.clock, tariff=parts.tariff, authenticator=writing["authenticator"])
+    subaccounts = SubaccountApi(accounts=parts.accounts, new_credentials=parts.chance.new_subaccount, **writing)
+    return [*AccountApi(**writing).routes(), *subaccounts.routes(), *caller_ids.routes(), *pricing.routes()]
