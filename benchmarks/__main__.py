@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import accept, delivery, punctuality, receive, recovery
+from benchmarks import accept, delivery, listing, punctuality, receive, recovery
 from benchmarks.report import Report
 
 BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
@@ -17,6 +17,7 @@ BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
     "delivery": delivery.run,
     "punctuality": punctuality.run,
     "recovery": recovery.run,
+    "listing": listing.run,
 }
 
 

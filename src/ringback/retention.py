@@ -20,7 +20,7 @@ from ringback.metrics import Metrics
 from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
-from ringback.store import media, powerpacks, pruning
+from ringback.store import country_counts, media, pacing, powerpacks, pruning
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store, Transaction
 from ringback.store.pruning import Pruned
@@ -52,6 +52,9 @@ KINDS: Final = (
     "logins",
     "auth_tokens",
     "media",
+    "country_counts",
+    "pacing",
+    "other_callbacks",
 )
 
 
@@ -116,6 +119,7 @@ class Retention:
                     "received_requests",
                     lambda tx: pruning.prune_received(tx, before_us=now_us - days * DAY_US, limit=BATCH),
                 )
+            await self._sweep_limits(removed, now_us)
             early_before_us = now_us - EARLY_RECEIPTS_DAYS * DAY_US
             await self._sweep_kind(
                 removed,
@@ -192,6 +196,25 @@ class Retention:
             ids = left[at : at + BATCH]
             known = await self._store.read(partial(media.by_id, ids=ids))
             await files.remove([media_id for media_id in ids if media_id not in known])
+
+    async def _sweep_limits(self, removed: Counter[str], now_us: int) -> None:
+        """Remove what limits and alerts leave behind: nobody counts by it any more."""
+        day_ago_us = now_us - DAY_US
+        await self._sweep_kind(
+            removed,
+            "country_counts",
+            lambda tx: country_counts.prune(tx, before_us=day_ago_us, limit=BATCH),
+        )
+        after: str | None = ""
+        while after is not None and not self._stopping.is_set():
+            gone, after = await self._step(partial(pacing.prune, before_us=day_ago_us, after=after, limit=BATCH))
+            removed["pacing"] += gone
+        if days := self._settings.messages_days:
+            await self._sweep_kind(
+                removed,
+                "other_callbacks",
+                lambda tx: pruning.prune_other_callbacks(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+            )
 
     async def _sweep_kind(self, removed: Counter[str], kind: str, prune: Callable[[Transaction], int]) -> None:
         count = BATCH

@@ -15,6 +15,8 @@ import msgspec
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+Limit = Annotated[int, msgspec.Meta(ge=0)]
+Rate = Annotated[float, msgspec.Meta(ge=0, le=10_000)]
 Role = Literal["web", "submit", "deliver"]
 
 
@@ -102,6 +104,25 @@ class MessagingSettings(Group, frozen=True, kw_only=True):
     """Answer to HELP and INFO."""
     verification_sender: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{3,14}|[A-Za-z0-9]{1,11})$")] = "Verify"
     """Sender of the codes that verify caller ids: a number, or a name of up to 11 letters and digits."""
+
+
+class LimitsSettings(Group, frozen=True, kw_only=True):
+    """What an account may do, unless it has limits of its own (``ringback account limits``); 0 is no limit."""
+
+    requests_per_5_s: Limit = 0
+    """API requests of an account within any 5 seconds; further ones get 429."""
+    lists_per_minute: Limit = 0
+    """Lists of messages within any minute; further ones get 429."""
+    concurrent_requests: Limit = 0
+    """API requests of an account in hand at once; further ones get 429."""
+    messages_per_s: Rate = 0.0
+    """Messages an account sends per second; further ones wait their turn."""
+    mms_per_s: Rate = 0.0
+    """The same for MMS, which have a queue of their own."""
+    source_messages_per_s: Rate = 0.0
+    """Messages per second from one sender of an account."""
+    source_mms_per_s: Rate = 0.0
+    """MMS per second from one sender of an account."""
 
 
 class DeliverySettings(Group, frozen=True, kw_only=True):
@@ -194,6 +215,7 @@ class Settings(Group, frozen=True, kw_only=True):
     server: ServerSettings = ServerSettings()
     store: StoreSettings = StoreSettings()
     messaging: MessagingSettings = MessagingSettings()
+    limits: LimitsSettings = LimitsSettings()
     delivery: DeliverySettings = DeliverySettings()
     simulator: SimulatorSettings = SimulatorSettings()
     sources: dict[str, SourceSettings] = {}

@@ -46,6 +46,7 @@ from ringback.store.accounts import Account, AccountCache
 from ringback.store.cached import Cached
 from ringback.store.callers import Reach
 from ringback.store.follow import ClockFollower
+from ringback.store.limits import LimitsCache
 from ringback.store.measured import MeasuredStore
 from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
@@ -94,6 +95,7 @@ class _Core(msgspec.Struct, frozen=True):
     files: MediaFiles
     room: MediaRoom
     media_urls: MediaUrls
+    limits: LimitsCache
 
 
 def new_id(now_us: int) -> str:
@@ -229,6 +231,7 @@ async def _open_core(settings: Settings, stack: AsyncExitStack, listening_at: st
         files,
         MediaRoom(store, clock, max_bytes=settings.store.max_media_mb * 1_000_000),
         await _media_urls(settings, store, listening_at),
+        LimitsCache(store, settings.limits),
     )
 
 
@@ -363,6 +366,7 @@ def _acceptor(core: _Core) -> Acceptor:
         metrics=core.metrics,
         retention=core.settings.retention,
         senders=Senders(core.store, requires_owned=core.settings.messaging.require_owned_src),
+        limits=core.limits,
     )
 
 
@@ -440,6 +444,7 @@ def _api(core: _Core, acceptor: Acceptor) -> list[BaseRoute]:
             acceptor=acceptor,
             tariff=_tariff(core),
             files=core.files,
+            limits=core.limits,
             room=core.room,
             media_urls=core.media_urls,
             chance=chance,

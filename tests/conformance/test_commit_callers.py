@@ -20,10 +20,8 @@ from ringback.delivery.request import Request
 from ringback.dialect import send
 from ringback.dialect.callbacks import FORM
 from ringback.dialect.signatures import callback_headers
-from ringback.messaging.accept import Acceptor
 from ringback.messaging.inbound import InboundTaker
 from ringback.messaging.receipts import ReceiptTaker
-from ringback.messaging.senders import Senders
 from ringback.messaging.submit import Submitter
 from ringback.metrics import Metrics
 from ringback.model.errors import OutcomeUnknown, StoreUnavailable
@@ -37,6 +35,7 @@ from ringback.store.port import Store, Transaction
 from ringback.store.resends import Filter
 from ringback.store.schema import metadata
 from ringback.store.wakeups import Wakeups
+from tests.fakes.acceptor import acceptor as make_acceptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ScriptedConnector, receipt
 from tests.fakes.engine import Engine
@@ -85,8 +84,7 @@ class Desk:
         self.shared = shared
         self.engine = Engine(store, clock)  # type: ignore[arg-type]
         self.connector = ScriptedConnector()
-        senders = Senders(store, requires_owned=False)  # type: ignore[arg-type]
-        self.acceptor = Acceptor(**shared, settings=MessagingSettings(), max_waiting=9, senders=senders)
+        self.acceptor = make_acceptor(**shared, max_waiting=9)
         self.submitter = Submitter(**shared, settings=MessagingSettings(), connector=self.connector)
         self.receipts = ReceiptTaker(**shared)
         self.accounts = AccountCache(store)  # type: ignore[arg-type]

@@ -7,10 +7,8 @@ from typing import Any, cast
 import pytest
 
 from ringback.dialect import send
-from ringback.messaging.accept import Acceptor
 from ringback.messaging.fetch import LEASE_S, MediaFetcher
 from ringback.messaging.media_http import Fetched, MediaHttp, Unreachable, Unusable
-from ringback.messaging.senders import Senders
 from ringback.messaging.submit import Submitter
 from ringback.metrics import Metrics
 from ringback.model.errors import OutOfSpace
@@ -24,6 +22,7 @@ from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from tests.data.media import PNG
+from tests.fakes.acceptor import acceptor as make_acceptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ScriptedConnector
 from tests.fakes.ids import counting_ids
@@ -67,8 +66,7 @@ class Mms:
             "wakeups": Wakeups(),
             "metrics": Metrics(),
         }
-        senders = Senders(shared["store"], requires_owned=False)
-        self.acceptor = Acceptor(**shared, settings=MessagingSettings(), max_waiting=9, senders=senders)
+        self.acceptor = make_acceptor(**shared, max_waiting=9)
         self.submitter = Submitter(
             **shared, settings=MessagingSettings(), connector=self.connector, media_path=self.files.path
         )

@@ -10,11 +10,9 @@ import sqlalchemy as sa
 
 from ringback.carriers.port import Inbound, Taken
 from ringback.messaging import conversions as taking
-from ringback.messaging.accept import Acceptor
 from ringback.messaging.inbound import InboundTaker
 from ringback.messaging.replies import ReplyExecutor
 from ringback.messaging.screen import screen
-from ringback.messaging.senders import Senders
 from ringback.metrics import Metrics
 from ringback.model.errors import NotFound, StoreUnavailable
 from ringback.model.ids import AccountId
@@ -42,6 +40,7 @@ from ringback.store.port import Store, Transaction
 from ringback.store.replies import Part, Reply
 from ringback.store.schema import inbound_results, opt_outs
 from ringback.store.wakeups import Wakeups
+from tests.fakes.acceptor import acceptor as make_acceptor
 from tests.fakes.callbacks import take_due
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import counting_ids
@@ -58,10 +57,9 @@ class Node:
 
     def __init__(self, store: Store, clock: FakeClock, new_id: Any) -> None:
         wakeups, metrics, settings = Wakeups(), Metrics(), MessagingSettings()
-        acceptor = Acceptor(
-            store=store, clock=clock, new_id=new_id, wakeups=wakeups, settings=settings, max_waiting=99,
-            metrics=metrics, senders=Senders(store, requires_owned=False),
-        )  # fmt: skip
+        acceptor = make_acceptor(
+            store=store, clock=clock, new_id=new_id, wakeups=wakeups, settings=settings, metrics=metrics
+        )
         self.taker = InboundTaker(
             store=store, clock=clock, new_id=new_id, wakeups=wakeups, settings=settings,
             find_owner=numbers.owner, acceptor=acceptor, metrics=metrics,

@@ -192,7 +192,7 @@ async def test_messages_are_made_due_unless_somebody_has_them(store: Store) -> N
     await store.write(lambda tx: submissions.add(tx, rows))
     waiting = await store.write(lambda tx: fetches.take_submissions(tx, wanted(1)))
     assert list(waiting) == [message_uuid(1)]
-    await store.write(lambda tx: fetches.release(tx, waiting, due_at_us=NOW_US))
+    await store.write(lambda tx: fetches.release(tx, wanted(1), waiting, now_us=NOW_US))
     [due] = await store.write(
         lambda tx: submissions.claim(tx, now_us=NOW_US, lease_until_us=NOW_US + 9, lease_token="y", limit=9)
     )

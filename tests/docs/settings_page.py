@@ -57,6 +57,8 @@ def _kind(kind: inspect.Type) -> str:
             words = f"whole number{_bounds(least, most)}"
         case inspect.FloatType(gt=0, le=most):
             words = f"number above 0, at most {most:,}"
+        case inspect.FloatType(ge=0, le=most):
+            words = f"number, 0 to {most:,}"
         case inspect.VarTupleType(item_type=item):
             words = f"list of: {_kind(item)}"
         case inspect.UnionType(types=(item, inspect.NoneType())):

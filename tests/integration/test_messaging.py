@@ -15,27 +15,24 @@ from hypothesis import strategies as st
 
 from ringback.carriers.port import Accepted, Deferred, Receipt, Rejected, SubmitOutcome
 from ringback.dialect import send
-from ringback.messaging.accept import KEEPS_TEXT, Acceptor
+from ringback.messaging.accept import KEEPS_TEXT
 from ringback.messaging.receipts import ReceiptTaker
-from ringback.messaging.senders import Senders
 from ringback.messaging.submit import Submitter, Turn
 from ringback.metrics import Metrics
 from ringback.model.errors import ShuttingDown, StoreUnavailable
 from ringback.model.ids import AccountId
 from ringback.model.message import Event, Message
-from ringback.model.pricing import Tariff
 from ringback.model.status import NEXT, Status
 from ringback.runtime import Clock, Worker, persist
 from ringback.settings import MessagingSettings
-from ringback.store import callbacks, messages, prices, rollups, submissions
+from ringback.store import callbacks, messages, rollups, submissions
 from ringback.store.accounts import Account
-from ringback.store.cached import Cached
-from ringback.store.callers import Reach
 from ringback.store.port import Store, Transaction
 from ringback.store.rollups import Summary
 from ringback.store.schema import metadata
 from ringback.store.sqlite import open_store
 from ringback.store.wakeups import Wakeups
+from tests.fakes.acceptor import acceptor as make_acceptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ScriptedConnector, receipt
 from tests.fakes.ids import counting_ids
@@ -104,14 +101,7 @@ class Messaging:
             "metrics": Metrics(),
         }
         outbound = MessagingSettings()
-        self.acceptor = Acceptor(
-            **shared,
-            settings=outbound,
-            tariff=Cached(self.store, lambda tx: Tariff(prices.read(tx), default_rate=outbound.default_rate)),
-            reach=Reach(self.store),
-            max_waiting=1000,
-            senders=Senders(self.store, requires_owned=False),
-        )
+        self.acceptor = make_acceptor(**shared, settings=outbound)
         self.submitter = Submitter(**shared, settings=outbound, connector=self.connector)
         self.take = ReceiptTaker(**shared).take
 

@@ -38,6 +38,7 @@ def made(
     by: Account | None = None,
     nonce_v2: str = "1" * 20,
     nonce_v3: str = "2" * 20,
+    kind: str = "status",
 ) -> Request:
     callback = DueCallback(
         id="019ab000-0000-7000-8000-0000000000c1",
@@ -52,6 +53,7 @@ def made(
         attempts_made=0,
         planned_at_us=0,
         lease_token="lease",
+        kind=kind,
     )
     return build(callback, by or account(), nonce_v2=nonce_v2, nonce_v3=nonce_v3)
 
@@ -159,3 +161,18 @@ def test_headers_are_these_and_each_comes_once(method: str, more: list[str]) -> 
 def test_no_token_is_sent(method: str) -> None:
     request = made(method, by=account((TOKEN, "older-token"), (MAIN_TOKEN,)))
     assert not [token for token in (TOKEN, "older-token", MAIN_TOKEN) if token in repr(request)]
+
+
+@pytest.mark.parametrize("kind", ["alert", "async"])
+def test_a_callback_without_message_is_json(kind: str) -> None:
+    body = '{"api_id":"1","message_uuid":["a","b"],"error":"no"}'
+    post = made(params=[("body", body)], kind=kind)
+    assert post.body == body.encode()
+    assert dict(post.headers)["Content-Type"] == "application/json"
+    headers = dict(post.headers)
+    signature, nonce = headers["X-Plivo-Signature-V3"], headers["X-Plivo-Signature-V3-Nonce"]
+    assert validate_v3_signature("POST", URL, nonce, TOKEN, signature, {})
+    get = made("GET", params=[("body", body)], kind=kind)
+    assert get.body is None
+    assert parse_qsl(urlsplit(get.url).query) == [("api_id", "1"), ("message_uuid", '["a","b"]'), ("error", "no")]
+    assert accepted(get, TOKEN) == OWN

@@ -13,7 +13,19 @@ import sqlalchemy as sa
 from ringback.metrics import Metrics
 from ringback.retention import Retention
 from ringback.settings import RetentionSettings
-from ringback.store import conversions, endpoints, inbound, media, optouts, replays, replies, resends, standing
+from ringback.store import (
+    conversions,
+    endpoints,
+    inbound,
+    media,
+    message_list,
+    messages,
+    optouts,
+    replays,
+    replies,
+    resends,
+    standing,
+)
 from ringback.store.backlog import backlog
 from ringback.store.media import Media
 from ringback.store.media_files import MediaFiles
@@ -212,3 +224,36 @@ async def test_the_newest_that_were_given_up_are_found_among_those_alone(store: 
         await store.read(lambda tx: resends.search(tx, Filter(state="given_up"), limit=20))
     await store.close()
     assert list(plans(tmp_path, found).values()) == [["SCAN callbacks USING INDEX ix_callbacks_given_up"]]
+
+
+LIST_INDEX = "COVERING INDEX ix_messages_account_id_queued_at_us"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({"queued_after_us": 1}, LIST_INDEX),
+        ({"queued_after_us": 1, "queued_before_us": 2}, LIST_INDEX),
+        ({"status": "delivered", "queued_after_us": 1}, LIST_INDEX),
+        ({"direction": "inbound", "type": "sms", "country": "DE", "src": "1", "queued_after_us": 1}, LIST_INDEX),
+        ({"error_code": "000", "queued_after_us": 1}, "INDEX ix_messages_account_id_queued_at_us"),
+        ({"status": "failed", "queued_after_us": 1}, "INDEX ix_messages_failures"),
+        ({"error_code": "30", "country": "US", "queued_after_us": 1}, "INDEX ix_messages_failures"),
+        ({"dst": "14155550123", "queued_after_us": 1}, "INDEX ix_messages_account_id_dst"),
+        ({"dst": "14155550123", "status": "failed", "error_code": "30"}, "INDEX ix_messages_account_id_dst"),
+    ],
+)
+async def test_a_list_of_messages_goes_by_the_index_that_serves_it(
+    store: SqliteStore, tmp_path: Path, wanted: dict[str, Any], index: str
+) -> None:
+    given = messages.Filter(account_id="MAAAAAAAAAAAAAAAAAAA", **wanted)
+    with statements() as found:
+        await store.read(lambda tx: message_list.page(tx, given, limit=20, offset=40))
+    await store.close()
+    shown = plans(tmp_path, found)
+    assert len(shown) >= 3
+    # A page's rows are found by id; everything else by the index.
+    searches = [step for plan in shown.values() for step in plan if "messages" in step and "uuid=?" not in step]
+    assert searches
+    assert all(index in step for step in searches), searches
+    assert not any("TEMP B-TREE" in step for plan in shown.values() for step in plan), shown

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from ringback.dialect import callbacks, records, times
@@ -131,3 +132,72 @@ def test_get_keeps_the_urls_own_query() -> None:
 def test_filter_times() -> None:
     assert times.filter_time_us("2024-05-01 10:00") == times.filter_time_us("2024-05-01 10:00:00.000")
     assert times.filter_time_us("2024-05-01T10:00") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("message_direction", ["outgoing", "OUTBOUND"]),
+        ("message_state", ["gone"]),
+        ("message_type", ["fax"]),
+        ("error_code", ["x", "-1", "1" * 9]),
+        ("from_number", ["+++", "name that is too long"]),
+        ("to_number", ["!"]),
+        ("from", ["!"]),
+        ("to", ["!"]),
+        ("destination_country_iso2", ["USA", "1"]),
+        ("tendlc_registration_status", ["maybe"]),
+        ("conversation_origin", ["spam"]),
+        ("subaccount", ["SA1"]),
+        ("limit", ["21", "0", "-1", "1.5", "x"]),
+        ("offset", ["-1", "1000001", "x"]),
+        ("message_time", ["2024-05-01", "2024-05-01T10:00", "now"]),
+        ("message_time__gt", ["2024-13-01 10:00"]),
+        ("message_time__gte", ["x"]),
+        ("message_time__lt", ["2024-05-01 25:00"]),
+        ("message_time__lte", ["2024-05-01 10:00:00.1234567"]),
+    ],
+)
+def test_a_bad_filter_is_refused_by_its_name(name: str, values: list[str]) -> None:
+    for value in values:
+        with pytest.raises(InvalidRequest, match=rf"^{name} "):
+            records.parse_list({name: value}, now_us=NOW_US)
+    assert records.parse_list({name: ""}, now_us=NOW_US) == msgspec.structs.replace(
+        records.parse_list({}, now_us=NOW_US), given={} if name in {"limit", "offset"} else {name: ""}
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "equal"),
+    [
+        ({"message_direction": "inbound"}, {"direction": "inbound"}),
+        ({"message_state": "read"}, {"status": "read"}),
+        ({"message_type": "mms"}, {"type": "mms"}),
+        ({"error_code": "000"}, {"error_code": "000"}),
+        ({"from_number": "+15005550100", "to": "15005550101"}, {"src": "15005550100", "dst": "15005550101"}),
+        ({"from": "Ringback", "to_number": "+1 500 555 0101"}, {"src": "Ringback", "dst": "15005550101"}),
+        ({"destination_country_iso2": "gb"}, {"country": "GB"}),
+    ],
+)
+def test_filters_are_values_of_messages(params: dict[str, str], equal: dict[str, str]) -> None:
+    query = records.parse_list(params, now_us=NOW_US)
+    assert (query.equal, query.is_empty) == (equal, False)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"tendlc_campaign_id": "C1"},
+        {"tendlc_registration_status": "registered"},
+        {"conversation_id": "c"},
+        {"conversation_origin": "service"},
+    ],
+)
+def test_what_no_message_has_finds_none(params: dict[str, str]) -> None:
+    assert records.parse_list(params, now_us=NOW_US).is_empty
+
+
+def test_the_window_reaches_back_as_far_as_messages_are_kept() -> None:
+    query = records.parse_list({"message_time__gte": "2001-01-01 00:00"}, now_us=NOW_US, oldest_us=123_000_000)
+    assert query.after_us > 123_000_000
+    assert records.parse_list({"message_time__lt": "2030-01-01 00:00"}, now_us=NOW_US, oldest_us=5).after_us == 5

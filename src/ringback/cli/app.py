@@ -12,6 +12,7 @@ from ringback.cli import (
     credit,
     demo,
     endpoints,
+    limits,
     login,
     numbers,
     optouts,
@@ -40,6 +41,8 @@ app.command("login-link")(login.login_link)
 app.command("sdk-env")(sdk_env.sdk_env)
 account.app.command("credit", context_settings={"ignore_unknown_options": True})(credit.credit)
 account.app.command("ledger")(credit.ledger)
+account.app.command("limits")(limits.set_limits)
+account.app.command("geo")(limits.set_geo)
 app.add_typer(account.app, name="account")
 app.add_typer(pricing.app, name="pricing")
 app.add_typer(sandbox.app, name="sandbox")

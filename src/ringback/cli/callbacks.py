@@ -13,11 +13,12 @@ from rich.table import Table
 
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.model.errors import ConfigInvalid
+from ringback.model.redaction import redactor
 from ringback.model.retry import stored_plan
 from ringback.runtime import SystemClock
-from ringback.store import resends
-from ringback.store.callbacks import Attempt, Callback
-from ringback.store.port import Store
+from ringback.store import messages, resends
+from ringback.store.callbacks import WITHOUT_MESSAGE, Attempt, Callback
+from ringback.store.port import Store, Transaction
 from ringback.store.resends import Filter
 from ringback.wiring import new_id, open_backbone
 
@@ -58,7 +59,7 @@ def list_callbacks(
     wanted = filter_of(account=account, message=message, endpoint=endpoint, state=state, since=since, until=until)
 
     async def work(store: Store, _: SystemClock) -> list[Callback]:
-        return await store.read(lambda tx: resends.search(tx, wanted, limit=limit))
+        return await store.read(lambda tx: resends.redacted(tx, resends.search(tx, wanted, limit=limit)))
 
     found = with_store(work, config=config, data_dir=data_dir)
     if as_json:
@@ -73,7 +74,7 @@ def list_callbacks(
             callback.state,
             str(callback.sequence),
             callback.endpoint,
-            callback.message_uuid,
+            callback.kind if callback.kind in WITHOUT_MESSAGE else callback.message_uuid,
         )
     Console().print(table)
 
@@ -82,8 +83,13 @@ def list_callbacks(
 def show(callback_id: str, *, as_json: Json = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Show one callback and its attempts."""
 
+    def look(tx: Transaction) -> tuple[Callback, list[Attempt]]:
+        callback, made = resends.find(tx, callback_id)
+        redact = redactor(messages.find(tx, None, callback.message_uuid))
+        return resends.redacted(tx, [callback])[0], [_redacted_attempt(attempt, redact) for attempt in made]
+
     async def work(store: Store, _: SystemClock) -> tuple[Callback, list[Attempt]]:
-        return await store.read(lambda tx: resends.find(tx, callback_id))
+        return await store.read(look)
 
     callback, made = with_store(work, config=config, data_dir=data_dir)
     shown = shown_callback(callback) | {"attempts": [_shown_attempt(attempt) for attempt in made]}
@@ -116,6 +122,17 @@ def resend(callback_id: str, *, as_json: Json = False, config: ConfigFile = None
 
     [again] = with_store(work, config=config, data_dir=data_dir)
     typer.echo(json.dumps({"id": again, "resend_of": callback_id}) if as_json else again)
+
+
+def _redacted_attempt(attempt: Attempt, redact: Callable[[str], str]) -> Attempt:
+    return msgspec.structs.replace(
+        attempt,
+        request_headers=redact(attempt.request_headers),
+        response_headers=redact(attempt.response_headers),
+        # As bytes, each of which is a character here.
+        response_body=redact(attempt.response_body.decode("latin-1")).encode("latin-1"),
+        error=attempt.error and redact(attempt.error),
+    )
 
 
 def filter_of(
@@ -163,6 +180,8 @@ def shown_callback(callback: Callback) -> dict[str, Any]:
     """Return a callback as ``--json`` prints it."""
     # Without the parameters: they name the other party, whatever the message's log says.
     shown = {name: value for name, value in msgspec.structs.asdict(callback).items() if name != "params"}
+    if callback.kind in WITHOUT_MESSAGE:
+        shown["message_uuid"] = None
     delays = shown.pop("retry_delays")
     return shown | {"retry_delays_s": None if delays is None else stored_plan(delays).delays_s}
 

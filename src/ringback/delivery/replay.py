@@ -69,7 +69,7 @@ def dry_run(tx: Transaction, wanted: Filter, *, now_us: int) -> Preview:
     """Say what a replay would send if it began now."""
     fixed = scope(wanted, now_us)
     found = resends.survey(tx, fixed, show=SHOWN)
-    return Preview(fixed, found.total, found.counted_all, found.first)
+    return Preview(fixed, found.total, found.counted_all, resends.redacted(tx, found.first))
 
 
 async def start(

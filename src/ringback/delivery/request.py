@@ -1,5 +1,6 @@
 """The HTTP request of one attempt, as a value: what is sent is decided here, and nowhere else."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
@@ -8,7 +9,7 @@ from ringback import __version__
 from ringback.dialect.callbacks import FORM, with_query
 from ringback.dialect.signatures import callback_headers
 from ringback.store.accounts import Account
-from ringback.store.callbacks import DueCallback
+from ringback.store.callbacks import WITHOUT_MESSAGE, DueCallback
 
 Headers = list[tuple[str, str]]
 
@@ -30,9 +31,13 @@ def build(callback: DueCallback, account: Account, *, nonce_v2: str, nonce_v3: s
     """Return the signed request for an attempt (contract section 4.1).
 
     POST carries the parameters as a form, GET in the query string after whatever query the URL has. Nonces
-    are the caller's: fresh ones for every attempt.
+    are the caller's: fresh ones for every attempt. A callback without message is JSON: with POST it is the body, of
+    which no signature knows.
     """
     params = _decode_params(callback.params)
+    body: bytes | None = None
+    if callback.kind in WITHOUT_MESSAGE:
+        params, body = _json(dict(params)["body"], callback.method)
     signatures = callback_headers(
         callback.method,
         callback.url,
@@ -48,6 +53,17 @@ def build(callback: DueCallback, account: Account, *, nonce_v2: str, nonce_v3: s
     return Request(
         method="POST",
         url=callback.url,
-        headers=[*headers, ("Content-Type", FORM)],
-        body=urlencode(params).encode(),
+        headers=[*headers, ("Content-Type", FORM if body is None else "application/json")],
+        body=urlencode(params).encode() if body is None else body,
     )
+
+
+def _json(text: str, method: str) -> tuple[list[tuple[str, str]], bytes | None]:
+    """Return the parameters and the body that carry JSON: what is no text is JSON in a query, too."""
+    if method == "POST":
+        return [], text.encode()
+    content = msgspec.json.decode(text, type=dict[str, Any])
+    return [
+        (name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
+        for name, value in content.items()
+    ], None

@@ -1,5 +1,6 @@
 """Answers of the API: envelopes, message records, list filters (contract sections 1.4, 1.7, 1.9, 2.3 to 2.5)."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
@@ -12,15 +13,16 @@ from ringback.model import numbers
 from ringback.model.errors import InvalidRequest
 from ringback.model.ids import AUTH_ID
 from ringback.model.message import Message
+from ringback.model.redaction import hidden_number
 
 MAX_LIMIT: Final = 20
+MAX_OFFSET: Final = 1_000_000
 DAY_US: Final = 86_400_000_000
 
 
 def message_record(message: Message) -> dict[str, Any]:
     """Return a message as the API shows it. The text is not part of it."""
-    hidden = message.log in {"false", "content_only"}
-    inbound = message.direction == "inbound"
+    hidden = hidden_number(message)
     return {
         "message_uuid": message.uuid,
         "resource_uri": f"/v1/Account/{message.account_id}/Message/{message.uuid}/",
@@ -30,8 +32,8 @@ def message_record(message: Message) -> dict[str, Any]:
         "message_time": record_time(message.queued_at_us),
         "message_sent_time": record_time(message.sent_at_us) if message.sent_at_us is not None else None,
         "message_updated_time": record_time(message.updated_at_us),
-        "from_number": numbers.masked(message.src) if hidden and inbound else message.src,
-        "to_number": numbers.masked(message.dst) if hidden and not inbound else message.dst,
+        "from_number": numbers.masked(message.src) if message.src == hidden else message.src,
+        "to_number": numbers.masked(message.dst) if message.dst == hidden else message.dst,
         "units": message.units,
         "total_rate": message.rate,
         "total_amount": total_amount(message),
@@ -68,6 +70,8 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
     given: dict[str, str]
     """The parameters as given, for the links to the next and the previous page."""
+    is_empty: bool = False
+    """Whether it asks for what no message has."""
 
 
 _EQUAL: Final = {
@@ -80,33 +84,65 @@ _EQUAL: Final = {
     "powerpack_id": "powerpack_uuid",
 }
 _NUMBERS: Final = {"from_number": "src", "from": "src", "to_number": "dst", "to": "dst"}
+_CHOICES: Final = {
+    "message_direction": ("inbound", "outbound"),
+    "message_state": ("queued", "sent", "failed", "delivered", "undelivered", "read", "received", "rejected"),
+    "message_type": ("sms", "mms", "whatsapp"),
+    "tendlc_registration_status": ("registered", "unregistered"),
+    "conversation_origin": ("service", "utility", "authentication", "marketing"),
+}
+_SHAPES: Final = {
+    "error_code": (re.compile(r"[0-9]{1,8}", re.ASCII), "an error code such as 420 or 000"),
+    "destination_country_iso2": (re.compile(r"[A-Za-z]{2}", re.ASCII), "two letters such as US"),
+    "subaccount": (AUTH_ID, "an auth id: SA and 18 capital letters or digits"),
+}
+_OF_NO_MESSAGE: Final = (
+    "tendlc_campaign_id",
+    "tendlc_registration_status",
+    "conversation_id",
+    "conversation_origin",
+)
+"""What no message has, so that a list that asks for it is empty."""
 
 
-def parse_list(params: Mapping[str, str], *, now_us: int) -> ListQuery:
+def parse_list(params: Mapping[str, str], *, now_us: int, oldest_us: int = 0) -> ListQuery:
     """Read the query string of a message list. Raises ``InvalidRequest``.
 
-    Without a time filter the last 24 hours are listed (contract section 2.5).
+    Without a time filter the last 24 hours are listed (contract section 2.5), and never what is older than
+    ``oldest_us``. Empty parameters count as absent.
     """
+    _validate(params)
     equal: dict[str, str] = {}
     for name, field in _EQUAL.items():
         if value := params.get(name):
             equal[field] = value.upper() if field == "country" else value
     for name, field in _NUMBERS.items():
         if value := params.get(name):
-            equal[field] = numbers.sender(value) or value
-    if "account_id" in equal and AUTH_ID.fullmatch(equal["account_id"]) is None:
-        raise InvalidRequest("subaccount must be an auth id: SA and 18 capital letters or digits")
+            sender = numbers.sender(value)
+            if sender is None:
+                raise InvalidRequest(f"{name} is not a valid phone number")
+            equal[field] = sender
     after_us, before_us = _window(params)
     if after_us is None:
         after_us = 0 if before_us is not None else now_us - DAY_US
     return ListQuery(
         equal=equal,
-        after_us=after_us,
+        after_us=max(after_us, oldest_us),
         before_us=before_us,
         limit=_whole(params, "limit", MAX_LIMIT, 1, MAX_LIMIT),
-        offset=_whole(params, "offset", 0, 0, 10_000_000),
+        offset=_whole(params, "offset", 0, 0, MAX_OFFSET),
         given={name: value for name, value in params.items() if name not in {"limit", "offset"}},
+        is_empty=any(params.get(name) for name in _OF_NO_MESSAGE),
     )
+
+
+def _validate(params: Mapping[str, str]) -> None:
+    for name, choices in _CHOICES.items():
+        if (value := params.get(name)) and value not in choices:
+            raise InvalidRequest(f"{name} parameter must be one of {', '.join(choices)}")
+    for name, (shape, meaning) in _SHAPES.items():
+        if (value := params.get(name)) and shape.fullmatch(value) is None:
+            raise InvalidRequest(f"{name} must be {meaning}")
 
 
 def _window(params: Mapping[str, str]) -> tuple[int | None, int | None]:

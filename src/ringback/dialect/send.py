@@ -67,7 +67,7 @@ def parse(fields: Mapping[str, Any]) -> SendRequest:
         destinations=destinations,
         invalid=invalid,
         text=_message_text(fields, media if kind == "mms" else None),
-        url=_url(fields),
+        url=url_of(fields),
         method=_choice(fields, "method", ("POST", "GET"), "POST", str.upper),
         retry_plan=retry_plan(fields),
         log=_choice(fields, "log", LOG_MODES, "true", str.lower),
@@ -144,7 +144,8 @@ def _given_destinations(raw: Any) -> list[str]:
     return raw.split("<")
 
 
-def _url(fields: Mapping[str, Any]) -> str | None:
+def url_of(fields: Mapping[str, Any]) -> str | None:
+    """Return the URL that callbacks go to. Raises ``InvalidRequest``."""
     url = _text(fields, "url")
     return None if url is None else http_url("url", url)
 

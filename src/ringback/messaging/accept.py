@@ -3,7 +3,7 @@
 The message, its ``queued`` event, the callback it owes and the submission that is due are one commit.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -11,6 +11,8 @@ import msgspec
 from ringback.dialect.send import SendRequest
 from ringback.dialect.signatures import canonical_callback_url
 from ringback.messaging import mms
+from ringback.messaging.geo import refuse_blocked
+from ringback.messaging.pace import Pace, slots_of
 from ringback.messaging.progress import Progress
 from ringback.messaging.senders import Senders
 from ringback.metrics import Metrics
@@ -26,6 +28,7 @@ from ringback.store import submissions
 from ringback.store.accounts import Account
 from ringback.store.cached import Cached
 from ringback.store.callers import Reach
+from ringback.store.limits import Limits, LimitsCache
 from ringback.store.port import Store, Transaction
 from ringback.store.wakeups import Wakeups
 
@@ -39,6 +42,8 @@ class Entry(msgspec.Struct, frozen=True):
     text: str
     expires_at_us: int
     is_prepaid: bool
+    pace: Pace | None = None
+    """``None`` where nothing limits how fast they may go."""
     load: mms.Load | None = None
     """What MMS carry; ``None`` for text messages."""
 
@@ -54,9 +59,14 @@ class Terms(msgspec.Struct, frozen=True):
     tariff: Tariff
     reach: Container[str] | None = None
     """The numbers that a developer account may send to; ``None`` for all."""
+    limits: Limits = Limits()
 
     def check(self, account: Account, destinations: Sequence[str], now_us: int) -> None:
-        """Raise ``InvalidRequest`` or ``InsufficientCredit`` where an account may not send to these destinations."""
+        """Raise where an account may not send to these destinations.
+
+        Raises ``InvalidRequest``, ``InsufficientCredit``, or ``Forbidden`` for a country that is blocked.
+        """
+        refuse_blocked(self.limits, destinations)
         if account.refused_until_us is not None and account.refused_until_us > now_us:
             raise InsufficientCredit("Insufficient Credit: add to the account's credit, then send again")
         if self.reach is None:
@@ -85,6 +95,7 @@ class Acceptor:
         max_waiting: int,
         metrics: Metrics,
         senders: Senders,
+        limits: LimitsCache | None = None,
         retention: RetentionSettings = RetentionSettings(),  # noqa: B008 - a frozen value
     ) -> None:
         self._store = store
@@ -97,6 +108,7 @@ class Acceptor:
         self._metrics = metrics
         self._retention = retention
         self._senders = senders
+        self._limits = limits
         self._draining = False
         self._batcher: Batcher[Entry, None] = Batcher(
             self._write,
@@ -115,7 +127,8 @@ class Acceptor:
         """Store a request's messages and return their uuids in the order of the destinations.
 
         ``reaches_anybody`` is for what Ringback itself has to say: an account of type developer may not send it.
-        Raises ``InvalidRequest``, or ``TryLater`` when nothing could be stored.
+        Raises ``InvalidRequest``, ``Forbidden`` for a country that is blocked, or ``TryLater`` when nothing could be
+        stored.
         """
         if self._draining:
             raise ShuttingDown("shutting down, send again in a moment")
@@ -144,7 +157,11 @@ class Acceptor:
         """Return what an account's messages go by now. Raises ``StoreUnavailable``."""
         now_us = self._clock.now_us()
         is_held = account.account_type == "developer" and not reaches_anybody
-        return Terms(await self._tariff.get(now_us), await self._reach.of(account, now_us) if is_held else None)
+        return Terms(
+            await self._tariff.get(now_us),
+            await self._reach.of(account, now_us) if is_held else None,
+            await self._limits.get(account, now_us) if self._limits else Limits(),
+        )
 
     async def tariff(self) -> Tariff:
         """Return the prices that hold now. Raises ``StoreUnavailable``."""
@@ -202,7 +219,9 @@ class Acceptor:
             )
         ]
         expires_at_us = now_us + request.expiry_s * 1_000_000
-        return Entry(messages, segmentation.text, expires_at_us, account.is_prepaid, load)
+        return Entry(
+            messages, segmentation.text, expires_at_us, account.is_prepaid, Pace.of(terms.limits, template.type), load
+        )
 
     def _to(self, template: Message, destination: str, src: str, tariff: Tariff) -> Message:
         country = numbers.country(destination)
@@ -235,15 +254,24 @@ class Acceptor:
 
 def _store(tx: Transaction, *, entries: list[Entry], new_id: NewId, retention: RetentionSettings) -> None:
     progress = Progress(new_id)
+    slots = _slots(tx, entries)
     for entry in entries:
         if entry.load is not None:
-            mms.keep(tx, entry.load, entry.messages, retention=retention, new_id=new_id)
-    store_entries(tx, progress, entries)
+            mms.keep(tx, entry.load, entry.messages, slots, retention=retention, new_id=new_id)
+    _store_with_slots(tx, progress, entries, slots)
     progress.write(tx)
 
 
 def store_entries(tx: Transaction, progress: Progress, entries: Sequence[Entry]) -> None:
     """Store what was prepared, but for what ``progress`` gathers: the caller writes that, in the same transaction."""
+    _store_with_slots(tx, progress, entries, _slots(tx, entries))
+
+
+def _slots(tx: Transaction, entries: Sequence[Entry]) -> dict[str, int]:
+    return slots_of(tx, [(entry.messages, entry.expires_at_us, entry.pace) for entry in entries])
+
+
+def _store_with_slots(tx: Transaction, progress: Progress, entries: Sequence[Entry], slots: Mapping[str, int]) -> None:
     for entry in entries:
         for message in entry.messages:
             progress.accept(message)
@@ -258,8 +286,10 @@ def store_entries(tx: Transaction, progress: Progress, entries: Sequence[Entry])
                 "text": entry.text,
                 "attempts_made": 0,
                 "expires_at_us": entry.expires_at_us,
+                "due_at_us": entry.expires_at_us
                 # Whoever fetches its media makes it due sooner.
-                "due_at_us": entry.expires_at_us if entry.load and entry.load.must_wait else message.queued_at_us,
+                if entry.load and entry.load.must_wait
+                else slots.get(message.uuid, message.queued_at_us),
                 "lease_token": None,
                 "media": entry.load.stored() if entry.load else None,
                 "price": price_of(message) if entry.is_prepaid else None,

@@ -224,7 +224,7 @@ def _succeed(tx: Transaction, *, fetch: Fetch, new: Sequence[Media], now_us: int
     # A customer may have deleted a message's media before they came.
     wanted = media.linked(tx, [each.id for each in new])
     media.add(tx, [each if each.id in wanted else msgspec.structs.replace(each, expires_at_us=0) for each in new])
-    fetches.release(tx, fetches.take_submissions(tx, fetch), due_at_us=now_us)
+    fetches.release(tx, fetch, fetches.take_submissions(tx, fetch), now_us=now_us)
     return 0
 
 

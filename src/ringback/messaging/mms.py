@@ -4,7 +4,7 @@ Accepting a message does not wait for the media that it names by URL. Its submis
 until whoever fetches them (``messaging.fetch``) makes it due.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -75,9 +75,18 @@ async def prepare(store: Store, account_id: str, src: str, fields: MediaFields, 
 
 
 def keep(
-    tx: Transaction, load: Load, carriers: Sequence[Message], *, retention: RetentionSettings, new_id: NewId
+    tx: Transaction,
+    load: Load,
+    carriers: Sequence[Message],
+    slots: Mapping[str, int],
+    *,
+    retention: RetentionSettings,
+    new_id: NewId,
 ) -> None:
-    """Store what messages carry, in the transaction that accepts them. Raises ``InvalidRequest``."""
+    """Store what messages carry, in the transaction that accepts them. Raises ``InvalidRequest``.
+
+    ``slots`` says when those may go that have to wait their turn, by uuid in microseconds.
+    """
     now_us = carriers[0].queued_at_us
     message_uuids = [message.uuid for message in carriers]
     if load.uploaded and not media.attach(
@@ -91,6 +100,7 @@ def keep(
             account_id=load.account_id,
             wanted=load.wanted,
             message_uuids=tuple(message_uuids),
+            slots={uuid: slots[uuid] for uuid in message_uuids if uuid in slots},
             size_bytes=load.size_bytes,
             attempts_made=0,
             lease_token="",

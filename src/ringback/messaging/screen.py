@@ -8,22 +8,16 @@ the contract answers with a failed message instead of an error.
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
-
+from ringback.messaging.geo import over_threshold
+from ringback.messaging.refusal import Refusal
 from ringback.store import credit, optouts
 from ringback.store.port import Transaction
 from ringback.store.submissions import Submission
 
+__all__ = ["CHECKS", "Check", "Refusal", "screen"]
+
 OPTED_OUT: Final = "200"
 """The code of a message whose recipient has opted out."""
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a message fails without having been handed over."""
-
-    error_code: str
-    detail: str
-
 
 Check = Callable[[Transaction, Sequence[Submission], int], dict[str, Refusal]]
 """From messages whose turn it is, and the time in microseconds, to refusals by message uuid."""
@@ -49,7 +43,7 @@ def _out_of_credit(tx: Transaction, submissions: Sequence[Submission], now_us: i
     return dict.fromkeys(unpaid, Refusal(OUT_OF_CREDIT, "insufficient credit"))
 
 
-CHECKS: Final[tuple[Check, ...]] = (opted_out, _out_of_credit)
+CHECKS: Final[tuple[Check, ...]] = (opted_out, over_threshold, _out_of_credit)
 """In this order; the first that refuses a message is the reason."""
 
 

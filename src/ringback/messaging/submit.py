@@ -24,7 +24,8 @@ from ringback.carriers.port import (
 )
 from ringback.messaging import mms
 from ringback.messaging.progress import Change, Progress
-from ringback.messaging.screen import Refusal, screen
+from ringback.messaging.refusal import Refusal
+from ringback.messaging.screen import screen
 from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId

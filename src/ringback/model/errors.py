@@ -72,6 +72,14 @@ class ShuttingDown(TryLater):
     """The process is draining and takes no new work."""
 
 
+class TooManyRequests(TryLater):
+    """The account has made as many requests as it may; ``retry_after_s`` is when the next one may come."""
+
+    def __init__(self, text: str, *, retry_after_s: int) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
 class StartupError(RingbackError):
     """Ringback cannot start until the operator changes something."""
 

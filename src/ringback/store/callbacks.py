@@ -4,6 +4,9 @@
 first attempt. Recording a first attempt releases the next one. So a later status never overtakes an earlier
 one's first attempt, and a failing endpoint holds nothing up beyond it.
 
+**Kinds.** Most tell a message's status. Those in ``WITHOUT_MESSAGE`` tell something else, as JSON: they have no
+message, their own id stands for its uuid, and their parameters are the pair ``body`` and the JSON text.
+
 **Queue.** Callbacks are leased endpoint by endpoint (``store.endpoints``), by whoever has the endpoint's row.
 """
 
@@ -21,6 +24,8 @@ from ringback.store.schema import attempts, callback_queue, callbacks, inbound_r
 
 MAX_PARTS: Final = 64
 """Queues read by one statement."""
+WITHOUT_MESSAGE: Final = ("alert", "async")
+"""Kinds of callbacks that belong to no message."""
 
 STATUS: Final = "status"
 """Kind of a callback that tells a status of an outbound message."""
@@ -126,6 +131,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = STATUS
 
 
+_encode: Final = msgspec.json.Encoder().encode
+
 # Statements that run all the time are built once: building one costs more than running it.
 
 _IDS: Final[sa.BindParameter[str]] = sa.bindparam("ids", expanding=True)
@@ -185,6 +192,11 @@ def _heads(count: int) -> sa.CompoundSelect[Any]:
         for at in range(count)
     ]
     return sa.union_all(*(sa.select(part) for part in parts))
+
+
+def json_params(body: str) -> str:
+    """Return the parameters of a callback without message that says ``body``, a JSON text."""
+    return _encode([("body", body)]).decode()
 
 
 def owe(tx: Transaction, new: Sequence[NewCallback]) -> None:

@@ -1,6 +1,6 @@
 """Media that are still to be fetched: one row for all messages of a request, leased while somebody works on it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -8,7 +8,8 @@ import msgspec
 import sqlalchemy as sa
 
 from ringback.store.port import Transaction
-from ringback.store.schema import media_fetches, submissions
+from ringback.store.schema import submissions
+from ringback.store.schema_media import media_fetches
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -25,6 +26,8 @@ class Fetch(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     wanted: tuple[Wanted, ...]
     message_uuids: tuple[str, ...]
+    slots: dict[str, int] = {}
+    """When those of its messages may go, in microseconds, that have to wait their turn (``model.pace``)."""
     size_bytes: int
     """What else the messages carry."""
     attempts_made: int
@@ -53,6 +56,7 @@ def add(tx: Transaction, fetch: Fetch, *, due_at_us: int) -> None:
             account_id=fetch.account_id,
             wanted=_encode(fetch.wanted).decode(),
             message_uuids=_encode(fetch.message_uuids).decode(),
+            slots=_encode(fetch.slots).decode() if fetch.slots else None,
             size_bytes=fetch.size_bytes,
             attempts_made=0,
             due_at_us=due_at_us,
@@ -81,6 +85,7 @@ def claim(
                 account_id=row.account_id,
                 wanted=msgspec.json.decode(row.wanted, type=tuple[Wanted, ...]),
                 message_uuids=msgspec.json.decode(row.message_uuids, type=tuple[str, ...]),
+                slots=msgspec.json.decode(row.slots, type=dict[str, int]) if row.slots else {},
                 size_bytes=row.size_bytes,
                 attempts_made=row.attempts_made,
                 lease_token=lease_token,
@@ -136,6 +141,10 @@ def take_submissions(tx: Transaction, fetch: Fetch) -> Sequence[str]:
     return tx.execute(query).scalars().all()
 
 
-def release(tx: Transaction, message_uuids: Sequence[str], *, due_at_us: int) -> None:
-    """Let messages be handed over."""
-    tx.execute(submissions.update().where(submissions.c.message_uuid.in_(message_uuids)).values(due_at_us=due_at_us))
+def release(tx: Transaction, fetch: Fetch, message_uuids: Sequence[str], *, now_us: int) -> None:
+    """Let messages be handed over, each when its turn comes."""
+    by_time: dict[int, list[str]] = defaultdict(list)
+    for uuid in message_uuids:
+        by_time[max(fetch.slots.get(uuid, now_us), now_us)].append(uuid)
+    for due_at_us, uuids in by_time.items():
+        tx.execute(submissions.update().where(submissions.c.message_uuid.in_(uuids)).values(due_at_us=due_at_us))

@@ -16,7 +16,7 @@ from ringback.model.errors import OutOfSpace
 from ringback.runtime import Clock
 from ringback.store import bulk
 from ringback.store.port import Store, Transaction
-from ringback.store.schema import media, message_media
+from ringback.store.schema_media import media, message_media
 
 
 class Media(msgspec.Struct, frozen=True, kw_only=True):

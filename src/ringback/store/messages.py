@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
+from ringback.model import redaction
 from ringback.model.message import Event, Message
 from ringback.store import bulk
 from ringback.store.order import one_at_a_time
@@ -170,8 +171,7 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-HIDES_NUMBER = ("false", "content_only")
-"""Values of ``log`` under which nobody may learn the other party's number."""
+HIDES_NUMBER: Final = redaction.HIDES_NUMBER
 
 
 def newest(

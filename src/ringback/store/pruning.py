@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from ringback.model.circuit import CircuitState
 from ringback.model.ids import uuid7
 from ringback.store import media
+from ringback.store.callbacks import WITHOUT_MESSAGE
 from ringback.store.port import Transaction
 from ringback.store.schema import (
     attempts,
@@ -111,6 +112,24 @@ def _remove(tx: Transaction, uuids: Sequence[str]) -> None:
 def _delete(tx: Transaction, column: sa.Column[str] | sa.Column[int], values: Iterable[str | int]) -> int:
     wanted = list(values)
     return tx.execute(column.table.delete().where(column.in_(wanted))).rowcount if wanted else 0
+
+
+def prune_other_callbacks(tx: Transaction, *, before_us: int, limit: int) -> int:
+    """Remove up to ``limit`` ended callbacks without message from before ``before_us``; returns how many."""
+    query = (
+        sa.select(callbacks.c.id)
+        .where(
+            # Written out: the index that has them alone can serve it only so.
+            callbacks.c.kind.in_(sa.literal_column(f"'{kind}'") for kind in WITHOUT_MESSAGE),
+            callbacks.c.created_at_us < before_us,
+            callbacks.c.state != "pending",
+        )
+        .order_by(callbacks.c.created_at_us)
+        .limit(limit)
+    )
+    ids = tx.execute(query).scalars().all()
+    _delete(tx, attempts.c.callback_id, ids)
+    return _delete(tx, callbacks.c.id, ids)
 
 
 def prune_received(tx: Transaction, *, before_us: int, limit: int) -> int:

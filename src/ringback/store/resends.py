@@ -12,7 +12,9 @@ import sqlalchemy as sa
 
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import NewId, made_at_ms, uuid7
+from ringback.model.redaction import redactor
 from ringback.store import callbacks as store
+from ringback.store import messages
 from ringback.store.callbacks import Callback, NewCallback
 from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
@@ -61,6 +63,16 @@ class Survey(msgspec.Struct, frozen=True):
     counted_all: bool
     """Whether that is all; else there are at least so many."""
     first: list[Callback]
+
+
+def redacted(tx: Transaction, found: Sequence[Callback]) -> list[Callback]:
+    """Return callbacks as they may be shown: URLs can have a number in them that its message hides."""
+    about = messages.by_uuid(tx, [callback.message_uuid for callback in found])
+    shown = []
+    for callback in found:
+        redact = redactor(about.get(callback.message_uuid))
+        shown.append(msgspec.structs.replace(callback, url=redact(callback.url), endpoint=redact(callback.endpoint)))
+    return shown
 
 
 def survey(tx: Transaction, wanted: Filter, *, show: int = 0, look_at: int = COUNT_AMONG) -> Survey:
@@ -153,7 +165,7 @@ def _again(callback: Callback, callback_id: str, now_us: int) -> NewCallback:
     return NewCallback(
         id=callback_id,
         account_id=callback.account_id,
-        message_uuid=callback.message_uuid,
+        message_uuid=callback_id if callback.kind in store.WITHOUT_MESSAGE else callback.message_uuid,
         sequence=callback.sequence,
         url=callback.url,
         method=callback.method,

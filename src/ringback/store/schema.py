@@ -105,7 +105,32 @@ messages = sa.Table(
     sa.Column("updated_at_us", _Time, nullable=False),
     sqlite_with_rowid=False,
 )
-sa.Index("ix_messages_account_id_queued_at_us", messages.c.account_id, messages.c.queued_at_us)
+# An account's list in its order, with what most filters ask for: a filter reads no message that it does not show.
+sa.Index(
+    "ix_messages_account_id_queued_at_us",
+    messages.c.account_id,
+    messages.c.queued_at_us,
+    messages.c.uuid,
+    messages.c.status,
+    messages.c.direction,
+    messages.c.type,
+    messages.c.country,
+    messages.c.src,
+    messages.c.log,
+    messages.c.powerpack_uuid,
+)
+sa.Index("ix_messages_account_id_dst", messages.c.account_id, messages.c.dst, messages.c.queued_at_us)
+# Few fail, and those are what is looked for among the many.
+sa.Index(
+    "ix_messages_failures",
+    messages.c.account_id,
+    messages.c.queued_at_us,
+    messages.c.uuid,
+    messages.c.status,
+    messages.c.error_code,
+    sqlite_where=messages.c.status.in_(("failed", "undelivered")),
+    postgresql_where=messages.c.status.in_(("failed", "undelivered")),
+)
 sa.Index("ix_messages_queued_at_us", messages.c.queued_at_us)
 sa.Index(
     "ix_messages_carrier_ref",
@@ -147,6 +172,8 @@ submissions = sa.Table(
     sa.Column("media", sa.Text, nullable=True),
     # What its account pays when it is handed over (model.money); null for an account without a limit.
     sa.Column("price", sa.BigInteger, nullable=True),
+    # What the country's threshold said of it at its first turn, so that a second one says the same (messaging.geo).
+    sa.Column("verdict", sa.String(4), nullable=True),
     sqlite_with_rowid=False,
 )
 
@@ -183,9 +210,16 @@ callbacks = sa.Table(
     sa.Column("resend_of", _Uuid, nullable=True),
     # What its message asked for.
     sa.Column("retry_delays", sa.Text, nullable=True),
-    # What it tells: status (of an outbound message) or message (an inbound one).
+    # What it tells: a message's status (status), an inbound message (message), or something else, which then has no
+    # message (store.callbacks).
     sa.Column("kind", sa.String(12), nullable=False),
     sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_callbacks_without_message",
+    callbacks.c.created_at_us,
+    sqlite_where=callbacks.c.kind.in_(("alert", "async")),
+    postgresql_where=callbacks.c.kind.in_(("alert", "async")),
 )
 sa.Index(
     "ix_callbacks_resend_of",
@@ -397,57 +431,6 @@ logins = sa.Table(
     sa.Column("kind", sa.String(8), nullable=False),
     sa.Column("created_at_us", _Time, nullable=False),
     sa.Column("expires_at_us", _Time, nullable=False, index=True),
-)
-
-# Each row is a file of the same id under the media directory (store.media_files).
-media = sa.Table(
-    "media",
-    metadata,
-    sa.Column("id", _Uuid, primary_key=True),
-    sa.Column("account_id", _AuthId, nullable=False),
-    # upload, or fetch: from a URL that came with a message.
-    sa.Column("source", sa.String(8), nullable=False),
-    sa.Column("content_type", sa.String(127), nullable=False),
-    sa.Column("file_name", sa.Text, nullable=False),
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("created_at_us", _Time, nullable=False),
-    # Null for ever.
-    sa.Column("expires_at_us", _Time, nullable=True),
-    sqlite_with_rowid=False,
-)
-sa.Index("ix_media_account_id", media.c.account_id, media.c.id)
-sa.Index(
-    "ix_media_expires_at_us",
-    media.c.expires_at_us,
-    sqlite_where=media.c.expires_at_us.is_not(None),
-    postgresql_where=media.c.expires_at_us.is_not(None),
-)
-
-# Which media a message has; one that is still to be fetched has its id already, and no row in media.
-message_media = sa.Table(
-    "message_media",
-    metadata,
-    sa.Column("message_uuid", _Uuid, primary_key=True),
-    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("media_id", _Uuid, nullable=False, index=True),
-    sqlite_with_rowid=False,
-)
-
-# Media that are to be fetched before the messages of one request can be handed over.
-media_fetches = sa.Table(
-    "media_fetches",
-    metadata,
-    sa.Column("id", _Uuid, primary_key=True),
-    sa.Column("account_id", _AuthId, nullable=False),
-    # JSON of store.fetches.Wanted, and a JSON list of uuids.
-    sa.Column("wanted", sa.Text, nullable=False),
-    sa.Column("message_uuids", sa.Text, nullable=False),
-    # What the messages' media from elsewhere weigh already.
-    sa.Column("size_bytes", sa.BigInteger, nullable=False),
-    sa.Column("attempts_made", sa.Integer, nullable=False),
-    sa.Column("due_at_us", _Time, nullable=False, index=True),
-    sa.Column("lease_token", _Uuid, nullable=True),
-    sqlite_with_rowid=False,
 )
 
 # Secrets that Ringback made for itself, the same in every process.

@@ -70,6 +70,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """HTTP tries so far."""
     next_at_us: int | None
     """When the next is planned; ``None`` for a finished callback and one that is held."""
+    kind: str
 
 
 def page(tx: Transaction, *, since_us: int, limit: int, after: Place | None = None) -> Standings:
@@ -216,6 +217,7 @@ def sent(tx: Transaction, ids: Sequence[str]) -> list[Sent]:
             callbacks.c.id,
             callbacks.c.account_id,
             callbacks.c.message_uuid,
+            callbacks.c.kind,
             callbacks.c.sequence,
             callbacks.c.endpoint,
             callbacks.c.state,

@@ -1,6 +1,6 @@
 """Messages that are still to be handed to a carrier, and receipts that came before their submission's answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -27,6 +27,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON list of the ids of its media; ``None`` for a text message."""
     price: int | None = None
     """What its account pays when it is handed over; ``None`` for one without a limit."""
+    verdict: str | None = None
+    """What a check said of it at an earlier turn."""
 
 
 class EarlyReceipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +99,7 @@ def claim(tx: Transaction, *, now_us: int, lease_until_us: int, lease_token: str
             lease_token=lease_token,
             media=row.media,
             price=row.price,
+            verdict=row.verdict,
         )
         for row in rows
     ]
@@ -119,6 +122,12 @@ def finish(tx: Transaction, uuids: Sequence[str]) -> None:
 def put_back(tx: Transaction, rows: Sequence[bulk.Row]) -> None:
     """Give up leases: each row has ``message_uuid``, ``due_at_us`` and ``attempts_made``."""
     bulk.update(tx, submissions, [{**row, "lease_token": None} for row in rows], key="message_uuid")
+
+
+def note_verdicts(tx: Transaction, verdicts: Mapping[str, str]) -> None:
+    """Keep what a check has said of submissions, by message uuid, for the case that their turn comes once more."""
+    rows = [{"message_uuid": uuid, "verdict": verdict} for uuid, verdict in verdicts.items()]
+    bulk.update(tx, submissions, rows, key="message_uuid")
 
 
 def waiting(tx: Transaction) -> int:

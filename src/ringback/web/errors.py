@@ -21,6 +21,7 @@ STATUS: Final[dict[type[Exception], int]] = {
     errors.NotFound: 404,
     errors.MethodNotAllowed: 405,
     errors.TooLarge: 413,
+    errors.TooManyRequests: 429,
     errors.ShuttingDown: 503,
     errors.OutcomeUnknown: 503,
     errors.StoreUnavailable: 503,
@@ -45,6 +46,10 @@ def error_response(status: int, text: str) -> Response:
 
 def to_response(error: Exception) -> Response:
     """Answer for an error of the tree."""
+    if isinstance(error, errors.TooManyRequests):
+        answer = error_response(429, str(error))
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+        return answer
     for kind in type(error).__mro__:
         if kind in STATUS:
             if STATUS[kind] == 503:

@@ -3,12 +3,16 @@
 import base64
 import binascii
 import hmac
+from typing import Final
 
 from starlette.requests import Request
 
 from ringback.model.errors import NotAuthenticated
 from ringback.runtime import Clock
 from ringback.store.accounts import Account, AccountCache
+
+_SEEN: Final = "ringback.account"
+"""Where a request keeps whom it was found to be from, so that it is asked once."""
 
 
 class Authenticator:
@@ -23,6 +27,9 @@ class Authenticator:
 
         Raises ``NotAuthenticated``.
         """
+        known = request.scope.get(_SEEN)
+        if isinstance(known, Account):
+            return known
         auth_id, token = _credentials(request.headers.get("authorization", ""))
         account = await self._accounts.get(auth_id, self._clock.now_us())
         # Compared even when there is no account, so that the time taken does not tell which ids exist.
@@ -33,9 +40,11 @@ class Authenticator:
         if request.path_params["auth_id"] != account.auth_id:
             named = await self._subaccount(request.path_params["auth_id"], account)
             if named is not None:
+                request.scope[_SEEN] = named
                 return named
             # Not 403: on sends the SDKs take that for a country that is blocked (contract section 1.5).
             raise NotAuthenticated("authentication failed: these credentials are not of the account in the path")
+        request.scope[_SEEN] = account
         return account
 
     async def _subaccount(self, auth_id: str, parent: Account) -> Account | None:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import uuid4
 
@@ -15,10 +15,12 @@ from ringback.dialect.times import record_time
 from ringback.egress import without_internal_addresses
 from ringback.model.errors import NotFound
 from ringback.model.ids import NewId, as_uuid
+from ringback.model.message import Message
+from ringback.model.redaction import redactor
 from ringback.model.retry import stored_plan
 from ringback.runtime import Clock
-from ringback.store import replies, resends
-from ringback.store.callbacks import Attempt, Callback
+from ringback.store import messages, replies, resends
+from ringback.store.callbacks import WITHOUT_MESSAGE, Attempt, Callback
 from ringback.store.port import Store, Transaction
 from ringback.store.replies import Reply
 from ringback.store.resends import Filter
@@ -57,7 +59,11 @@ class CallbackApi:
         """Return callbacks, newest first; ``next`` is what ``before`` must be for those that follow."""
         account = await self._authenticator.account(request)
         wanted, limit, before = _query(request.query_params, account.auth_id)
-        found = await self._store.read(lambda tx: resends.search(tx, wanted, limit=limit, before=before))
+
+        def work(tx: Transaction) -> list[Callback]:
+            return resends.redacted(tx, resends.search(tx, wanted, limit=limit, before=before))
+
+        found = await self._store.read(work)
         return json_response(
             {
                 "api_id": str(uuid4()),
@@ -71,15 +77,17 @@ class CallbackApi:
         account = await self._authenticator.account(request)
         callback_id = _id(request)
 
-        def work(tx: Transaction) -> tuple[Callback, list[Attempt], Reply | None]:
+        def work(tx: Transaction) -> tuple[Callback, list[Attempt], Message | None, Reply | None]:
             callback, made = resends.find(tx, callback_id, account_id=account.auth_id)
-            return callback, made, replies.of_callbacks(tx, [callback_id]).get(callback_id)
+            message = messages.find(tx, None, callback.message_uuid)
+            return callback, made, message, replies.of_callbacks(tx, [callback_id]).get(callback_id)
 
-        callback, made, reply = await self._store.read(work)
+        callback, made, message, reply = await self._store.read(work)
+        redact = redactor(message)
         answer = {
             "api_id": str(uuid4()),
-            **record(callback),
-            "attempts": [_attempt(attempt, callback) for attempt in made],
+            **record(callback, redact),
+            "attempts": [_attempt(attempt, callback, redact) for attempt in made],
             "reply": None if reply is None else _reply(reply),
         }
         return json_response(answer)
@@ -119,17 +127,17 @@ def _id(request: Request) -> str:
     return callback_id
 
 
-def record(callback: Callback) -> dict[str, Any]:
-    """Return a callback as the API shows it."""
+def record(callback: Callback, redact: Callable[[str], str] = str) -> dict[str, Any]:
+    """Return a callback as the API shows it, ``redact`` hiding what may not be shown."""
     # Without the parameters: they name the other party, whatever the message's log says.
     return {
         "id": callback.id,
-        "message_uuid": callback.message_uuid,
         "kind": callback.kind,
+        "message_uuid": None if callback.kind in WITHOUT_MESSAGE else callback.message_uuid,
         "sequence": callback.sequence,
-        "url": callback.url,
+        "url": redact(callback.url),
         "method": callback.method,
-        "endpoint": callback.endpoint,
+        "endpoint": redact(callback.endpoint),
         "state": callback.state,
         "created_time": record_time(callback.created_at_us),
         "done_time": None if callback.done_at_us is None else record_time(callback.done_at_us),
@@ -157,11 +165,13 @@ def _reply(reply: Reply) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt, callback: Callback) -> dict[str, Any]:
+def _attempt(attempt: Attempt, callback: Callback, redact: Callable[[str], str]) -> dict[str, Any]:
     try:
-        body = {"text": attempt.response_body.decode()}
+        body = {"text": redact(attempt.response_body.decode())}
     except UnicodeDecodeError:
-        body = {"base64": base64.b64encode(attempt.response_body).decode()}
+        # As bytes, each of which is a character here.
+        shown = redact(attempt.response_body.decode("latin-1")).encode("latin-1")
+        body = {"base64": base64.b64encode(shown).decode()}
     kept = msgspec.structs.asdict(attempt)
     return {
         "number": attempt.number,
@@ -170,8 +180,8 @@ def _attempt(attempt: Attempt, callback: Callback) -> dict[str, Any]:
         "duration_ms": attempt.duration_us / 1000,
         "outcome": attempt.outcome,
         "http_status": attempt.http_status,
-        "error": attempt.error and without_internal_addresses(attempt.error, url=callback.url),
-        "request_headers": json.loads(kept["request_headers"]),
-        "response_headers": json.loads(kept["response_headers"]),
+        "error": attempt.error and redact(without_internal_addresses(attempt.error, url=callback.url)),
+        "request_headers": json.loads(redact(kept["request_headers"])),
+        "response_headers": json.loads(redact(kept["response_headers"])),
         "response_body": body,
     }

@@ -17,7 +17,7 @@ from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
 from ringback.model.message import Message
 from ringback.runtime import Clock
-from ringback.store import messages, profiles
+from ringback.store import message_list, messages, profiles
 from ringback.store.port import Store, Transaction
 from ringback.web.api.auth import Authenticator
 from ringback.web.body import read_body
@@ -40,6 +40,7 @@ class MessageApi:
         authenticator: Authenticator,
         peers: Peers,
         max_body_bytes: int,
+        listed_days: int = 0,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -47,6 +48,8 @@ class MessageApi:
         self._authenticator = authenticator
         self._peers = peers
         self._max_body_bytes = max_body_bytes
+        # As far back as messages are kept; 0 is for ever.
+        self._listed_days = listed_days
 
     def routes(self) -> list[Route]:
         """Return the routes, in canonical form."""
@@ -86,17 +89,21 @@ class MessageApi:
     async def list(self, request: Request) -> Response:
         """Return a page of messages, newest first."""
         account = await self._authenticator.account(request)
-        query = records.parse_list(request.query_params, now_us=self._clock.now_us())
+        now_us = self._clock.now_us()
+        oldest_us = now_us - self._listed_days * records.DAY_US if self._listed_days else 0
+        query = records.parse_list(request.query_params, now_us=now_us, oldest_us=oldest_us)
         equal = {"account_id": account.auth_id, **query.equal}
         # Another account's messages are not refused but not there, as for an unknown uuid.
         wanted = messages.Filter(**equal, queued_after_us=query.after_us, queued_before_us=query.before_us)
         whose = equal["account_id"]
 
         def work(tx: Transaction) -> tuple[int, list[dict[str, Any]]]:
+            if query.is_empty:
+                return 0, []
             if whose != account.auth_id and not profiles.is_subaccount_of(tx, whose, account.auth_id):
                 return 0, []
-            found = messages.page(tx, wanted, limit=query.limit, offset=query.offset)
-            return messages.count(tx, wanted), [records.message_record(message) for message in found]
+            found = message_list.page(tx, wanted, limit=query.limit, offset=query.offset)
+            return found.total, [records.message_record(message) for message in found.messages]
 
         total, objects = await self._store.read(work)
         path = f"/v1/Account/{account.auth_id}/Message/"

@@ -14,6 +14,7 @@ from ringback.runtime import Clock
 from ringback.settings import Settings
 from ringback.store.accounts import AccountCache
 from ringback.store.cached import Cached
+from ringback.store.limits import LimitsCache
 from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
@@ -25,6 +26,7 @@ from ringback.web.api.callbacks import CallbackApi
 from ringback.web.api.caller_ids import CallerIdApi
 from ringback.web.api.conversions import ConversionApi
 from ringback.web.api.endpoints import EndpointApi
+from ringback.web.api.gate import Gate
 from ringback.web.api.media import MediaApi
 from ringback.web.api.message_media import MessageMediaApi
 from ringback.web.api.messages import MessageApi
@@ -57,6 +59,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     accounts: AccountCache
     acceptor: Acceptor
     tariff: Cached[Tariff]
+    limits: LimitsCache
     files: MediaFiles
     room: MediaRoom
     media_urls: MediaUrls
@@ -71,20 +74,26 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         "authenticator": Authenticator(parts.accounts, parts.clock),
     }
     writing: dict[str, Any] = {**reading, "max_body_bytes": parts.settings.server.max_body_bytes}
-    return [
+    gate = Gate(new_id=parts.chance.new_id, wakeups=parts.wakeups, limits=parts.limits, **writing)
+    server = MediaServer(store=parts.store, clock=parts.clock, files=parts.files, urls=parts.media_urls)
+    resources = [
         *_sending(parts, writing),
         *_callbacks(parts, reading, writing),
         *_media(parts, reading),
         *_numbers(parts, writing),
         *_accounts(parts, writing),
     ]
+    # Links to media carry a signature instead of credentials: nobody stands before them.
+    return [*gate.before(resources), *server.routes()]
 
 
 def _sending(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
     peers = Peers(parts.settings.server.trusted_proxies)
     changing: dict[str, Any] = {**writing, "new_id": parts.chance.new_id, "wakeups": parts.wakeups}
     return [
-        *MessageApi(acceptor=parts.acceptor, peers=peers, **writing).routes(),
+        *MessageApi(
+            acceptor=parts.acceptor, peers=peers, listed_days=parts.settings.retention.messages_days, **writing
+        ).routes(),
         *ConversionApi(**changing).routes(),
     ]
 
@@ -109,8 +118,7 @@ def _media(parts: ApiParts, reading: dict[str, Any]) -> list[BaseRoute]:
         retention=parts.settings.retention,
         **reading,
     )
-    server = MediaServer(store=parts.store, clock=parts.clock, files=parts.files, urls=parts.media_urls)
-    return [*uploads.routes(), *MessageMediaApi(urls=parts.media_urls, **reading).routes(), *server.routes()]
+    return [*uploads.routes(), *MessageMediaApi(urls=parts.media_urls, **reading).routes()]
 
 
 def _numbers(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:

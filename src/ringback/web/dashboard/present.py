@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from ringback.model import numbers
+from ringback.model import numbers, redaction
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.message import Message
 from ringback.store.messages import HIDES_NUMBER
@@ -181,11 +181,7 @@ def dst_of(message: Message) -> str:
 
 def redactor(message: Message | None) -> Callable[[str], str]:
     """Return a function that masks the number of ``message`` in a text wherever its ``log`` hides it."""
-    if message is None or message.log not in HIDES_NUMBER:
-        return str
-    secret = message.src if message.direction == "inbound" else message.dst
-    mask = numbers.masked(secret)
-    return lambda text: text.replace(secret, mask)
+    return redaction.redactor(message)
 
 
 NOT_SHOWN: Final = "(not shown: messages to this number are not logged)"

@@ -8,6 +8,28 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+TABLES = (
+    "submissions",
+    "sticky_senders",
+    "rollups",
+    "replays",
+    "received_requests",
+    "received_events",
+    "powerpacks",
+    "numbers",
+    "messages",
+    "logins",
+    "events",
+    "endpoints",
+    "early_receipts",
+    "callbacks",
+    "callback_queue",
+    "auth_tokens",
+    "attempts",
+    "applications",
+    "accounts",
+)
+
 
 def upgrade() -> None:
     op.create_table(
@@ -135,6 +157,14 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=12), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_callbacks")),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "ix_callbacks_without_message",
+        "callbacks",
+        ["created_at_us"],
+        unique=False,
+        sqlite_where=sa.text("kind IN ('alert', 'async')"),
+        postgresql_where=sa.text("kind IN ('alert', 'async')"),
     )
     op.create_index(
         "ix_callbacks_resend_of",
@@ -271,7 +301,32 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("uuid", name=op.f("pk_messages")),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_messages_account_id_queued_at_us", "messages", ["account_id", "queued_at_us"], unique=False)
+    op.create_index(
+        "ix_messages_account_id_queued_at_us",
+        "messages",
+        [
+            "account_id",
+            "queued_at_us",
+            "uuid",
+            "status",
+            "direction",
+            "type",
+            "country",
+            "src",
+            "log",
+            "powerpack_uuid",
+        ],
+        unique=False,
+    )
+    op.create_index("ix_messages_account_id_dst", "messages", ["account_id", "dst", "queued_at_us"], unique=False)
+    op.create_index(
+        "ix_messages_failures",
+        "messages",
+        ["account_id", "queued_at_us", "uuid", "status", "error_code"],
+        unique=False,
+        sqlite_where=sa.text("status IN ('failed', 'undelivered')"),
+        postgresql_where=sa.text("status IN ('failed', 'undelivered')"),
+    )
     op.create_index(
         "ix_messages_carrier_ref",
         "messages",
@@ -462,6 +517,7 @@ def upgrade() -> None:
         sa.Column("lease_token", sa.String(length=36), nullable=True),
         sa.Column("media", sa.Text(), nullable=True),
         sa.Column("price", sa.BigInteger(), nullable=True),
+        sa.Column("verdict", sa.String(length=4), nullable=True),
         sa.PrimaryKeyConstraint("message_uuid", name=op.f("pk_submissions")),
         sqlite_with_rowid=False,
     )
@@ -469,109 +525,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_submissions_due_at_us"), table_name="submissions")
-    op.drop_table("submissions")
-    op.drop_index(op.f("ix_sticky_senders_used_at_us"), table_name="sticky_senders")
-    op.drop_table("sticky_senders")
-    op.drop_table("rollups")
-    op.drop_index(
-        "ix_replays_due_at_us",
-        table_name="replays",
-        sqlite_where=sa.text("due_at_us IS NOT NULL"),
-        postgresql_where=sa.text("due_at_us IS NOT NULL"),
-    )
-    op.drop_index("ix_replays_account_id", table_name="replays")
-    op.drop_table("replays")
-    op.drop_index("ix_received_requests_source_received_at_us", table_name="received_requests")
-    op.drop_table("received_requests")
-    op.drop_index(
-        "uq_received_events_once",
-        table_name="received_events",
-        sqlite_where=sa.text("flag != 'duplicate'"),
-        postgresql_where=sa.text("flag != 'duplicate'"),
-    )
-    op.drop_index("ix_received_events_message", table_name="received_events")
-    op.drop_table("received_events")
-    op.drop_index("ix_powerpacks_account_id", table_name="powerpacks")
-    op.drop_table("powerpacks")
-    op.drop_index(
-        "ix_numbers_powerpack_uuid",
-        table_name="numbers",
-        sqlite_where=sa.text("powerpack_uuid IS NOT NULL"),
-        postgresql_where=sa.text("powerpack_uuid IS NOT NULL"),
-    )
-    op.drop_index(
-        "ix_numbers_for_rent",
-        table_name="numbers",
-        sqlite_where=sa.text("account_id IS NULL"),
-        postgresql_where=sa.text("account_id IS NULL"),
-    )
-    op.drop_index(
-        "ix_numbers_app_id",
-        table_name="numbers",
-        sqlite_where=sa.text("app_id IS NOT NULL"),
-        postgresql_where=sa.text("app_id IS NOT NULL"),
-    )
-    op.drop_index("ix_numbers_account_id", table_name="numbers")
-    op.drop_table("numbers")
-    op.drop_index("ix_messages_queued_at_us", table_name="messages")
-    op.drop_index(
-        "ix_messages_carrier_ref",
-        table_name="messages",
-        sqlite_where=sa.text("carrier_ref IS NOT NULL"),
-        postgresql_where=sa.text("carrier_ref IS NOT NULL"),
-    )
-    op.drop_index("ix_messages_account_id_queued_at_us", table_name="messages")
-    op.drop_table("messages")
-    op.drop_index(op.f("ix_logins_expires_at_us"), table_name="logins")
-    op.drop_table("logins")
-    op.drop_index(op.f("ix_events_message_uuid"), table_name="events")
-    op.drop_table("events")
-    op.drop_index(
-        "ix_endpoints_retry_ready",
-        table_name="endpoints",
-        sqlite_where=sa.text("retry_ready_at_us IS NOT NULL"),
-        postgresql_where=sa.text("retry_ready_at_us IS NOT NULL"),
-    )
-    op.drop_index(
-        "ix_endpoints_first_ready",
-        table_name="endpoints",
-        sqlite_where=sa.text("first_ready_at_us IS NOT NULL"),
-        postgresql_where=sa.text("first_ready_at_us IS NOT NULL"),
-    )
-    op.drop_index("ix_endpoints_state", table_name="endpoints")
-    op.drop_index("ix_endpoints_account_id", table_name="endpoints")
-    op.drop_table("endpoints")
-    op.drop_index("ix_early_receipts_at_us", table_name="early_receipts")
-    op.drop_index("ix_early_receipts_carrier_ref", table_name="early_receipts")
-    op.drop_table("early_receipts")
-    op.drop_index(op.f("ix_callbacks_message_uuid"), table_name="callbacks")
-    op.drop_index(
-        "ix_callbacks_given_up",
-        table_name="callbacks",
-        sqlite_where=sa.text("state = 'given_up'"),
-        postgresql_where=sa.text("state = 'given_up'"),
-    )
-    op.drop_index(
-        "ix_callbacks_resend_of",
-        table_name="callbacks",
-        sqlite_where=sa.text("resend_of IS NOT NULL"),
-        postgresql_where=sa.text("resend_of IS NOT NULL"),
-    )
-    op.drop_index("ix_callbacks_account_id", table_name="callbacks")
-    op.drop_table("callbacks")
-    op.drop_index("ix_callback_queue_message_uuid", table_name="callback_queue")
-    op.drop_index(
-        "ix_callback_queue_due",
-        table_name="callback_queue",
-        sqlite_where=sa.text("due_at_us IS NOT NULL"),
-        postgresql_where=sa.text("due_at_us IS NOT NULL"),
-    )
-    op.drop_table("callback_queue")
-    op.drop_index("ix_auth_tokens_expires_at_us", table_name="auth_tokens")
-    op.drop_index(op.f("ix_auth_tokens_account_id"), table_name="auth_tokens")
-    op.drop_table("auth_tokens")
-    op.drop_table("attempts")
-    op.drop_index("ix_applications_account_id", table_name="applications")
-    op.drop_table("applications")
-    op.drop_table("accounts")
+    """Drop the tables; their indexes go with them."""
+    for table in TABLES:
+        op.drop_table(table)

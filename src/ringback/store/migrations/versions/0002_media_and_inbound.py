@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.String(length=20), nullable=False),
         sa.Column("wanted", sa.Text(), nullable=False),
         sa.Column("message_uuids", sa.Text(), nullable=False),
+        sa.Column("slots", sa.Text(), nullable=True),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("attempts_made", sa.Integer(), nullable=False),
         sa.Column("due_at_us", sa.BigInteger(), nullable=False),

@@ -47,6 +47,7 @@ ERRORS: Final = {
     403: "Refused to these credentials, or to this request's signature",
     404: "There is no such thing for this account",
     413: "The body is over the limit",
+    429: "More requests than the account may make; `Retry-After` says when to try again",
     500: "A defect; it is in the log",
     503: "Not now; the text says whether to look before sending again",
     507: "There is no room for files; nothing was stored",
@@ -80,7 +81,9 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
         "info": {
             "title": "Ringback",
             "version": __version__,
-            "description": "A self-hosted SMS platform that speaks Plivo's API. Every answer has a fresh api_id.",
+            "description": "A self-hosted SMS platform that speaks Plivo's API. Every answer has a fresh api_id. "
+            "With callback_url among its fields or in its query, any request of an account gets 202 with an api_id, "
+            "and its answer goes there.",
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

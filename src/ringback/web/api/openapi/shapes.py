@@ -91,7 +91,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return [{"name": name, "in": "query", "schema": schema} for name, schema in self.query.items()]
 
     def _responses(self) -> dict[str, Any]:
-        always = (401, 500, 503) if self.with_credentials else ()
+        always = (401, 429, 500, 503) if self.with_credentials else ()
         errors = {status: {"$ref": f"#/components/responses/Error{status}"} for status in {*always, *self.errors}}
         answers = {status: _response(schema) for status, schema in self.answers.items()}
         return {str(status): response for status, response in sorted({**errors, **answers}.items())}
