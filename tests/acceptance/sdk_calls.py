@@ -17,6 +17,10 @@ Call = Callable[[plivo.RestClient, Made], Any]
 
 NOTHING: Final = "db3ce55a-7f1d-11e1-8ea7-1231380bc196"
 NO_NUMBER: Final = "15005550199"
+TOLLFREE: Final = "18005550100"
+"""A number that the account has."""
+CODE: Final = "000000"
+"""What was sent to a number that is to be verified."""
 
 INTERFACES: Final = (
     "messages",
@@ -65,7 +69,7 @@ def _powerpack(client: plivo.RestClient, made: Made) -> Any:
 
 
 def _pool(client: plivo.RestClient, made: Made) -> Any:
-    return numberpools.NumberPool(client, _powerpack(client, made).get_numberpooluuid())
+    return _powerpack(client, made).numberpool
 
 
 def _of_pool(kind: str, method: str, *arguments: Any, **fields: Any) -> Call:
@@ -126,7 +130,7 @@ CALLS: Final[dict[str, Call]] = {
         c.verify_callerids.initiate_verify(phone_number="15005550001", alias="table", channel="sms").verification_uuid,
     ),
     "verify_callerids.verify_caller_id": lambda c, m: c.verify_callerids.verify_caller_id(
-        m.get("verification", NOTHING), otp="000000"
+        m.get("verification", NOTHING), otp=CODE
     ),
     "verify_callerids.list_verified_caller_id": lambda c, m: c.verify_callerids.list_verified_caller_id(limit=5),
     "verify_callerids.get_verified_caller_id": lambda c, m: c.verify_callerids.get_verified_caller_id("15005550001"),
@@ -171,10 +175,10 @@ CALLS: Final[dict[str, Call]] = {
     "Powerpack.find_number": lambda c, m: _powerpack(c, m).find_number(_on_offer(m, 0)),
     "Powerpack.remove_number": lambda c, m: _powerpack(c, m).remove_number(_on_offer(m, 0)),
     "Powerpack.buy_add_number": lambda c, m: _powerpack(c, m).buy_add_number(number=_on_offer(m, 1)),
-    "Powerpack.add_tollfree": _of_powerpack("add_tollfree", "18005550100"),
+    "Powerpack.add_tollfree": _of_powerpack("add_tollfree", TOLLFREE),
     "Powerpack.list_tollfree": _of_powerpack("list_tollfree"),
-    "Powerpack.find_tollfree": _of_powerpack("find_tollfree", "18005550100"),
-    "Powerpack.remove_tollfree": _of_powerpack("remove_tollfree", "18005550100"),
+    "Powerpack.find_tollfree": _of_powerpack("find_tollfree", TOLLFREE),
+    "Powerpack.remove_tollfree": _of_powerpack("remove_tollfree", TOLLFREE),
     "Powerpack.list_shortcodes": _of_powerpack("list_shortcodes"),
     "Powerpack.find_shortcode": _of_powerpack("find_shortcode", "444444"),
     "Powerpack.remove_shortcode": _of_powerpack("remove_shortcode", "444444"),
@@ -187,10 +191,10 @@ CALLS: Final[dict[str, Call]] = {
     "NumberPool.shortcodes.list": _of_pool("shortcodes", "list"),
     "NumberPool.shortcodes.find": _of_pool("shortcodes", "find", "444444"),
     "NumberPool.shortcodes.remove": _of_pool("shortcodes", "remove", "444444"),
-    "NumberPool.tollfree.add": _of_pool("tollfree", "add", "18005550100"),
+    "NumberPool.tollfree.add": _of_pool("tollfree", "add", TOLLFREE),
     "NumberPool.tollfree.list": _of_pool("tollfree", "list"),
-    "NumberPool.tollfree.find": _of_pool("tollfree", "find", "18005550100"),
-    "NumberPool.tollfree.remove": _of_pool("tollfree", "remove", "18005550100"),
+    "NumberPool.tollfree.find": _of_pool("tollfree", "find", TOLLFREE),
+    "NumberPool.tollfree.remove": _of_pool("tollfree", "remove", TOLLFREE),
     "Powerpack.delete": _of_powerpack("delete"),
     "Number.delete": lambda c, m: c.numbers.get(_on_offer(m, 1)).delete(),
     "numbers.delete": lambda c, m: c.numbers.delete(_on_offer(m, 0)),

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -16,10 +17,14 @@ from typing import Any, Final
 import plivo
 import plivo.rest.client
 
+from ringback import wiring
 from ringback.cli.snippets import Language, snippet
+from ringback.model.inventory import new_number
 from ringback.runtime import configure_logging
+from ringback.store import numbers
 from tests.acceptance import sdk_calls
 from tests.fakes import node_sdk
+from tests.fakes.numbers import own_number
 from tests.fakes.platform import Running, running, settings_for
 
 EXPECTED: Final = Path(__file__).parents[1] / "data" / "sdk_table.json"
@@ -75,15 +80,40 @@ async def node_outcomes(ringback: Running, file: Path) -> dict[str, Any]:
     return found
 
 
+@contextmanager
+def a_known_code() -> Iterator[None]:
+    """Let the code that verifies a number be the one that the calls give."""
+    before = wiring.new_code
+    wiring.new_code = lambda: sdk_calls.CODE
+    try:
+        yield
+    finally:
+        wiring.new_code = before
+
+
+async def stock(ringback: Running) -> None:
+    """Put numbers up for rent, and give the account a toll-free one."""
+    offered = [new_number(f"1415555{last}", carrier="Ringback") for last in range(2670, 2680)]
+    await ringback.platform.store.write(partial(numbers.add, new=offered))
+    await own_number(ringback.platform.store, ringback.account.auth_id, sdk_calls.TOLLFREE)
+
+
 async def table(directory: Path) -> Table:
     """Make the table, in an empty directory."""
     node_sdk.install()
     file = directory / "pixel.png"
     file.write_bytes(PICTURE)
+    with a_known_code():
+        return await _tables(directory, file)
+
+
+async def _tables(directory: Path, file: Path) -> Table:
     found: Table = {}
     async with running(settings_for(directory / "python")) as ringback:
+        await stock(ringback)
         found["python"] = await python_outcomes(ringback, file)
     async with running(settings_for(directory / "node")) as ringback:
+        await stock(ringback)
         called = await node_outcomes(ringback, file)
     assert called["missing"] == [], "methods of the Node SDK that sdk_node/calls.js has no call for"
     found["node"] = called["outcomes"]
