@@ -62,7 +62,7 @@ async def turn(store: Store, *, now_us: int = NOW_US, limit: int = 100) -> tuple
 
 
 async def alerts(store: Store) -> list[dict[str, object]]:
-    found = await store.read(lambda tx: resends.search(tx, Filter(), limit=100))
+    found = await store.read(lambda tx: resends.listed(tx, Filter(), limit=100)[0])
     assert {each.kind for each in found} <= {"alert"}
     return [json.loads(dict(json.loads(each.params))["body"]) for each in found]
 

@@ -60,7 +60,7 @@ async def run_out(engine: Engine, replayer: Replayer, begun: Replay, *, steps: i
 
 async def copies(engine: Engine) -> list[str]:
     """Say which callbacks have been sent once more, as often as they have been."""
-    found = await engine.store.read(lambda tx: resends.search(tx, Filter(), limit=1000))
+    found = await engine.store.read(lambda tx: resends.listed(tx, Filter(), limit=1000)[0])
     return sorted(each.resend_of for each in found if each.resend_of is not None)
 
 

@@ -17,9 +17,17 @@ SOMEBODY = "MABBBBBBBBBBBBBBBBBB"
 
 
 async def found(engine: Engine, wanted: Filter, *, limit: int = 1000, before: str | None = None) -> list[str]:
-    return [
-        each.id for each in await engine.store.read(lambda tx: resends.search(tx, wanted, limit=limit, before=before))
-    ]
+    listed, _ = await engine.store.read(lambda tx: resends.listed(tx, wanted, limit=limit, before=before))
+    return [each.id for each in listed]
+
+
+async def test_a_look_ends_where_it_is_bounded_and_says_where_to_go_on(engine: Engine) -> None:
+    owed = list(reversed(await engine.owe(1, 2, 3, 4, 5)))
+    wanted = Filter(state="delivered")
+    found, before = await engine.store.read(lambda tx: resends.listed(tx, wanted, limit=9, look_at=3))
+    assert (found, before) == ([], owed[2])
+    rest = await engine.store.read(lambda tx: resends.listed(tx, wanted, limit=9, before=before, look_at=3))
+    assert rest == ([], None)
 
 
 async def test_search_by_everything(engine: Engine, clock: FakeClock) -> None:
@@ -180,7 +188,7 @@ async def test_whoever_comes_second_sends_what_is_left(engine: Engine, clock: Fa
     assert await send(owed[:3]) == 3
     assert await send([*owed, *still_tried]) == 2
     assert await send(owed) == 0
-    again = await engine.store.read(lambda tx: resends.search(tx, Filter(state="pending"), limit=100))
+    again = await engine.store.read(lambda tx: resends.listed(tx, Filter(state="pending"), limit=100)[0])
     assert sorted(each.resend_of or "" for each in again) == sorted(["", *owed])
     assert await engine.store.read(callbacks.waiting) == 6
 

@@ -38,7 +38,7 @@ def listed(html: str) -> list[str]:
 
 async def ids(dashboard: Dashboard, wanted: Filter) -> list[str]:
     """Return the ids of callbacks, newest first."""
-    found = await dashboard.store.read(lambda tx: resends.search(tx, wanted, limit=1000))
+    found = await dashboard.store.read(lambda tx: resends.listed(tx, wanted, limit=1000)[0])
     return [callback.id for callback in found]
 
 
@@ -281,7 +281,7 @@ async def test_what_a_dry_run_has_shown_is_begun_followed_and_ends(
     html = await page(operator, REPLAYS)
     assert "by the operator finished 12 of 12 20 a second" in plain(html)
     assert ">Cancel</button>" not in html
-    copies = await dashboard.store.read(lambda tx: resends.search(tx, Filter(state="pending"), limit=99))
+    copies = await dashboard.store.read(lambda tx: resends.listed(tx, Filter(state="pending"), limit=99)[0])
     assert sorted(copy.resend_of or "" for copy in copies) == sorted(found), "what came later is not among them"
     assert "pending once more 0 attempts" in plain(await page(operator, f"{LIST}?state=pending"))
     listener.close()

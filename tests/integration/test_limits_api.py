@@ -245,7 +245,8 @@ async def test_such_a_callback_can_be_found_and_sent_once_more(ringback: Running
     await ringback.send(callback_url=endpoint.url + "/")
     await endpoint.wait_for(1)
     await ringback.until_called_back()
-    [kept] = await ringback.platform.store.read(lambda tx: resends.search(tx, Filter(endpoint=endpoint.url), limit=9))
+    wanted = Filter(endpoint=endpoint.url)
+    [kept], _ = await ringback.platform.store.read(lambda tx: resends.listed(tx, wanted, limit=9))
     assert (kept.kind, kept.state) == ("async", "delivered")
     url = f"{ringback.url}/v1/Account/{ringback.account.auth_id}/Callback/{kept.id}/"
     async with ringback.http.get(url, headers=ringback.auth) as response:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -59,7 +60,15 @@ def list_callbacks(
     wanted = filter_of(account=account, message=message, endpoint=endpoint, state=state, since=since, until=until)
 
     async def work(store: Store, _: SystemClock) -> list[Callback]:
-        return await store.read(lambda tx: resends.redacted(tx, resends.search(tx, wanted, limit=limit)))
+        found: list[Callback] = []
+        before: str | None = None
+        while True:
+            more, before = await store.read(
+                partial(resends.listed, wanted=wanted, limit=limit - len(found), before=before)
+            )
+            found += more
+            if before is None or len(found) >= limit:
+                return found
 
     found = with_store(work, config=config, data_dir=data_dir)
     if as_json:

@@ -45,17 +45,6 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Only those that are no resend, and that nobody has sent once more."""
 
 
-def search(tx: Transaction, wanted: Filter, *, limit: int, before: str | None = None) -> list[Callback]:
-    """Return callbacks newest first, older than the id ``before``."""
-    # The same order twice; this one is that of the index that holds given-up callbacks alone.
-    is_rare = wanted.state == "given_up" and wanted.account_id is None
-    newest = [callbacks.c.created_at_us.desc()] if is_rare else []
-    query = sa.select(callbacks).where(*_conditions(wanted)).order_by(*newest, callbacks.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(callbacks.c.id < before)
-    return [Callback(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001 - SQLAlchemy's public name
-
-
 class Survey(msgspec.Struct, frozen=True):
     """How many callbacks a filter takes, and the oldest of them."""
 
@@ -145,6 +134,20 @@ def newest(
         return Stretch(ids, ids[-1])
     end, is_there_more = _end(tx, walk, look_at)
     return Stretch(ids, end if is_there_more else None)
+
+
+def listed(
+    tx: Transaction, wanted: Filter, *, limit: int, before: str | None = None, look_at: int = LOOK_AT
+) -> tuple[list[Callback], str | None]:
+    """Return the newest callbacks of a filter as they may be shown, and the id before which to go on.
+
+    It looks at ``look_at`` callbacks at most: there may be less than ``limit`` of them, and more to come all the same.
+    """
+    look = newest(tx, wanted, limit=limit, before=before, look_at=look_at)
+    if not look.ids:
+        return [], look.end
+    query = sa.select(callbacks).where(callbacks.c.id.in_(look.ids)).order_by(callbacks.c.id.desc())
+    return redacted(tx, [Callback(**row._mapping) for row in tx.execute(query)]), look.end  # noqa: SLF001
 
 
 def resend_those_left(tx: Transaction, wanted: Filter, ids: Sequence[str], *, new_id: NewId, now_us: int) -> list[str]:

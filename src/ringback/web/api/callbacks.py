@@ -60,15 +60,14 @@ class CallbackApi:
         account = await self._authenticator.account(request)
         wanted, limit, before = _query(request.query_params, account.auth_id)
 
-        def work(tx: Transaction) -> list[Callback]:
-            return resends.redacted(tx, resends.search(tx, wanted, limit=limit, before=before))
-
-        found = await self._store.read(work)
+        found, goes_on_before = await self._store.read(
+            lambda tx: resends.listed(tx, wanted, limit=limit, before=before)
+        )
         return json_response(
             {
                 "api_id": str(uuid4()),
                 "objects": [record(callback) for callback in found],
-                "next": found[-1].id if len(found) == limit else None,
+                "next": goes_on_before,
             }
         )
 
