@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 import aiohttp
@@ -45,6 +46,9 @@ SETTINGS = {
     "RINGBACK_DELIVERY__LEASE_S": str(LEASE_S),
     "RINGBACK_MESSAGING__SUBMIT_LEASE_S": "1",
 }
+
+
+T = TypeVar("T", bound="Traffic")
 
 
 class Station:
@@ -85,11 +89,15 @@ class Traffic:
 
     def __init__(self, station: Station, url: str) -> None:
         self._station = station
-        self._url = url
+        self.url = url
         self.accepted: set[str] = set()
         self.refused = 0
         self.arrived_at_s: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._news = asyncio.Event()
+
+    def fields(self) -> dict[str, object]:
+        """Say what the next message has besides."""
+        return {}
 
     async def send(self, http: aiohttp.ClientSession) -> None:
         """Send one message after the other, whatever becomes of the server."""
@@ -97,7 +105,7 @@ class Traffic:
             await self._station.up.wait()
             try:
                 assert self._station.now is not None
-                status, answer = await self._station.now.send(http, url=self._url)
+                status, answer = await self._station.now.send(http, url=self.url, **self.fields())
             except (aiohttp.ClientError, TimeoutError):
                 continue
             if status == 202:
@@ -133,8 +141,10 @@ class Traffic:
 
 @asynccontextmanager
 async def at_work(
-    tmp_path: Path, settings: dict[str, str]
-) -> AsyncIterator[tuple[list[Station], Traffic, list[asyncio.Task[None]]]]:
+    tmp_path: Path,
+    settings: dict[str, str],
+    kind: type[T] = Traffic,  # type: ignore[assignment]
+) -> AsyncIterator[tuple[list[Station], T, list[asyncio.Task[None]]]]:
     """Run the crew under load; gives the senders' tasks too, so that sending can end first."""
     account = create_account(tmp_path, **settings)
     stations = [Station(partial(served, tmp_path, account, *flags, **SETTINGS, **settings)) for flags in CREW]
@@ -142,7 +152,7 @@ async def at_work(
         recording_endpoint() as endpoint,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,
     ):
-        traffic = Traffic(stations[0], endpoint.url)
+        traffic = kind(stations[0], endpoint.url)
         endpoint.answer_always(traffic.arrive)
         running = [asyncio.create_task(station.keep_running()) for station in stations]
         await asyncio.gather(*(station.up.wait() for station in stations))
