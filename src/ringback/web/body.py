@@ -1,13 +1,23 @@
 """Reading request bodies, with a bound."""
 
+from typing import Final
+
 from starlette.requests import ClientDisconnect, Request
 
 from ringback.model.errors import TooLarge
+
+READ: Final = "ringback.body"
+"""Where a request keeps its body once it is read: several layers want it."""
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """Return the whole body. Raises ``TooLarge`` as soon as it is known to be over ``max_bytes``."""
     complaint = f"request body is over the limit of {max_bytes} bytes"
+    known: bytes | None = request.scope.get(READ)
+    if known is not None:
+        if len(known) > max_bytes:
+            raise TooLarge(complaint)
+        return known
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         raise TooLarge(complaint)
@@ -23,4 +33,6 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
             raise TooLarge(complaint)
         parts.append(part)
         if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            request.scope[READ] = body
+            return body

@@ -15,8 +15,6 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message as AsgiMessage
-from starlette.types import Receive
 
 from ringback.dialect.callbacks import FORM, endpoint_of
 from ringback.dialect.later import FIELDS, Later, later_of
@@ -33,7 +31,7 @@ from ringback.store.wakeups import Wakeups
 from ringback.web.api.auth import Authenticator
 from ringback.web.api.messages import decode_fields
 from ringback.web.api.meter import RequestMeter
-from ringback.web.body import read_body
+from ringback.web.body import READ, read_body
 from ringback.web.errors import guarded, json_response
 
 log = structlog.stdlib.get_logger("ringback.web")
@@ -110,7 +108,7 @@ class Gate:
             return request, later_of(given)
         body = await read_body(request, self._max_body_bytes)
         if _SIGN not in body:
-            return Request(request.scope, _receiving(body)), later_of(given)
+            return request, later_of(given)
         fields = decode_fields(body, kind)
         given |= {name: value for name, value in fields.items() if name in FIELDS}
         body = _encode({name: value for name, value in fields.items() if name not in FIELDS}, kind)
@@ -153,20 +151,13 @@ def _has_body(request: Request) -> bool:
     return length not in (None, "0") if length is not None else "transfer-encoding" in request.headers
 
 
-def _receiving(body: bytes) -> Receive:
-    async def receive() -> AsgiMessage:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
-
-
 def _with_body(request: Request, body: bytes) -> Request:
     scope = request.scope
     # Its length may have changed.
     headers = [
         (name, str(len(body)).encode() if name == b"content-length" else value) for name, value in scope["headers"]
     ]
-    return Request({**scope, "headers": headers}, _receiving(body))
+    return Request({**scope, "headers": headers, READ: body}, request.receive)
 
 
 def _encode(fields: dict[str, Any], kind: str) -> bytes:
