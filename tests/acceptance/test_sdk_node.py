@@ -7,6 +7,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from ringback.dialect import xml_reply
+from ringback.dialect.xml_reply import MessageElement
 from ringback.store import profiles
 from ringback.store.port import Transaction
 from ringback.store.schema_accounts import balances
@@ -77,3 +79,14 @@ async def test_accounts_subaccounts_and_prices(tmp_path: Path) -> None:
         assert seen["price"] == {"country": "United States", "rate": "0.00550"}
         assert seen["refused"]["status"] == 400
         assert "Insufficient Credit" in seen["refused"]["message"]
+
+
+async def test_what_the_sdk_builds_as_an_answer_is_understood() -> None:
+    code = """
+        const answer = require('plivo').Response();
+        answer.addMessage('Grüße', {src: '1', dst: '2<3', type: 'sms', callbackUrl: 'http://e.com/'});
+        console.log(answer.toXML());
+    """
+    (element,) = xml_reply.parse((await node_sdk.output_of("-e", code)).encode())
+    assert isinstance(element, MessageElement)
+    assert (element.fields["dst"], element.fields["text"], element.fields["url"]) == ("2<3", "Grüße", "http://e.com/")
