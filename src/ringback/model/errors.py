@@ -52,6 +52,18 @@ class ReplyMalformed(RingbackError):
     """What answered an inbound message is no XML reply that can be read; nothing of it was executed."""
 
 
+class PduMalformed(RingbackError):
+    """What came over an SMPP connection cannot be read; ``status`` is what the peer is told."""
+
+    def __init__(self, text: str, *, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class FieldTooLong(RingbackError):
+    """A value does not fit into its field of an SMPP PDU; nothing was sent."""
+
+
 class TryLater(RingbackError):
     """A passing condition; the same request may succeed in a moment."""
 

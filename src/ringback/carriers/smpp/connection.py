@@ -1,0 +1,285 @@
+"""One SMPP connection over a socket: the machine of ``session`` with asyncio around it, for either side."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
+
+import msgspec
+import structlog
+
+from ringback.carriers.smpp import names
+from ringback.carriers.smpp.names import Command
+from ringback.carriers.smpp.pdu import Body, MessageResp, Pdu
+from ringback.carriers.smpp.session import (
+    BOUND,
+    Answered,
+    Closed,
+    Event,
+    Malformed,
+    Received,
+    Session,
+    Unexpected,
+)
+from ringback.carriers.smpp.window import Pace, Window
+from ringback.runtime import Clock
+
+log = structlog.stdlib.get_logger("ringback.smpp")
+
+TICK_S: Final = 0.25
+MOST_IN_HAND: Final = 1000
+"""Requests of the peer that are worked on at a time; it is throttled beyond."""
+LAST: Final = 20
+"""Exchanges that are kept to be shown."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The peer's answer to a request."""
+
+    status: int
+    message_id: str = ""
+
+
+class Busy(msgspec.Struct, frozen=True):
+    """The peer wants it later, or has said so of others: nothing was taken."""
+
+    retry_after_s: float
+    detail: str
+
+
+class Down(msgspec.Struct, frozen=True):
+    """There is no connection. Nothing was sent."""
+
+    detail: str
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """It was sent, and nobody knows whether the peer has it."""
+
+    detail: str
+
+
+Outcome = Answer | Busy | Down | Lost
+
+Handler = Callable[["Connection", Pdu], Awaitable[tuple[int, Body | None]]]
+"""Takes a request of the peer; what it returns, status and body, is the answer. One that raises has not taken it."""
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """A PDU, told without numbers, texts and secrets."""
+
+    at_us: int
+    direction: str
+    what: str
+
+
+class Connection(asyncio.Protocol):
+    """A socket with a session. ``closed`` is set when it is at its end."""
+
+    def __init__(
+        self, session: Session, *, clock: Clock, handler: Handler, window: Window, pace: Pace | None = None
+    ) -> None:
+        self.session = session
+        self.window = window
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.errors: Counter[str] = Counter()
+        self.exchanges: deque[Exchange] = deque(maxlen=LAST)
+        self.bound_to = ""
+        """Whom this is bound to: the system id that the other side gave."""
+        self._clock = clock
+        self._handler = handler
+        self._pace = pace or Pace(0)
+        self._transport: asyncio.Transport | None = None
+        self._flush_is_due = False
+        self._answers: dict[int, asyncio.Future[Outcome]] = {}
+        self._turns: deque[asyncio.Future[bool]] = deque()
+        self._admitted = 0
+        self._in_hand: set[asyncio.Task[None]] = set()
+        self._ticking: asyncio.TimerHandle | None = None
+
+    # ---- what the event loop calls ----
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._tick()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what came."""
+        self._heed(self.session.receive(data, now_us=self._clock.now_us()))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take note of the end."""
+        self._heed(self.session.lost(f"the connection broke: {error}" if error else "the peer closed the connection"))
+
+    # ---- what its owner calls ----
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether messages can be exchanged."""
+        return self.session.state in BOUND
+
+    async def request(self, command: Command, body: Body) -> Outcome:
+        """Send a request when there is room for it, and wait for the answer. Raises ``FieldTooLong``."""
+        if not self.is_bound and command not in names.BINDS:
+            return Down("the connection is not bound")
+        now_us = self._clock.now_us()
+        if now_us < self.window.held_until_us:
+            return Busy((self.window.held_until_us - now_us) / 1_000_000, "the peer throttles")
+        if not await self._turn():
+            return Down("the connection has ended")
+        try:
+            if wait_us := self._pace.wait_us(self._clock.now_us()):
+                await asyncio.sleep(wait_us / 1_000_000)
+                if not self.is_bound:
+                    return Down("the connection has ended")
+            sequence = self.session.request(command, body, now_us=self._clock.now_us())
+        finally:
+            self._admitted -= 1
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._answers[sequence] = answer
+        self._note("out", names.command_name(command), sequence)
+        self._flush_soon()
+        return await answer
+
+    def unbind(self) -> None:
+        """Begin an orderly end: what is outstanding may still be answered."""
+        self.session.unbind(now_us=self._clock.now_us())
+        self._flush_soon()
+        self._next_turns()
+
+    def refuse(self, bind: Pdu, status: int) -> None:
+        """Refuse a bind of the peer, and end the connection."""
+        self._heed(self.session.refuse_bind(bind, status))
+
+    def abort(self, reason: str) -> None:
+        """End it at once."""
+        self._heed(self.session.lost(reason))
+
+    # ---- within ----
+
+    async def _turn(self) -> bool:
+        if self._room() > 0 and not self._turns:
+            self._admitted += 1
+            return True
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._turns.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled() and turn.result():
+                self._admitted -= 1
+            raise
+
+    def _room(self) -> int:
+        return self.window.allowed - self.session.outstanding - self._admitted
+
+    def _next_turns(self) -> None:
+        while self._turns and (self._room() > 0 or not self.is_bound):
+            turn = self._turns.popleft()
+            if not turn.done():
+                self._admitted += self.is_bound
+                turn.set_result(self.is_bound)
+
+    def _heed(self, events: list[Event]) -> None:
+        for event in events:
+            match event:
+                case Received(pdu):
+                    self._note("in", names.command_name(pdu.command), pdu.sequence)
+                    self._take(pdu)
+                case Answered(request, answer, _):
+                    self._answered(request, answer)
+                case Unexpected(pdu):
+                    self.errors["late or unknown answer"] += 1
+                    self._note("in", f"{names.command_name(pdu.command)} to nothing that is open", pdu.sequence)
+                case Malformed(detail):
+                    self.errors["malformed"] += 1
+                    log.warning("smpp_pdu_malformed", peer=self.bound_to, detail=detail)
+                case Closed(reason, unanswered):
+                    self._end(reason, unanswered)
+        self._flush_soon()
+        self._next_turns()
+
+    def _answered(self, request: Pdu, answer: Pdu | None) -> None:
+        outcome: Outcome
+        now_us = self._clock.now_us()
+        if answer is None:
+            outcome = Lost("no answer came in time")
+            self.errors["no answer"] += 1
+        else:
+            told = f"{names.command_name(answer.command)} {names.status_name(answer.status)}"
+            self._note("in", told, answer.sequence)
+            if answer.status != names.OK:
+                self.errors[names.status_name(answer.status)] += 1
+            if answer.status in names.TRY_LATER:
+                self.window.throttled(now_us)
+                pause_s = max(self.window.held_until_us - now_us, 0) / 1_000_000
+                outcome = Busy(pause_s, names.status_name(answer.status))
+            else:
+                self.window.answered()
+                name = answer.body.message_id if isinstance(answer.body, MessageResp) else ""
+                outcome = Answer(answer.status, name)
+        waiting = self._answers.pop(request.sequence, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
+
+    def _take(self, pdu: Pdu) -> None:
+        if len(self._in_hand) >= MOST_IN_HAND:
+            self.session.respond(pdu, status=names.THROTTLED)
+            return
+        task = asyncio.create_task(self._handle(pdu))
+        self._in_hand.add(task)
+        task.add_done_callback(self._in_hand.discard)
+
+    async def _handle(self, pdu: Pdu) -> None:
+        try:
+            status, body = await self._handler(self, pdu)
+        except Exception as error:  # noqa: BLE001 - boundary: the peer keeps what was not taken, and offers it again
+            log.warning("smpp_request_not_taken", command=names.command_name(pdu.command), error=type(error).__name__)
+            status, body = names.TEMPORARY_ERROR, None
+            if pdu.command in names.BINDS:
+                self.refuse(pdu, names.SYSTEM_ERROR)
+        if pdu.command not in names.BINDS:
+            # A bind is answered by whoever decides on it.
+            self.session.respond(pdu, body, status=status)
+            self._note("out", f"{names.command_name(pdu.command)}_resp {names.status_name(status)}", pdu.sequence)
+        self._flush_soon()
+
+    def _end(self, reason: str, unanswered: tuple[Pdu, ...]) -> None:
+        for request in unanswered:
+            waiting = self._answers.pop(request.sequence, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(Lost(reason))
+        for waiting in self._answers.values():
+            if not waiting.done():
+                waiting.set_result(Down(reason))
+        self._answers.clear()
+        if self._ticking is not None:
+            self._ticking.cancel()
+        if not self.closed.done():
+            self.closed.set_result(reason)
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _tick(self) -> None:
+        if self.closed.done():
+            return
+        self._heed(self.session.tick(now_us=self._clock.now_us()))
+        if not self.closed.done():
+            self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+
+    def _flush_soon(self) -> None:
+        # One write for all that this turn of the loop has to say.
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        out = self.session.take_output()
+        if out and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(out)
+
+    def _note(self, direction: str, what: str, sequence: int) -> None:
+        self.exchanges.append(Exchange(self._clock.now_us(), direction, f"{what} #{sequence}"))

@@ -1,0 +1,98 @@
+"""Numbers of SMPP 3.4 and what they are called: commands (5.1.2.1), statuses (5.1.3), parameters (5.3.2)."""
+
+from enum import IntEnum
+from typing import Final
+
+RESPONSE: Final = 0x8000_0000
+"""Set in the id of a response."""
+
+
+class Command(IntEnum):
+    """Ids of requests; a response has the same with ``RESPONSE``. ``GENERIC_NACK`` is a response to anything."""
+
+    BIND_RECEIVER = 0x1
+    BIND_TRANSMITTER = 0x2
+    QUERY_SM = 0x3
+    SUBMIT_SM = 0x4
+    DELIVER_SM = 0x5
+    UNBIND = 0x6
+    REPLACE_SM = 0x7
+    CANCEL_SM = 0x8
+    BIND_TRANSCEIVER = 0x9
+    OUTBIND = 0xB
+    ENQUIRE_LINK = 0x15
+    SUBMIT_MULTI = 0x21
+    ALERT_NOTIFICATION = 0x102
+    DATA_SM = 0x103
+    GENERIC_NACK = 0x8000_0000
+
+
+BINDS: Final = frozenset({Command.BIND_RECEIVER, Command.BIND_TRANSMITTER, Command.BIND_TRANSCEIVER})
+
+OK: Final = 0x0
+INVALID_LENGTH_OF_MESSAGE: Final = 0x1
+INVALID_COMMAND_LENGTH: Final = 0x2
+INVALID_COMMAND: Final = 0x3
+WRONG_BIND_STATE: Final = 0x4
+ALREADY_BOUND: Final = 0x5
+SYSTEM_ERROR: Final = 0x8
+BIND_FAILED: Final = 0xD
+INVALID_PASSWORD: Final = 0xE
+INVALID_SYSTEM_ID: Final = 0xF
+QUEUE_FULL: Final = 0x14
+THROTTLED: Final = 0x58
+TEMPORARY_ERROR: Final = 0x64
+PERMANENT_ERROR: Final = 0x65
+INVALID_PARAMETERS: Final = 0xC0
+UNKNOWN_ERROR: Final = 0xFF
+
+TRY_LATER: Final = frozenset({QUEUE_FULL, THROTTLED})
+"""Statuses that say nothing against the message: the peer wants it later."""
+
+_STATUSES: Final = {
+    0x00: "ESME_ROK", 0x01: "ESME_RINVMSGLEN", 0x02: "ESME_RINVCMDLEN", 0x03: "ESME_RINVCMDID",
+    0x04: "ESME_RINVBNDSTS", 0x05: "ESME_RALYBND", 0x06: "ESME_RINVPRTFLG", 0x07: "ESME_RINVREGDLVFLG",
+    0x08: "ESME_RSYSERR", 0x0A: "ESME_RINVSRCADR", 0x0B: "ESME_RINVDSTADR", 0x0C: "ESME_RINVMSGID",
+    0x0D: "ESME_RBINDFAIL", 0x0E: "ESME_RINVPASWD", 0x0F: "ESME_RINVSYSID", 0x11: "ESME_RCANCELFAIL",
+    0x13: "ESME_RREPLACEFAIL", 0x14: "ESME_RMSGQFUL", 0x15: "ESME_RINVSERTYP", 0x33: "ESME_RINVNUMDESTS",
+    0x34: "ESME_RINVDLNAME", 0x40: "ESME_RINVDESTFLAG", 0x42: "ESME_RINVSUBREP", 0x43: "ESME_RINVESMCLASS",
+    0x44: "ESME_RCNTSUBDL", 0x45: "ESME_RSUBMITFAIL", 0x48: "ESME_RINVSRCTON", 0x49: "ESME_RINVSRCNPI",
+    0x50: "ESME_RINVDSTTON", 0x51: "ESME_RINVDSTNPI", 0x53: "ESME_RINVSYSTYP", 0x54: "ESME_RINVREPFLAG",
+    0x55: "ESME_RINVNUMMSGS", 0x58: "ESME_RTHROTTLED", 0x61: "ESME_RINVSCHED", 0x62: "ESME_RINVEXPIRY",
+    0x63: "ESME_RINVDFTMSGID", 0x64: "ESME_RX_T_APPN", 0x65: "ESME_RX_P_APPN", 0x66: "ESME_RX_R_APPN",
+    0x67: "ESME_RQUERYFAIL", 0xC0: "ESME_RINVOPTPARSTREAM", 0xC1: "ESME_ROPTPARNOTALLWD",
+    0xC2: "ESME_RINVPARLEN", 0xC3: "ESME_RMISSINGOPTPARAM", 0xC4: "ESME_RINVOPTPARAMVAL",
+    0xFE: "ESME_RDELIVERYFAILURE", 0xFF: "ESME_RUNKNOWNERR",
+}  # fmt: skip
+
+USER_MESSAGE_REFERENCE: Final = 0x0204
+RECEIPTED_MESSAGE_ID: Final = 0x001E
+SAR_REFERENCE: Final = 0x020C
+SAR_TOTAL: Final = 0x020E
+SAR_NUMBER: Final = 0x020F
+INTERFACE_VERSION: Final = 0x0210
+NETWORK_ERROR_CODE: Final = 0x0423
+MESSAGE_PAYLOAD: Final = 0x0424
+MESSAGE_STATE: Final = 0x0427
+CONGESTION_STATE: Final = 0x0428
+"""Of SMPP 5.0; peers of 3.4 may send it all the same."""
+
+
+def status_name(status: int) -> str:
+    """Name a status, such as ``ESME_RTHROTTLED``; ranges of vendors and reserved ones by their number."""
+    known = _STATUSES.get(status)
+    if known is not None:
+        return known
+    kind = "vendor" if 0x400 <= status <= 0x4FF else "reserved"
+    return f"{kind} 0x{status:08x}"
+
+
+def command_name(command: int) -> str:
+    """Name a command as the standard does, such as ``submit_sm_resp``."""
+    if command == Command.GENERIC_NACK:
+        return "generic_nack"
+    try:
+        name = Command(command & ~RESPONSE).name.lower()
+    except ValueError:
+        return f"0x{command:08x}"
+    return f"{name}_resp" if command & RESPONSE else name
