@@ -1,8 +1,18 @@
 """A connector that answers as told, and hands receipts over when told."""
 
 from collections.abc import Sequence
+from typing import Literal
 
-from ringback.carriers.port import Accepted, Awaiting, InboundSink, Outbound, Receipt, ReceiptSink, SubmitOutcome
+from ringback.carriers.port import (
+    Accepted,
+    Awaiting,
+    InboundSink,
+    Outbound,
+    Receipt,
+    ReceiptSink,
+    Snapshot,
+    SubmitOutcome,
+)
 from ringback.model.status import Status
 
 
@@ -10,6 +20,7 @@ class ScriptedConnector:
     """Implements ``carriers.port.Connector``; by default it accepts everything."""
 
     name = "scripted"
+    carries = frozenset({"sms", "mms"})
 
     def __init__(self) -> None:
         self.submitted: list[Outbound] = []
@@ -17,13 +28,15 @@ class ScriptedConnector:
         self.outcomes: list[SubmitOutcome] = []
         self.sink: ReceiptSink | None = None
         self.inbound_sink: InboundSink | None = None
+        self.state: Literal["up", "connecting", "down", "stopped"] = "up"
+        self.rebinds = 0
 
     async def submit(self, message: Outbound) -> SubmitOutcome:
         """Give the next scripted outcome, else accept under ``ref-<n>``."""
         self.submitted.append(message)
         if self.outcomes:
             return self.outcomes.pop(0)
-        return Accepted(carrier_ref=f"ref-{len(self.submitted)}", mcc="310", mnc="004", network="Example")
+        return Accepted(carrier_refs=(f"ref-{len(self.submitted)}",), mcc="310", mnc="004", network="Example")
 
     def deliver_receipts_to(self, sink: ReceiptSink) -> None:
         """Remember the sink."""
@@ -36,6 +49,14 @@ class ScriptedConnector:
     def resume(self, awaiting: Sequence[Awaiting]) -> None:
         """Remember what was open."""
         self.resumed.extend(awaiting)
+
+    def snapshot(self) -> Snapshot:
+        """Tell the state that a test has set."""
+        return Snapshot(state=self.state, since_us=0)
+
+    def rebind(self) -> None:
+        """Count."""
+        self.rebinds += 1
 
     async def run(self) -> None:
         """Nothing to keep up."""

@@ -315,7 +315,7 @@ async def test_just_before_its_expiry_a_message_is_sent(sms: Messaging) -> None:
     assert (await sms.message(uuid)).status == "sent"
 
 
-@pytest.mark.parametrize("outcome", [Accepted(carrier_ref="stale"), REJECTED, Deferred(retry_after_s=1, detail="")])
+@pytest.mark.parametrize("outcome", [Accepted(carrier_refs=("stale",)), REJECTED, Deferred(retry_after_s=1, detail="")])
 @pytest.mark.parametrize("finished", [False, True], ids=["claimed", "finished"])
 async def test_who_lost_a_lease_to_another_changes_nothing(
     sms: Messaging, outcome: SubmitOutcome, *, finished: bool
@@ -336,7 +336,7 @@ async def test_who_lost_a_lease_to_another_changes_nothing(
     assert (await sms.message(uuid)).carrier_ref != "stale"
 
 
-@pytest.mark.parametrize("outcome", [Accepted(carrier_ref="stale"), REJECTED, Deferred(retry_after_s=1, detail="")])
+@pytest.mark.parametrize("outcome", [Accepted(carrier_refs=("stale",)), REJECTED, Deferred(retry_after_s=1, detail="")])
 async def test_a_lost_lease_answered_together_with_the_one_that_holds_changes_nothing(
     sms: Messaging, outcome: SubmitOutcome
 ) -> None:
@@ -344,7 +344,7 @@ async def test_a_lost_lease_answered_together_with_the_one_that_holds_changes_no
     [slow] = await sms.claim()
     sms.clock.advance(LEASE_S)
     [quick] = await sms.claim()
-    sms.connector.outcomes += [outcome, Accepted(carrier_ref="fresh")]
+    sms.connector.outcomes += [outcome, Accepted(carrier_refs=("fresh",))]
     await asyncio.gather(sms.submitter.submit(slow), sms.submitter.submit(quick))
     assert (await sms.message(uuid)).carrier_ref == "fresh"
     assert await sms.history(uuid) == [(1, "queued", ""), (2, "sent", "")]
@@ -566,7 +566,7 @@ class World:
         if kind == "deferred":
             return Deferred(retry_after_s=1, detail="throttled")
         self._refs += 1
-        return Accepted(carrier_ref=f"ref-{self._refs}")
+        return Accepted(carrier_refs=(f"ref-{self._refs}",))
 
 
 async def check_message(sms: Messaging, message: Message, *, with_url: bool) -> None:

@@ -154,7 +154,7 @@ async def test_a_message_is_accepted_and_delivered_in_its_time() -> None:
     async with setup.running():
         outcome = await setup.submit()
         assert isinstance(outcome, Accepted)
-        assert (outcome.carrier_ref, outcome.mcc) == (carrier_ref(1, "message 0"), "262")
+        assert (outcome.carrier_refs, outcome.mcc) == ((carrier_ref(1, "message 0"),), "262")
         assert setup.carrier.pending() == 1
         await setup.time.pass_by(0.9)
         assert setup.sink.taken == []
@@ -163,7 +163,7 @@ async def test_a_message_is_accepted_and_delivered_in_its_time() -> None:
         (_, receipt) = setup.sink.taken[0]
         assert receipt == Receipt(
             connector="simulator",
-            carrier_ref=outcome.carrier_ref,
+            carrier_ref=outcome.carrier_refs[0],
             status=Status.DELIVERED,
             error_code="000",
             detail="stat:DELIVRD err:000",
@@ -454,7 +454,7 @@ async def test_after_a_restart_overdue_contradictions_keep_their_order() -> None
 async def test_numbers_of_unlisted_countries_have_no_network() -> None:
     setup = Setup(one_rule(answers=(Accept(),)))
     outcome = await setup.submit(0, "88212345678")
-    assert outcome == Accepted(carrier_ref=carrier_ref(1, "message 0"))
+    assert outcome == Accepted(carrier_refs=(carrier_ref(1, "message 0"),))
 
 
 async def test_the_built_in_script_settles_within_seconds() -> None:

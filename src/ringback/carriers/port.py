@@ -4,11 +4,15 @@ Behaviour of every driver:
 
 - ``submit`` hands over one message and answers as soon as the carrier has. It never raises for something
   the carrier or the link did: every ending has an outcome.
+- A driver that splits a message into parts names each part that the carrier took. Once one part is out it sends the
+  others too: what becomes of them is in the outcome, never a second ``submit``.
+- ``Unknown`` is only for what may have reached the carrier. What certainly did not is ``Deferred``.
 - A receipt is offered to the sink given to ``deliver_receipts_to``; it counts as taken when the sink returns, and is
   acknowledged to the carrier only then. A sink that raises has not taken it: it is offered again.
 - An inbound message is offered to the sink given to ``deliver_inbound_to``; it is acknowledged or refused as the answer
   says. A sink that raises has not decided: the message is offered again.
-- Receipts may come before the answer to their submission, twice, late or never.
+- Receipts may come before the answer to their submission, twice, late or never; of a message of several parts, one for
+  each part, in any order.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -39,12 +43,27 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     type: Literal["sms", "mms"] = "sms"
     media: tuple[OutboundMedia, ...] = ()
+    expires_at_us: int | None = None
+    """When it is of no use any more, for carriers that can be told; UTC microseconds since 1970."""
+
+
+class PartRejected(msgspec.Struct, frozen=True, kw_only=True):
+    """The carrier took another part of the message, but not this one."""
+
+    part: int
+    """Its number, from 1."""
+    error_code: str
+    """Plivo's code."""
+    detail: str
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """The carrier has taken the message and named it ``carrier_ref``."""
+    """The carrier has taken the message, or at least one part of it."""
 
-    carrier_ref: str
+    carrier_refs: tuple[str, ...]
+    """The carrier's name of each part, by part number: one for a message that goes as a whole. Empty text stands for a
+    part that was rejected; at least one is not empty, and no two that are not are alike."""
+    rejected: tuple[PartRejected, ...] = ()
     mcc: str | None = None
     mnc: str | None = None
     network: str | None = None
@@ -53,29 +72,42 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """The carrier will not take it; ``error_code`` is Plivo's (contract section 3.2)."""
+    """The carrier took nothing of it; ``error_code`` is Plivo's (contract section 3.2)."""
 
     error_code: str
     detail: str
+    elsewhere: bool = False
+    """The reason lies with this carrier, not with the message: another one may take it."""
 
 
 class Deferred(msgspec.Struct, frozen=True, kw_only=True):
-    """Not now: throttled, or the link is down. Nothing was handed over."""
+    """Not now. Nothing was handed over."""
 
     retry_after_s: float
     detail: str
+    reason: Literal["throttled", "down"] = "throttled"
+    """``down``: the link is; nothing else that is submitted now would fare better."""
 
 
-SubmitOutcome = Accepted | Rejected | Deferred
+class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+    """Something was sent, and nobody knows whether the carrier has it: the link broke, or no answer came in time."""
+
+    detail: str
+    taken: tuple[str, ...] = ()
+    """As ``Accepted.carrier_refs``, where empty text also stands for a part of which nobody knows."""
+    rejected: tuple[PartRejected, ...] = ()
+
+
+SubmitOutcome = Accepted | Rejected | Deferred | Unknown
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What the carrier says became of a message."""
+    """What the carrier says became of a message, or of one part of it."""
 
     connector: str
     carrier_ref: str
     status: Status
-    """``delivered`` or ``undelivered``."""
+    """``delivered`` or ``undelivered``; ``sent`` for an intermediate receipt: on its way, nothing has ended."""
     error_code: str
     """Plivo's code; ``000`` for delivered."""
     detail: str
@@ -117,7 +149,36 @@ class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
     message_uuid: str
     dst: str
     carrier_ref: str
+    """Its part's, if it has several: a message has one of these for each part that is open."""
     submitted_at_us: int
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that went over a link, told without numbers, texts and secrets."""
+
+    at_us: int
+    direction: Literal["out", "in"]
+    what: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """How a link is, for those who operate it. Nothing here is secret."""
+
+    state: Literal["up", "connecting", "down", "stopped"]
+    since_us: int
+    """When it came into this state."""
+    detail: str = ""
+    """Why it is not up, or what else there is to say."""
+    window_used: int = 0
+    """Submissions whose answer is awaited."""
+    window_allowed: int | None = None
+    """As many as there may be; ``None`` without a limit of the link's own."""
+    rate_per_s: float = 0.0
+    """Parts handed over a second, lately."""
+    errors: dict[str, int] = {}
+    """How often the carrier answered what, in its own words, since the process began."""
+    exchanges: tuple[Exchange, ...] = ()
+    """The last ones, newest last."""
 
 
 ReceiptSink = Callable[[Receipt], Awaitable[None]]
@@ -128,6 +189,9 @@ class Connector(Protocol):
     """A link to a carrier. Also a ``runtime.Worker``: it lives between ``run`` and ``stop``."""
 
     name: str
+    """The carrier's, as configured: what its receipts carry as ``connector``."""
+    carries: frozenset[str]
+    """The types of messages that it can take: ``sms``, ``mms``."""
 
     async def submit(self, message: Outbound) -> SubmitOutcome:
         """Hand over one message."""
@@ -143,6 +207,14 @@ class Connector(Protocol):
 
     def resume(self, awaiting: Sequence[Awaiting]) -> None:
         """Take note of messages handed over before a restart, for a carrier that must be asked about them."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Say how the link is; takes no time."""
+        ...
+
+    def rebind(self) -> None:
+        """Drop the link and make it anew, without losing what is in hand; nothing where there is no link."""
         ...
 
     async def run(self) -> None:

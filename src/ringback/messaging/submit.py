@@ -21,6 +21,7 @@ from ringback.carriers.port import (
     OutboundMedia,
     Rejected,
     SubmitOutcome,
+    Unknown,
 )
 from ringback.messaging import mms
 from ringback.messaging.progress import Change, Progress
@@ -45,7 +46,7 @@ RESUME_LIMIT = 100_000
 BATCH: Final = POLITE_BATCH // 2
 """Submissions of one write. Each one changes a message and makes a callback owed: twice the work of other writes."""
 
-_WORDS = {Accepted: "accepted", Rejected: "rejected", Deferred: "deferred", type(None): "expired"}
+_WORDS = {Accepted: "accepted", Rejected: "rejected", Deferred: "deferred", Unknown: "unknown", type(None): "expired"}
 """What metrics call the outcomes."""
 
 
@@ -155,6 +156,7 @@ class Submitter:
                     text=submission.text,
                     type="sms" if submission.media is None else "mms",
                     media=turn.media,
+                    expires_at_us=submission.expires_at_us,
                 )
             )
         await self._answers.submit(_Answer(submission, outcome, self._clock.now_us()))
@@ -194,9 +196,18 @@ def _record(tx: Transaction, *, answers: list[_Answer], connector: str, new_id: 
                     }
                 )
                 continue
+            case Unknown():
+                put_back.append(
+                    {
+                        "message_uuid": uuid,
+                        "due_at_us": answer.at_us,
+                        "attempts_made": answer.submission.attempts_made + 1,
+                    }
+                )
+                continue
             case Accepted() as accepted:
                 after = progress.change(current[uuid], _sent(accepted, connector, answer.at_us))
-                taken[accepted.carrier_ref] = after
+                taken[accepted.carrier_refs[-1]] = after
                 if answer.submission.price is not None:
                     charges[answer.submission.account_id] += answer.submission.price
             case Rejected(error_code=code, detail=detail):
@@ -221,7 +232,7 @@ def _sent(accepted: Accepted, connector: str, at_us: int) -> Change:
         status=Status.SENT,
         at_us=at_us,
         connector=connector,
-        carrier_ref=accepted.carrier_ref,
+        carrier_ref=accepted.carrier_refs[-1],
         mcc=accepted.mcc,
         mnc=accepted.mnc,
         network=accepted.network,

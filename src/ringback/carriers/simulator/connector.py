@@ -7,6 +7,7 @@ first receipt is recorded, ``resume`` is not told: duplicates still to come at a
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -23,6 +24,7 @@ from ringback.carriers.port import (
     Receipt,
     ReceiptSink,
     Rejected,
+    Snapshot,
     SubmitOutcome,
 )
 from ringback.carriers.simulator.fate import MICRO, Fate, Said, answer_now, carrier_ref, decide, due_times_us
@@ -61,10 +63,23 @@ class SimulatedCarrier:
     ``seed`` and ``script`` decide what becomes of each message. ``speed`` divides all times of the script.
     """
 
-    name: str = NAME
+    carries = frozenset({"sms", "mms"})
 
-    def __init__(self, *, clock: Clock, script: Script, seed: int, speed: float, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        script: Script,
+        seed: int,
+        speed: float,
+        sleep: Sleep = asyncio.sleep,
+        name: str = NAME,
+    ) -> None:
+        self.name = name
         self._clock = clock
+        self._begun_at_us = clock.now_us()
+        self._submitting = 0
+        self._errors: Counter[str] = Counter()
         self._script = script
         self._seed = seed
         self._speed = speed
@@ -94,10 +109,33 @@ class SimulatedCarrier:
         """How many receipts are still to come, those being offered included."""
         return len(self._schedule) + len(self._in_hand)
 
+    def snapshot(self) -> Snapshot:
+        """Say how many submissions are in hand, and how often it said no."""
+        return Snapshot(
+            state="stopped" if self._stopping else "up",
+            since_us=self._begun_at_us,
+            detail="simulated: there is no link",
+            window_used=self._submitting,
+            errors=dict(self._errors),
+        )
+
+    def rebind(self) -> None:
+        """Do nothing: there is no link."""
+
     async def submit(self, message: Outbound) -> SubmitOutcome:
         """Answer as the script says; never raises."""
+        self._submitting += 1
+        try:
+            outcome = await self._answer(message)
+        finally:
+            self._submitting -= 1
+        if not isinstance(outcome, Accepted):
+            self._errors[outcome.detail] += 1
+        return outcome
+
+    async def _answer(self, message: Outbound) -> SubmitOutcome:
         if self._stopping:
-            return Deferred(retry_after_s=1.0, detail="the simulated carrier is stopping")
+            return Deferred(retry_after_s=1.0, detail="the simulated carrier is stopping", reason="down")
         ref = carrier_ref(self._seed, message.message_uuid)
         fate = decide(self._seed, ref, self._script.rule_for(message.dst))
         if not all(media.path.is_file() for media in message.media):
@@ -152,7 +190,7 @@ class SimulatedCarrier:
         self._deferrals.pop(message.message_uuid, None)
         if fate.early:
             (due_us, first), *others = due_times_us(fate, start_us=self._clock.now_us(), speed=self._speed)
-            await asyncio.wait([self._offer_now(due_us, _receipt(ref, first))])
+            await asyncio.wait([self._offer_now(due_us, self._receipt(ref, first))])
             self._put(ref, others)
             await self._pass_time(fate.answer_delay_s)
         else:
@@ -161,8 +199,8 @@ class SimulatedCarrier:
         network = network_of(message.dst)
         detail = _carried(message)
         if network is None:
-            return Accepted(carrier_ref=ref, detail=detail)
-        return Accepted(carrier_ref=ref, mcc=network.mcc, mnc=network.mnc, network=network.name, detail=detail)
+            return Accepted(carrier_refs=(ref,), detail=detail)
+        return Accepted(carrier_refs=(ref,), mcc=network.mcc, mnc=network.mnc, network=network.name, detail=detail)
 
     async def _pass_time(self, seconds: float) -> None:
         if seconds > 0:
@@ -175,7 +213,7 @@ class SimulatedCarrier:
 
     def _put(self, ref: str, dues: Sequence[tuple[int, Said]]) -> None:
         for due_us, said in dues:
-            self._add(due_us, _receipt(ref, said))
+            self._add(due_us, self._receipt(ref, said))
 
     def _add(self, due_us: int, receipt: Receipt) -> None:
         if self._schedule.add(due_us, receipt):
@@ -193,6 +231,16 @@ class SimulatedCarrier:
         self._in_hand.add(task)
         task.add_done_callback(self._offered)
         return task
+
+    def _receipt(self, ref: str, said: Said) -> Receipt:
+        words = "DELIVRD" if said.status is Status.DELIVERED else "UNDELIV"
+        return Receipt(
+            connector=self.name,
+            carrier_ref=ref,
+            status=said.status,
+            error_code=said.error_code,
+            detail=f"stat:{words} err:{said.error_code:0>3}",
+        )
 
     async def _offer(self, due_us: int, receipt: Receipt) -> None:
         try:
@@ -246,14 +294,3 @@ async def _nobody(_: Receipt) -> None:
 
 async def _nobody_inbound(_: Inbound) -> InboundAnswer:
     raise TryLater("nobody takes inbound messages yet")
-
-
-def _receipt(ref: str, said: Said) -> Receipt:
-    words = "DELIVRD" if said.status is Status.DELIVERED else "UNDELIV"
-    return Receipt(
-        connector=NAME,
-        carrier_ref=ref,
-        status=said.status,
-        error_code=said.error_code,
-        detail=f"stat:{words} err:{said.error_code:0>3}",
-    )
