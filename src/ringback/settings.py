@@ -165,6 +165,49 @@ class SimulatorSettings(Group, frozen=True, kw_only=True):
     """TOML file with rules per destination prefix; without one the built-in script applies."""
 
 
+class SmppSettings(Group, frozen=True, kw_only=True):
+    """A carrier over SMPP, instead of the simulated one."""
+
+    host: str = ""
+    """Host of the carrier's SMSC; with one, messages go there and no longer to the simulated carrier."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 2775
+    """Its TCP port."""
+    system_id: str = ""
+    """Name to bind with, up to 15 characters."""
+    password: str = ""
+    """Password to bind with, up to 8 characters."""
+    system_type: str = ""
+    """What the carrier wants there, up to 12 characters."""
+    pairs: bool = False
+    """Bind a transmitter and a receiver each instead of transceivers."""
+    binds: Annotated[int, msgspec.Meta(ge=1, le=32)] = 1
+    """Binds at a time, or pairs of them, over which messages are spread."""
+    tls: bool = False
+    """Connect with TLS; the certificate must be of ``host``."""
+    ca_file: str = ""
+    """PEM file of authorities that are trusted besides the system's."""
+    window: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 50
+    """Submissions of a bind that may await their answer; a carrier that throttles gets fewer for a while."""
+    per_s: Rate = 0.0
+    """Submissions a second over each bind; 0 for no limit."""
+    response_s: Seconds = 30.0
+    """For so long an answer is awaited; then nobody knows whether the carrier has the message."""
+    enquire_link_s: Seconds = 30.0
+    """After so long without a word the carrier is asked whether it is there."""
+    default_coding: Literal["gsm", "gsm_packed", "latin1"] = "gsm"
+    """What the carrier takes ``data_coding`` 0 for: GSM septets in a byte each or packed, or Latin-1."""
+    concatenation: Literal["udh", "udh16", "sar", "payload"] = "udh"
+    """How parts of long texts are told: header with a reference of 8 or 16 bits, TLVs, or ``message_payload``."""
+    service_type: str = ""
+    """What the carrier wants there, up to 5 characters."""
+    submitted_ids: Literal["text", "decimal", "hex"] = "text"
+    """How the carrier writes ids in answers: as numbers, they match those of receipts however these are written."""
+    receipted_ids: Literal["text", "decimal", "hex"] = "text"
+    """How it writes them in receipts."""
+    error_codes: tuple[str, ...] = ()
+    """Codes of the carrier's receipts as Plivo's, such as ``1=50``; others are ``1000``, unknown."""
+
+
 class SourceSettings(Group, frozen=True, kw_only=True):
     """A provider account whose callbacks are received at ``/hooks/<name>/...``."""
 
@@ -218,6 +261,7 @@ class Settings(Group, frozen=True, kw_only=True):
     limits: LimitsSettings = LimitsSettings()
     delivery: DeliverySettings = DeliverySettings()
     simulator: SimulatorSettings = SimulatorSettings()
+    smpp: SmppSettings = SmppSettings()
     sources: dict[str, SourceSettings] = {}
     dashboard: DashboardSettings = DashboardSettings()
     retention: RetentionSettings = RetentionSettings()
@@ -229,7 +273,7 @@ class Settings(Group, frozen=True, kw_only=True):
 
 
 ENV_PREFIX: Final = "RINGBACK_"
-LISTS: Final = frozenset({"tokens", "retry_delays_s", "roles", "egress_allow", "trusted_proxies"})
+LISTS: Final = frozenset({"tokens", "retry_delays_s", "roles", "egress_allow", "trusted_proxies", "error_codes"})
 """Settings that an environment variable gives as values with commas between."""
 
 

@@ -18,8 +18,10 @@ import msgspec
 import structlog
 from starlette.routing import BaseRoute
 
+from ringback.carriers.port import Connector
 from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
+from ringback.carriers.smpp.configure import smpp_carrier
 from ringback.delivery.deliver import Deliverer
 from ringback.delivery.http import HttpClient
 from ringback.delivery.replay import Replayer
@@ -75,7 +77,7 @@ class Platform(msgspec.Struct, frozen=True):
     clock: SystemClock
     wakeups: Wakeups
     carrier: SimulatedCarrier | None
-    """``None`` without the role ``submit``."""
+    """``None`` without the role ``submit``, and with a real one."""
     supervisor: Supervisor
     base_url: str
     """Where it listens: scheme, host and port; empty without the role ``web``."""
@@ -165,13 +167,14 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         before_drain: Callable[[], None] = _nothing
         carrier: SimulatedCarrier | None = None
         if "submit" in settings.roles:
-            carrier = _carrier(settings, core.clock)
+            connector = _connector(settings, core.clock)
+            carrier = connector if isinstance(connector, SimulatedCarrier) else None
             media_http = await stack.enter_async_context(MediaHttp(settings.delivery))
             workers += [
-                *_inbound(core, carrier),
+                *_inbound(core, connector),
                 _fetching(core, media_http),
-                await _submitting(core, carrier),
-                carrier,
+                await _submitting(core, connector),
+                connector,
             ]
         if "deliver" in settings.roles:
             http = await stack.enter_async_context(HttpClient(settings.delivery))
@@ -244,12 +247,14 @@ def _refuse(acceptor: Acceptor, probes: Probes) -> None:
     probes.stop()
 
 
-def _carrier(settings: Settings, clock: SystemClock) -> SimulatedCarrier:
+def _connector(settings: Settings, clock: SystemClock) -> Connector:
+    if settings.smpp.host:
+        return smpp_carrier(settings.smpp, clock=clock, chance=secrets.SystemRandom().random)
     simulator = settings.simulator
     return SimulatedCarrier(clock=clock, script=_script(settings), seed=simulator.seed, speed=simulator.speed)
 
 
-async def _submitting(core: _Core, carrier: SimulatedCarrier) -> Worker:
+async def _submitting(core: _Core, carrier: Connector) -> Worker:
     receipts = ReceiptTaker(
         store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, metrics=core.metrics
     )
@@ -291,7 +296,7 @@ async def _media_urls(settings: Settings, store: Store, listening_at: str) -> Me
     )
 
 
-def _inbound(core: _Core, carrier: SimulatedCarrier) -> list[Worker]:
+def _inbound(core: _Core, carrier: Connector) -> list[Worker]:
     acceptor = _acceptor(core)
     taker = InboundTaker(
         store=core.store,
@@ -314,15 +319,19 @@ def _inbound(core: _Core, carrier: SimulatedCarrier) -> list[Worker]:
         response_cap_bytes=core.settings.delivery.response_cap_bytes,
         metrics=core.metrics,
     )
-    simulator = InboundSimulator(
+    simulated = [_simulating_inbound(core, carrier)] if isinstance(carrier, SimulatedCarrier) else []
+    return [*simulated, executor.worker(), taker.worker()]
+
+
+def _simulating_inbound(core: _Core, carrier: SimulatedCarrier) -> Worker:
+    return InboundSimulator(
         store=core.store,
         clock=core.clock,
         new_id=new_id,
         wakeups=core.wakeups,
         connector=carrier.name,
         bring=carrier.bring,
-    )
-    return [simulator.worker(), executor.worker()]
+    ).worker()
 
 
 def _delivering(core: _Core, http: HttpClient) -> Worker:

@@ -114,8 +114,18 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The carrier's own words."""
 
 
+class Part(msgspec.Struct, frozen=True):
+    """Which part of a text something is."""
+
+    reference: int
+    """What all parts of it have; others may have the same at another time."""
+    number: int
+    """From 1."""
+    total: int
+
+
 class Inbound(msgspec.Struct, frozen=True, kw_only=True):
-    """A message from a phone to a number of ours, whole: its parts are joined."""
+    """A message from a phone to a number of ours, or a part of one: whoever takes it joins them."""
 
     connector: str
     carrier_ref: str | None
@@ -126,12 +136,15 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "sms"
     """``sms`` or ``mms``."""
     media_urls: tuple[str, ...] = ()
+    part: Part | None = None
+    """``None`` for a whole message."""
 
 
 class Taken(msgspec.Struct, frozen=True):
     """An inbound message is stored."""
 
     message_uuid: str
+    """Empty for a part that waits for others."""
 
 
 class NotTaken(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from ringback.cli import (
     sdk_env,
     serve,
     simulate,
+    smsc,
     tls,
 )
 from ringback.model.errors import RingbackError
@@ -39,6 +40,7 @@ app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("login-link")(login.login_link)
 app.command("sdk-env")(sdk_env.sdk_env)
+app.command("smsc")(smsc.smsc)
 account.app.command("credit", context_settings={"ignore_unknown_options": True})(credit.credit)
 account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)

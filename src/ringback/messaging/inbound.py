@@ -27,9 +27,10 @@ from ringback.model.ids import NewId
 from ringback.model.message import Message
 from ringback.model.pricing import Tariff
 from ringback.model.status import Status
-from ringback.runtime import Batcher, Clock
+from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import MessagingSettings
-from ringback.store import accounts, messages, optouts
+from ringback.store import accounts, inbound_parts, messages, optouts
+from ringback.store.inbound_parts import Text
 from ringback.store.optouts import Pair, Said
 from ringback.store.port import POLITE_BATCH, Store, Transaction
 from ringback.store.wakeups import Wakeups
@@ -38,6 +39,8 @@ log = structlog.stdlib.get_logger("ringback.messaging.inbound")
 
 TYPES: Final = ("sms", "mms")
 MAX_MEDIA: Final = 10
+PARTS_WAIT_US: Final = 300_000_000
+"""For so long the parts of a text wait for each other; then what has come is taken for the whole."""
 
 
 class NumberOwner(Protocol):
@@ -97,6 +100,16 @@ class _Arrival(msgspec.Struct, frozen=True):
     inbound: Inbound
     at_us: int
     tariff: Tariff
+    overdue: Text | None = None
+    """A text of which what has come is taken, as the rest does not come any more."""
+
+    @property
+    def of_text(self) -> Text | None:
+        """Which text it is a part of, or what has come of which."""
+        inbound = self.inbound
+        if self.overdue is not None or inbound.part is None:
+            return self.overdue
+        return Text(inbound.connector, inbound.src, inbound.dst, inbound.part.reference, inbound.part.total)
 
     @property
     def ref(self) -> str | None:
@@ -156,6 +169,31 @@ class InboundTaker:
         tariff = await self._acceptor.tariff()
         return await self._arrivals.submit(_Arrival(inbound, self._clock.now_us(), tariff))
 
+    def worker(self) -> WorkLoop[Text]:
+        """Return the worker that takes texts of which parts do not come."""
+        return WorkLoop(
+            "parts",
+            claim=self._overdue,
+            work=self._take_what_came,
+            hint=self._wakeups.listen("inbound_parts"),
+            capacity=16,
+            retry_on=StoreUnavailable,
+        )
+
+    async def _overdue(self, limit: int) -> tuple[Sequence[Text], float | None]:
+        now_us = self._clock.now_us()
+        due_at_us = await self._store.read(inbound_parts.next_due_at_us)
+        if due_at_us is None or due_at_us > now_us:
+            return [], None if due_at_us is None else (due_at_us - now_us) / 1_000_000
+        return await self._store.read(lambda tx: inbound_parts.overdue(tx, now_us, limit)), 0
+
+    async def _take_what_came(self, text: Text) -> None:
+        tariff = await self._acceptor.tariff()
+        inbound = Inbound(connector=text.connector, carrier_ref=None, src=text.src, dst=text.dst, text="")
+        log.warning("inbound_parts_missing", connector=text.connector, to_number=numbers.masked(text.dst[:20]))
+        arrival = _Arrival(inbound, self._clock.now_us(), tariff, text)
+        await persist(lambda: self._arrivals.submit(arrival), retry_on=StoreUnavailable)
+
     async def _record(self, arrivals: list[_Arrival]) -> Sequence[InboundAnswer]:
         recorded = await self._store.write(partial(self._store_all, arrivals=arrivals))
         for arrival, answer in zip(arrivals, recorded.answers, strict=True):
@@ -169,20 +207,28 @@ class InboundTaker:
                     reason=answer.reason,
                 )
         refused = sum(isinstance(answer, NotTaken) for answer in recorded.answers)
+        if parts := recorded.answers.count(Taken("")):
+            self._metrics.inbound.add("part", count=parts)
+            self._wakeups.signal("inbound_parts")
         self._metrics.inbound.add("refused", count=refused)
         self._metrics.inbound.add("duplicate", count=recorded.duplicates)
-        self._metrics.inbound.add("taken", count=len(arrivals) - refused - recorded.duplicates)
+        self._metrics.inbound.add("taken", count=len(arrivals) - refused - recorded.duplicates - parts)
         self._acceptor.stored(recorded.confirmed)
         return recorded.answers
 
     def _store_all(self, tx: Transaction, *, arrivals: list[_Arrival]) -> _Recorded:
+        inbound_parts.in_turn(tx, [text for each in arrivals if (text := each.of_text) is not None])
         known = _known(tx, arrivals)
         judged = [self._judge(tx, arrival) for arrival in arrivals]
         optouts.in_turn(tx, [each.pair for each in judged if isinstance(each, _Valid) and each.intent])
         progress = Progress(self._new_id)
         recorded = _Recorded([], 0, [])
         duplicates = 0
-        for arrival, each in zip(arrivals, judged, strict=True):
+        for arrival, judgement in zip(arrivals, judged, strict=True):
+            each = self._joined(tx, arrival, judgement)
+            if each is None:
+                recorded.answers.append(Taken(""))
+                continue
             key = (arrival.inbound.connector, arrival.ref)
             if isinstance(each, NotTaken):
                 recorded.answers.append(each)
@@ -200,6 +246,19 @@ class InboundTaker:
         progress.write(tx)
         return msgspec.structs.replace(recorded, duplicates=duplicates)
 
+    def _joined(self, tx: Transaction, arrival: _Arrival, each: _Valid | NotTaken) -> _Valid | NotTaken | None:
+        """Return the whole message when a part was its last one, ``None`` while others are awaited."""
+        of_text, part = arrival.of_text, arrival.inbound.part
+        if of_text is None or (isinstance(each, NotTaken) and part is not None):
+            return each
+        if part is None or isinstance(each, NotTaken):
+            text = inbound_parts.take(tx, of_text)
+        else:
+            text = inbound_parts.add(tx, of_text, part.number, each.text, due_at_us=arrival.at_us + PARTS_WAIT_US)
+        if text is None or isinstance(each, NotTaken):
+            return None if text is None else each
+        return msgspec.structs.replace(each, text=text)
+
     def _judge(self, tx: Transaction, arrival: _Arrival) -> _Valid | NotTaken:
         inbound = arrival.inbound
         src, dst = numbers.sender(inbound.src), numbers.sender(inbound.dst)
@@ -215,7 +274,9 @@ class InboundTaker:
         if not (owned.sms_enabled if inbound.type == "sms" else owned.mms_enabled):
             return NotTaken(f"the number is not enabled for {inbound.type}")
         text = storable(inbound.text)
-        intent = intent_of(text) if inbound.type == "sms" else ""
+        # What is longer than one message is no keyword, and of its parts nobody knows yet.
+        is_whole = inbound.type == "sms" and arrival.of_text is None
+        intent = intent_of(text) if is_whole else ""
         return _Valid(arrival=arrival, owned=owned, src=src, text=text, intent=intent)
 
     def _receive(self, progress: Progress, valid: _Valid) -> Message:

@@ -152,6 +152,11 @@ class Connection(asyncio.Protocol):
         """Refuse a bind of the peer, and end the connection."""
         self._heed(self.session.refuse_bind(bind, status))
 
+    def write_raw(self, data: bytes) -> None:
+        """Write bytes as they are: for an SMSC that is told to send what is no PDU."""
+        if self._transport is not None:
+            self._transport.write(data)
+
     def abort(self, reason: str) -> None:
         """End it at once."""
         self._heed(self.session.lost(reason))

@@ -1,0 +1,276 @@
+"""Binds to an SMSC as a connector: messages as parts, answers as outcomes, what comes in to its takers."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+
+from ringback.carriers.port import (
+    Accepted,
+    Awaiting,
+    Deferred,
+    Inbound,
+    InboundAnswer,
+    InboundSink,
+    Outbound,
+    Receipt,
+    ReceiptSink,
+    Rejected,
+    Snapshot,
+    SubmitOutcome,
+    Taken,
+    Unknown,
+)
+from ringback.carriers.port import Exchange as Shown
+from ringback.carriers.smpp import names, receipts
+from ringback.carriers.smpp.connection import Answer, Busy, Connection, Down, Lost, Outcome
+from ringback.carriers.smpp.inbound import text_of
+from ringback.carriers.smpp.link import Link, LinkSettings
+from ringback.carriers.smpp.names import Command
+from ringback.carriers.smpp.pdu import Body, DataSm, MessageResp, Pdu, ShortMessage
+from ringback.carriers.smpp.receipts import IdFormat
+from ringback.carriers.smpp.shape import Shape, shaped
+from ringback.model.errors import FieldTooLong, TryLater
+from ringback.model.status import Status
+from ringback.runtime import Clock
+
+log = structlog.stdlib.get_logger("ringback.smpp")
+
+NAME: Final = "smpp"
+DOWN_PAUSE_S: Final = 1.0
+TROUBLED_PAUSE_S: Final = 5.0
+"""After an answer that says that the peer is in trouble, not the message."""
+REST_WITHIN_S: Final = 30.0
+"""For so long parts are tried again of which others were taken: shorter than a submission's lease."""
+
+TROUBLES: Final = frozenset({names.SYSTEM_ERROR, names.TEMPORARY_ERROR})
+CODES: Final[Mapping[int, str]] = {
+    0x01: "110", 0x0A: "40", 0x48: "40", 0x49: "40", 0x0B: "50", 0x50: "50", 0x51: "50", 0x61: "10", 0x62: "10",
+}  # fmt: skip
+"""Plivo's codes (contract section 3.2) of statuses; others are ``1000``, unknown."""
+STATE_CODES: Final[Mapping[str, str]] = {"EXPIRED": "80", "REJECTD": "100"}
+"""Of states of receipts that come without a code that the operator has mapped; others are ``1000``."""
+UNKNOWN_ERROR: Final = "1000"
+NO_ROUTE: Final = "90"
+
+
+class SmppConnector:
+    """One carrier over one or more binds."""
+
+    carries = frozenset({"sms"})
+
+    def __init__(
+        self,
+        *,
+        links: Sequence[LinkSettings],
+        shape: Shape,
+        clock: Clock,
+        chance: Callable[[], float],
+        submitted_ids: IdFormat = "text",
+        receipted_ids: IdFormat = "text",
+        error_codes: Mapping[str, str] | None = None,
+        name: str = NAME,
+    ) -> None:
+        """``error_codes`` maps codes of receipts, without leading zeros, to Plivo's."""
+        self.name = name
+        self._shape = shape
+        self._clock = clock
+        self._submitted_ids: IdFormat = submitted_ids
+        self._receipted_ids: IdFormat = receipted_ids
+        self._error_codes = dict(error_codes or {})
+        self._links = [
+            Link(each, name=f"{name}-{number}", clock=clock, chance=chance, handler=self._asked)
+            for number, each in enumerate(links, 1)
+        ]
+        self._turns = itertools.count()
+        self._receipts: ReceiptSink = _nobody
+        self._inbound: InboundSink = _nobody_inbound
+        self._stopping = False
+
+    def deliver_receipts_to(self, sink: ReceiptSink) -> None:
+        """Name the taker of receipts."""
+        self._receipts = sink
+
+    def deliver_inbound_to(self, sink: InboundSink) -> None:
+        """Name the taker of inbound messages."""
+        self._inbound = sink
+
+    def resume(self, awaiting: Sequence[Awaiting]) -> None:
+        """Do nothing: the carrier sends receipts by itself."""
+
+    def snapshot(self) -> Snapshot:
+        """Say how the binds are, all in one."""
+        states = [link.state() for link in self._links]
+        best = min(states, key=lambda state: ("up", "connecting", "down", "stopped").index(state.state))
+        errors: dict[str, int] = {}
+        for state in states:
+            for word, count in state.errors.items():
+                errors[word] = errors.get(word, 0) + count
+        told = sorted((each for state in states for each in state.exchanges), key=lambda each: each.at_us)
+        return Snapshot(
+            state=best.state,
+            since_us=best.since_us,
+            detail="; ".join(
+                f"{link.name} {state.state}: {state.detail}" for link, state in zip(self._links, states, strict=True)
+            ),
+            window_used=sum(state.window_used for state in states),
+            window_allowed=sum(state.window_allowed for state in states),
+            errors=errors,
+            exchanges=tuple(
+                Shown(at_us=each.at_us, direction="in" if each.direction == "in" else "out", what=each.what)
+                for each in told[-20:]
+            ),
+        )
+
+    def rebind(self) -> None:
+        """Make every bind anew."""
+        for link in self._links:
+            link.rebind()
+
+    async def run(self) -> None:
+        """Keep the binds up until stopped."""
+        await asyncio.gather(*(link.run() for link in self._links))
+
+    def stop(self) -> None:
+        """Take no new messages; what is outstanding is still answered."""
+        self._stopping = True
+        for link in self._links:
+            link.stop()
+
+    async def submit(self, message: Outbound) -> SubmitOutcome:
+        """Hand over one message, all parts over one bind."""
+        if message.type not in self.carries:
+            return Rejected(error_code=NO_ROUTE, detail=f"this carrier takes no {message.type.upper()}", elsewhere=True)
+        link = self._next_link()
+        if link is None:
+            return Deferred(retry_after_s=DOWN_PAUSE_S, detail=self._links[0].state().detail, reason="down")
+        valid_s = None
+        if message.expires_at_us is not None:
+            valid_s = max((message.expires_at_us - self._clock.now_us()) // 1_000_000, 1)
+        bodies = shaped(
+            uuid=message.message_uuid,
+            src=message.src,
+            dst=message.dst,
+            text=message.text,
+            shape=self._shape,
+            valid_s=valid_s,
+        )
+        try:
+            outcomes = await self._send(link, bodies)
+        except FieldTooLong as error:
+            return Rejected(error_code="10", detail=str(error))
+        return judge(outcomes, self._submitted_ids)
+
+    # ---- out ----
+
+    def _next_link(self) -> Link | None:
+        able = [link for link in self._links if link.settings.bind != "receiver" and link.is_up.is_set()]
+        if self._stopping or not able:
+            return None
+        return able[next(self._turns) % len(able)]
+
+    async def _send(self, link: Link, bodies: Sequence[ShortMessage]) -> list[Outcome]:
+        found = await asyncio.gather(*(link.submit(Command.SUBMIT_SM, body) for body in bodies))
+        until_us = self._clock.now_us() + round(REST_WITHIN_S * 1_000_000)
+        # Some taken and others not: those are tried on, as half a message is of no use.
+        while _was_taken(found) and (left := _put_off(found)) and self._clock.now_us() < until_us:
+            await asyncio.sleep(_pause_s(found[left[0]]))
+            for at in left:
+                found[at] = await link.submit(Command.SUBMIT_SM, bodies[at])
+        return found
+
+    # ---- in ----
+
+    async def _asked(self, _: Connection, pdu: Pdu) -> tuple[int, Body | None]:
+        body = pdu.body
+        if not isinstance(body, ShortMessage | DataSm):
+            return names.INVALID_COMMAND, None
+        if receipts.is_receipt(body):
+            return await self._take_receipt(body), MessageResp()
+        text, part = text_of(body, self._shape.default_coding)
+        answer = await self._inbound(
+            Inbound(connector=self.name, carrier_ref=None, src=body.source, dst=body.dest, text=text, part=part)
+        )
+        return (names.OK, MessageResp()) if isinstance(answer, Taken) else (names.PERMANENT_ERROR, None)
+
+    async def _take_receipt(self, body: ShortMessage | DataSm) -> int:
+        said = receipts.parse(body)
+        if said is None:
+            # Offered again, it would be no more readable.
+            log.warning("smpp_receipt_not_understood", carrier=self.name)
+            return names.OK
+        if said.status is Status.SENT:
+            return names.OK
+        await self._receipts(
+            Receipt(
+                connector=self.name,
+                carrier_ref=receipts.canonical(said.message_id, self._receipted_ids),
+                status=said.status,
+                error_code=self._code(said),
+                detail=f"stat:{said.state} err:{said.error or '0'}",
+            )
+        )
+        return names.OK
+
+    def _code(self, said: receipts.CarrierReceipt) -> str:
+        if said.status is Status.DELIVERED:
+            return "000"
+        return self._error_codes.get(said.error) or STATE_CODES.get(said.state, UNKNOWN_ERROR)
+
+
+def judge(found: Sequence[Outcome], ids: IdFormat) -> SubmitOutcome:
+    """Say what became of a message from what became of its parts."""
+    refs = tuple(
+        receipts.canonical(each.message_id, ids) if isinstance(each, Answer) and each.status == names.OK else ""
+        for each in found
+    )
+    if all(refs):
+        return Accepted(carrier_refs=refs)
+    if lost := [each for each in found if isinstance(each, Lost)]:
+        return Unknown(detail=lost[0].detail, taken=refs)
+    refused = [each.status for each in found if isinstance(each, Answer) and each.status != names.OK]
+    if not any(refs):
+        return _judge_nothing(found, refused)
+    if refused:
+        return _refused(refused[0], "; other parts were taken")
+    return Unknown(detail="some parts were taken, others were not in time", taken=refs)
+
+
+def _judge_nothing(found: Sequence[Outcome], refused: Sequence[int]) -> SubmitOutcome:
+    if refused and refused[0] not in TROUBLES:
+        return _refused(refused[0])
+    if refused:
+        return Deferred(retry_after_s=TROUBLED_PAUSE_S, detail=names.status_name(refused[0]))
+    for each in found:
+        if isinstance(each, Busy):
+            return Deferred(retry_after_s=_pause_s(each), detail=each.detail)
+        if isinstance(each, Down):
+            return Deferred(retry_after_s=DOWN_PAUSE_S, detail=each.detail, reason="down")
+    return Unknown(detail="the carrier took it and gave it no name")
+
+
+def _refused(status: int, more: str = "") -> Rejected:
+    code = CODES.get(status)
+    return Rejected(error_code=code or UNKNOWN_ERROR, detail=names.status_name(status) + more, elsewhere=code is None)
+
+
+def _was_taken(found: Sequence[Outcome]) -> bool:
+    return any(isinstance(each, Answer) and each.status == names.OK for each in found)
+
+
+def _pause_s(outcome: Outcome) -> float:
+    return max(outcome.retry_after_s, 0.1) if isinstance(outcome, Busy) else DOWN_PAUSE_S
+
+
+def _put_off(found: Sequence[Outcome]) -> list[int]:
+    return [at for at, each in enumerate(found) if isinstance(each, Busy | Down)]
+
+
+async def _nobody(_: Receipt) -> None:
+    raise TryLater("nobody takes receipts yet")
+
+
+async def _nobody_inbound(_: Inbound) -> InboundAnswer:
+    raise TryLater("nobody takes inbound messages yet")
