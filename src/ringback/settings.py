@@ -205,7 +205,7 @@ class SmppSettings(Group, frozen=True, kw_only=True):
     receipted_ids: Literal["text", "decimal", "hex"] = "text"
     """How it writes them in receipts."""
     error_codes: tuple[str, ...] = ()
-    """Codes of the carrier's receipts as Plivo's, such as ``1=50``; others are ``1000``, unknown."""
+    """Codes of the carrier's receipts as those of callbacks, such as ``1=50``; others are ``1000``, unknown."""
 
 
 class SourceSettings(Group, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ TROUBLES: Final = frozenset({names.SYSTEM_ERROR, names.TEMPORARY_ERROR})
 CODES: Final[Mapping[int, str]] = {
     0x01: "110", 0x0A: "40", 0x48: "40", 0x49: "40", 0x0B: "50", 0x50: "50", 0x51: "50", 0x61: "10", 0x62: "10",
 }  # fmt: skip
-"""Plivo's codes (contract section 3.2) of statuses; others are ``1000``, unknown."""
+"""Codes (contract section 3.2) of statuses; others are ``1000``, unknown."""
 STATE_CODES: Final[Mapping[str, str]] = {"EXPIRED": "80", "REJECTD": "100"}
 """Of states of receipts that come without a code that the operator has mapped; others are ``1000``."""
 UNKNOWN_ERROR: Final = "1000"
@@ -73,7 +73,7 @@ class SmppConnector:
         error_codes: Mapping[str, str] | None = None,
         name: str = NAME,
     ) -> None:
-        """``error_codes`` maps codes of receipts, without leading zeros, to Plivo's."""
+        """``error_codes`` maps codes of receipts, without leading zeros, to those of callbacks."""
         self.name = name
         self._shape = shape
         self._clock = clock
