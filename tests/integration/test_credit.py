@@ -80,7 +80,7 @@ async def test_only_what_the_carrier_takes_is_charged(sms: Billed) -> None:
         sms.clock.advance(0.001)
     sms.connector.outcomes.extend(
         [
-            Accepted(carrier_ref="r1"),
+            Accepted(carrier_refs=("r1",)),
             REJECTED,
             Deferred(retry_after_s=30, detail="busy"),
             Deferred(retry_after_s=200, detail="busy"),
@@ -89,7 +89,7 @@ async def test_only_what_the_carrier_takes_is_charged(sms: Billed) -> None:
     await asyncio.gather(*map(sms.submitter.submit, await sms.claim()))
     assert await sms.balance() == 10_000 - 550
     sms.clock.advance(30)
-    await sms.submit(Accepted(carrier_ref="r2"))
+    await sms.submit(Accepted(carrier_refs=("r2",)))
     sms.clock.advance(170)
     await sms.submit()
     assert await sms.balance() == 10_000 - 2 * 550
@@ -104,7 +104,7 @@ async def test_a_handover_whose_lease_ran_out_is_charged_once(sms: Billed) -> No
     sms.clock.advance(LEASE_S)
     [quick] = await sms.claim()
     for turn in (quick, slow):
-        sms.connector.outcomes.append(Accepted(carrier_ref="ref"))
+        sms.connector.outcomes.append(Accepted(carrier_refs=("ref",)))
         await sms.submitter.submit(turn)
     assert await sms.balance() == 10_000 - 550
 
@@ -171,7 +171,7 @@ async def test_thousands_of_messages_are_charged_to_the_last_unit(sms: Billed) -
         destinations = "<".join(str(14150000000 + number * 100 + each) for each in range(50))
         await sms.accept(dst=destinations, text="a" * chance.randrange(1, 1600))
     sms.connector.outcomes.extend(
-        REJECTED if chance.random() < 0.3 else Accepted(carrier_ref=f"ref-{number}") for number in range(4_000)
+        REJECTED if chance.random() < 0.3 else Accepted(carrier_refs=(f"ref-{number}",)) for number in range(4_000)
     )
     while turns := await sms.claim():
         await asyncio.gather(*map(sms.submitter.submit, turns))
