@@ -3,11 +3,12 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import msgspec
 import structlog
 
+from ringback.carriers.port import Exchange
 from ringback.carriers.smpp import names
 from ringback.carriers.smpp.names import Command
 from ringback.carriers.smpp.pdu import Body, MessageResp, Pdu
@@ -63,14 +64,6 @@ Outcome = Answer | Busy | Down | Lost
 
 Handler = Callable[["Connection", Pdu], Awaitable[tuple[int, Body | None]]]
 """Takes a request of the peer; what it returns, status and body, is the answer. One that raises has not taken it."""
-
-
-class Exchange(msgspec.Struct, frozen=True):
-    """A PDU, told without numbers, texts and secrets."""
-
-    at_us: int
-    direction: str
-    what: str
 
 
 class Connection(asyncio.Protocol):
@@ -192,7 +185,7 @@ class Connection(asyncio.Protocol):
                 case Received(pdu):
                     self._note("in", names.command_name(pdu.command), pdu.sequence)
                     self._take(pdu)
-                case Answered(request, answer, _):
+                case Answered(request, answer):
                     self._answered(request, answer)
                 case Unexpected(pdu):
                     self.errors["late or unknown answer"] += 1
@@ -286,5 +279,5 @@ class Connection(asyncio.Protocol):
         if out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(out)
 
-    def _note(self, direction: str, what: str, sequence: int) -> None:
-        self.exchanges.append(Exchange(self._clock.now_us(), direction, f"{what} #{sequence}"))
+    def _note(self, direction: Literal["in", "out"], what: str, sequence: int) -> None:
+        self.exchanges.append(Exchange(at_us=self._clock.now_us(), direction=direction, what=f"{what} #{sequence}"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -23,9 +24,8 @@ from ringback.carriers.port import (
     Taken,
     Unknown,
 )
-from ringback.carriers.port import Exchange as Shown
 from ringback.carriers.smpp import names, receipts
-from ringback.carriers.smpp.connection import Answer, Busy, Connection, Down, Lost, Outcome
+from ringback.carriers.smpp.connection import LAST, Answer, Busy, Connection, Down, Lost, Outcome
 from ringback.carriers.smpp.inbound import text_of
 from ringback.carriers.smpp.link import Link, LinkSettings
 from ringback.carriers.smpp.names import Command
@@ -102,12 +102,11 @@ class SmppConnector:
 
     def snapshot(self) -> Snapshot:
         """Say how the binds are, all in one."""
-        states = [link.state() for link in self._links]
+        states = [link.snapshot() for link in self._links]
         best = min(states, key=lambda state: ("up", "connecting", "down", "stopped").index(state.state))
-        errors: dict[str, int] = {}
+        errors: Counter[str] = Counter()
         for state in states:
-            for word, count in state.errors.items():
-                errors[word] = errors.get(word, 0) + count
+            errors.update(state.errors)
         told = sorted((each for state in states for each in state.exchanges), key=lambda each: each.at_us)
         return Snapshot(
             state=best.state,
@@ -116,12 +115,9 @@ class SmppConnector:
                 f"{link.name} {state.state}: {state.detail}" for link, state in zip(self._links, states, strict=True)
             ),
             window_used=sum(state.window_used for state in states),
-            window_allowed=sum(state.window_allowed for state in states),
-            errors=errors,
-            exchanges=tuple(
-                Shown(at_us=each.at_us, direction="in" if each.direction == "in" else "out", what=each.what)
-                for each in told[-20:]
-            ),
+            window_allowed=sum(state.window_allowed or 0 for state in states),
+            errors=dict(errors),
+            exchanges=tuple(told[-LAST:]),
         )
 
     def rebind(self) -> None:
@@ -145,7 +141,7 @@ class SmppConnector:
             return Rejected(error_code=NO_ROUTE, detail=f"this carrier takes no {message.type.upper()}", elsewhere=True)
         link = self._next_link()
         if link is None:
-            return Deferred(retry_after_s=DOWN_PAUSE_S, detail=self._links[0].state().detail, reason="down")
+            return Deferred(retry_after_s=DOWN_PAUSE_S, detail=self._links[0].snapshot().detail, reason="down")
         valid_s = None
         if message.expires_at_us is not None:
             valid_s = max((message.expires_at_us - self._clock.now_us()) // 1_000_000, 1)

@@ -9,8 +9,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 import structlog
 
+from ringback.carriers.port import Snapshot
 from ringback.carriers.smpp import names
-from ringback.carriers.smpp.connection import Answer, Connection, Down, Exchange, Handler, Outcome
+from ringback.carriers.smpp.connection import Connection, Down, Handler, Outcome
 from ringback.carriers.smpp.names import Command
 from ringback.carriers.smpp.pdu import Bind, Body, Pdu
 from ringback.carriers.smpp.session import Session, Timers
@@ -50,18 +51,6 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     first_pause_s: Seconds = 0.5
     most_pause_s: Seconds = 30.0
     """Pauses between tries to connect: doubled each time, and spread by chance over their second half."""
-
-
-class LinkState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a link is, to be shown. Nothing here is secret."""
-
-    state: Literal["up", "connecting", "down", "stopped"]
-    since_us: int
-    detail: str
-    window_used: int
-    window_allowed: int
-    errors: dict[str, int]
-    exchanges: tuple[Exchange, ...]
 
 
 class Link:
@@ -125,10 +114,10 @@ class Link:
         if self._now is not None:
             self._now.unbind()
 
-    def state(self) -> LinkState:
+    def snapshot(self) -> Snapshot:
         """Tell how the link is."""
         now = self._now
-        return LinkState(
+        return Snapshot(
             state=self._state,
             since_us=self._since_us,
             detail=self._detail,
@@ -286,6 +275,3 @@ class Listener:
             log.warning("smpp_bind_refused", system_id=pdu.body.system_id, status=names.status_name(status))
             connection.refuse(pdu, status)
         return status, None
-
-
-__all__ = ["Answer", "Link", "LinkSettings", "LinkState", "Listener"]

@@ -78,7 +78,6 @@ class Answered(msgspec.Struct, frozen=True):
 
     request: Pdu
     answer: Pdu | None
-    sent_at_us: int
 
 
 class Unexpected(msgspec.Struct, frozen=True):
@@ -218,7 +217,7 @@ class Session:
             # An answer that cannot be read is none: whoever waits for it learns that nobody knows.
             known = self._open.pop(frame.sequence, None)
             if known is not None:
-                yield Answered(known.request, None, known.sent_at_us)
+                yield Answered(known.request, None)
             return
         command = frame.command | RESPONSE if is_known(frame.command) else Command.GENERIC_NACK
         self._out += encode(Pdu(command, frame.sequence, status=error.status))
@@ -263,7 +262,7 @@ class Session:
             return
         if request.command in BINDS and pdu.status == names.OK:
             self.state = _BOUND_BY[Command(request.command)]
-        yield Answered(request, pdu, known.sent_at_us)
+        yield Answered(request, pdu)
         self._unbind_when_answered(now_us)
         if request.command in BINDS and pdu.status != names.OK:
             yield from self._close(f"the peer refused the bind: {names.status_name(pdu.status)}")
@@ -286,7 +285,7 @@ class Session:
                 return [*events, *self._close("the peer does not answer whether it is there")]
             if late.request.command == Command.UNBIND:
                 return [*events, *self._close("the peer did not answer unbind")]
-            events.append(Answered(late.request, None, late.sent_at_us))
+            events.append(Answered(late.request, None))
         self._unbind_when_answered(now_us)
         if self.state in BOUND:
             if _is_over(self._busy_at_us, timers.inactivity_s, now_us):
