@@ -210,6 +210,21 @@ async def test_throttling_narrows_the_window_and_holds_back() -> None:
         assert smsc.counts.total() == 9
 
 
+async def test_a_carrier_that_throttles_can_be_bound_to_again() -> None:
+    rule = {"answer": "error", "status": 0x58}
+    async with scripted_smsc(rule=[rule]) as (smsc, port), bound(port, Takers()) as carrier:
+        assert isinstance(await carrier.submit(outbound()), Deferred)
+        # What was learned holds messages back, not the bind that they need.
+        link = carrier._links[0]
+        link._window.held_until_us += 3_600_000_000
+        link.is_up.clear()
+        carrier.rebind()
+        async with asyncio.timeout(5):
+            await link.is_up.wait()
+        assert smsc.counts["binds"] == 2
+        assert isinstance(await carrier.submit(outbound(number=2)), Deferred)
+
+
 async def test_nobody_to_send_to() -> None:
     takers = Takers()
     async with scripted_smsc() as (_, port):

@@ -11,7 +11,7 @@ import structlog
 from ringback.carriers.port import Exchange
 from ringback.carriers.smpp import names
 from ringback.carriers.smpp.names import Command
-from ringback.carriers.smpp.pdu import Body, MessageResp, Pdu
+from ringback.carriers.smpp.pdu import Bind, Body, MessageResp, Pdu
 from ringback.carriers.smpp.session import (
     BOUND,
     Answered,
@@ -112,9 +112,13 @@ class Connection(asyncio.Protocol):
         """Whether messages can be exchanged."""
         return self.session.state in BOUND
 
+    async def bind(self, command: Command, body: Bind) -> Outcome:
+        """Bind, whatever the window says: it is about messages."""
+        return await self._send(command, body)
+
     async def request(self, command: Command, body: Body) -> Outcome:
         """Send a request when there is room for it, and wait for the answer. Raises ``FieldTooLong``."""
-        if not self.is_bound and command not in names.BINDS:
+        if not self.is_bound:
             return Down("the connection is not bound")
         now_us = self._clock.now_us()
         if now_us < self.window.held_until_us:
@@ -126,9 +130,13 @@ class Connection(asyncio.Protocol):
                 await asyncio.sleep(wait_us / 1_000_000)
                 if not self.is_bound:
                     return Down("the connection has ended")
-            sequence = self.session.request(command, body, now_us=self._clock.now_us())
         finally:
+            # What is sent counts as outstanding at once; nobody comes between.
             self._admitted -= 1
+        return await self._send(command, body)
+
+    async def _send(self, command: Command, body: Body) -> Outcome:
+        sequence = self.session.request(command, body, now_us=self._clock.now_us())
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._answers[sequence] = answer
         self._note("out", names.command_name(command), sequence)

@@ -149,7 +149,7 @@ class Link:
             return f"no connection within {settings.connect_s:g} s"
         except (OSError, ssl.SSLError) as error:
             return f"no connection: {error}"
-        answer = await connection.request(
+        answer = await connection.bind(
             _COMMANDS[settings.bind],
             Bind(system_id=settings.system_id, password=settings.password, system_type=settings.system_type),
         )
