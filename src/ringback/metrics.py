@@ -26,8 +26,9 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 STATUSES: Final = ("sent", "delivered", "undelivered", "failed")
-SUBMISSION_OUTCOMES: Final = ("accepted", "rejected", "deferred", "expired")
-RECEIPT_RESULTS: Final = ("taken", "late", "duplicate", "early")
+SUBMISSION_OUTCOMES: Final = ("accepted", "rejected", "deferred", "expired", "unknown")
+RECEIPT_RESULTS: Final = ("taken", "late", "duplicate", "early", "intermediate")
+UNKNOWN_ENDS: Final = ("resubmitted", "waiting")
 ATTEMPT_OUTCOMES: Final = ("ok", "http_status", "timeout", "dns", "connect", "tls", "broken", "blocked")
 INBOUND_RESULTS: Final = ("taken", "duplicate", "refused")
 REPLY_RESULTS: Final = ("accepted", "refused", "ignored", "malformed", "repeated")
@@ -77,6 +78,19 @@ class Metrics:
         )
         self.submissions = self._counts(
             "ringback_submissions_total", "Submissions by what came of them.", outcome=SUBMISSION_OUTCOMES
+        )
+        self.unknown_outcomes = self._counts(
+            "ringback_unknown_outcomes_total",
+            "Submissions of which nobody knows whether the carrier has them, by what was done about it.",
+            done=UNKNOWN_ENDS,
+        )
+        self.rerouted = Counter(
+            "ringback_rerouted_total", "Messages that went on to another route.", registry=self._registry
+        )
+        self.receipts_missing = Counter(
+            "ringback_receipts_missing_total",
+            "Messages for which no receipt came within the time that their route gives.",
+            registry=self._registry,
         )
         self.receipts = self._counts(
             "ringback_receipts_total", "Receipts of carriers: taken, or flagged and why.", result=RECEIPT_RESULTS

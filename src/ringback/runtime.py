@@ -321,11 +321,18 @@ class Supervisor:
     """Runs workers, restarts those that fail, and stops them in order."""
 
     def __init__(
-        self, workers: Sequence[Worker], *, drain_s: float, before_drain: Callable[[], None] = lambda: None
+        self,
+        workers: Sequence[Worker],
+        *,
+        drain_s: float,
+        before_drain: Callable[[], None] = lambda: None,
+        is_inner: bool = False,
     ) -> None:
+        """``is_inner``: it is a worker's of another one, which says when draining begins and ends."""
         self._workers = workers
         self._drain_s = drain_s
         self._before_drain = before_drain
+        self._is_inner = is_inner
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -343,7 +350,8 @@ class Supervisor:
         tasks = {worker.name: asyncio.create_task(self._keep_running(worker)) for worker in self._workers}
         try:
             await self._stopping.wait()
-            log.info("draining", bound_s=self._drain_s)
+            if not self._is_inner:
+                log.info("draining", bound_s=self._drain_s)
             self._before_drain()
             return await self._drain(tasks)
         finally:
@@ -361,7 +369,8 @@ class Supervisor:
             unfinished = [name for name, task in tasks.items() if not task.done()]
             log.warning("drain_bound_reached", unfinished=unfinished, bound_s=self._drain_s)
             return False
-        log.info("drained")
+        if not self._is_inner:
+            log.info("drained")
         return True
 
     async def _keep_running(self, worker: Worker) -> None:

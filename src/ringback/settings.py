@@ -17,6 +17,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Limit = Annotated[int, msgspec.Meta(ge=0)]
 Rate = Annotated[float, msgspec.Meta(ge=0, le=10_000)]
+CarrierName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 Role = Literal["web", "submit", "deliver"]
 
 
@@ -245,6 +246,55 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     """Uploaded media that no message has, from when they were uploaded; never for ever."""
 
 
+class CarrierSettings(Group, frozen=True, kw_only=True):
+    """A carrier and how it is reached. Without any there is one, ``simulator``, that is simulated."""
+
+    name: CarrierName
+    """Lower-case letters, digits, ``-`` and ``_``."""
+    kind: Literal["simulator", "smpp", "plivo"]
+    """What its connector speaks. The table of that name below it holds the settings of the kind."""
+    capacity: Count | None = None
+    """Submissions in flight at once, in each process; ``messaging.concurrency`` by default."""
+    simulator: dict[str, Any] = {}
+    """Of a simulated carrier: ``seed``, ``speed`` and ``script``, where they differ from the group ``simulator``."""
+    smpp: dict[str, Any] = {}
+    """Of a link by SMPP."""
+    plivo: dict[str, Any] = {}
+    """Of an upstream Plivo account."""
+
+
+class RouteSettings(Group, frozen=True, kw_only=True):
+    """A way to some destinations through a carrier. Without any, all messages go to the carrier, if there is one."""
+
+    name: CarrierName
+    """Lower-case letters, digits, ``-`` and ``_``."""
+    carrier: CarrierName
+    """The carrier that it leads to."""
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^\d{0,15}$")] = ""
+    """Digits with which the destination begins, country code first; empty for all destinations."""
+    mcc: Annotated[str, msgspec.Meta(pattern=r"^\d{3}$")] | None = None
+    """Mobile country code of the destination's network, for where it is known before a message is sent."""
+    mnc: Annotated[str, msgspec.Meta(pattern=r"^\d{2,3}$")] | None = None
+    """Mobile network code."""
+    sender: str = ""
+    """Senders as in a shell: ``*`` stands for anything, ``?`` for one character; empty for all."""
+    account: str | None = None
+    """Auth id of the account whose messages take it; all by default."""
+    type: Literal["sms", "mms"] | None = None
+    """The type of message that takes it; both by default."""
+    priority: int = 0
+    """Of routes that say as much about a message, the lowest is tried first."""
+    weight: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1
+    """Of routes with one priority, the share of messages that try it first; 0 for only when the others did not."""
+    on_unknown: Literal["resubmit", "wait"] = "resubmit"
+    """What to do with a message of which nobody knows whether the carrier has it: hand it over again, or take it for
+    sent and wait for a receipt."""
+    receipt_timeout_s: Annotated[int, msgspec.Meta(ge=0, le=31_536_000)] = 0
+    """A message that has no receipt after this time gets a note that says so; 0 for never."""
+    failover_codes: tuple[str, ...] = ("20", "90")
+    """Codes with which a rejection is not the last word: the next route is tried."""
+
+
 class LogSettings(Group, frozen=True, kw_only=True):
     """What goes to standard error."""
 
@@ -263,6 +313,8 @@ class Settings(Group, frozen=True, kw_only=True):
     simulator: SimulatorSettings = SimulatorSettings()
     smpp: SmppSettings = SmppSettings()
     sources: dict[str, SourceSettings] = {}
+    carriers: tuple[CarrierSettings, ...] = ()
+    routes: tuple[RouteSettings, ...] = ()
     dashboard: DashboardSettings = DashboardSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()

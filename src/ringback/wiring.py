@@ -18,18 +18,19 @@ import msgspec
 import structlog
 from starlette.routing import BaseRoute
 
-from ringback.carriers.port import Connector
+from ringback.carriers.port import Connector, Inbound, InboundAnswer, NotTaken
 from ringback.carriers.simulator.connector import SimulatedCarrier
-from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
-from ringback.carriers.smpp.configure import smpp_carrier
+from ringback.connectors import open_connector, sync_carriers
 from ringback.delivery.deliver import Deliverer
 from ringback.delivery.http import HttpClient
 from ringback.delivery.replay import Replayer
 from ringback.dialect.media import MediaUrls
 from ringback.messaging.accept import Acceptor
 from ringback.messaging.fetch import MediaFetcher
+from ringback.messaging.fleet import Fleet
 from ringback.messaging.inbound import InboundTaker
 from ringback.messaging.media_http import MediaHttp
+from ringback.messaging.overdue import ReceiptWatch
 from ringback.messaging.receipts import ReceiptTaker
 from ringback.messaging.replies import ReplyExecutor
 from ringback.messaging.senders import Senders
@@ -39,10 +40,13 @@ from ringback.metrics import Metrics
 from ringback.model.errors import ConfigInvalid
 from ringback.model.ids import AccountId, auth_id, uuid7
 from ringback.model.pricing import Tariff
+from ringback.model.routes import SIMULATOR, Carrier
 from ringback.receiver.receive import Receiver
 from ringback.retention import Retention
+from ringback.routing.chooser import Chooser
+from ringback.routing.follow import RoutesFollower
 from ringback.runtime import Supervisor, SystemClock, Worker
-from ringback.settings import Invalid, Role, ServerSettings, Settings, read_script
+from ringback.settings import Role, ServerSettings, Settings
 from ringback.store import accounts, keys, messages, numbers, postgres, prices, sqlite
 from ringback.store.accounts import Account, AccountCache
 from ringback.store.cached import Cached
@@ -77,7 +81,7 @@ class Platform(msgspec.Struct, frozen=True):
     clock: SystemClock
     wakeups: Wakeups
     carrier: SimulatedCarrier | None
-    """``None`` without the role ``submit``, and with a real one."""
+    """``None`` without the role ``submit``, or where no carrier is simulated."""
     supervisor: Supervisor
     base_url: str
     """Where it listens: scheme, host and port; empty without the role ``web``."""
@@ -167,14 +171,16 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         before_drain: Callable[[], None] = _nothing
         carrier: SimulatedCarrier | None = None
         if "submit" in settings.roles:
-            connector = _connector(settings, core.clock)
-            carrier = connector if isinstance(connector, SimulatedCarrier) else None
+            follower, fleet, inbound = await _submitting(core)
+            carrier = _simulated(fleet)
             media_http = await stack.enter_async_context(MediaHttp(settings.delivery))
             workers += [
-                *_inbound(core, connector),
+                *_answering(core, fleet),
+                inbound.worker(),
                 _fetching(core, media_http),
-                await _submitting(core, connector),
-                connector,
+                _overdue(core),
+                fleet,
+                follower,
             ]
         if "deliver" in settings.roles:
             http = await stack.enter_async_context(HttpClient(settings.delivery))
@@ -247,30 +253,54 @@ def _refuse(acceptor: Acceptor, probes: Probes) -> None:
     probes.stop()
 
 
-def _connector(settings: Settings, clock: SystemClock) -> Connector:
-    if settings.smpp.host:
-        return smpp_carrier(settings.smpp, clock=clock, chance=secrets.SystemRandom().random)
-    simulator = settings.simulator
-    return SimulatedCarrier(clock=clock, script=_script(settings), seed=simulator.seed, speed=simulator.speed)
-
-
-async def _submitting(core: _Core, carrier: Connector) -> Worker:
+async def _submitting(core: _Core) -> tuple[RoutesFollower, Fleet, InboundTaker]:
+    """Make what keeps all carriers at work, with connectors for those there are now. Raises ``ConfigInvalid``."""
+    await sync_carriers(core.settings, core.store, core.clock)
+    follower = RoutesFollower(core.store, core.wakeups)
+    await follower.look()
+    chooser = Chooser(follower.now)
     receipts = ReceiptTaker(
         store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, metrics=core.metrics
     )
-    carrier.deliver_receipts_to(receipts.take)
-    submitter = Submitter(
+    inbound = _inbound_taker(core)
+
+    def opened(carrier: Carrier) -> Connector:
+        connector = open_connector(carrier, core.settings, core.clock)
+        connector.deliver_receipts_to(receipts.take)
+        connector.deliver_inbound_to(inbound.take)
+        return connector
+
+    def submitter(connector: Connector) -> Submitter:
+        return Submitter(
+            store=core.store,
+            clock=core.clock,
+            new_id=new_id,
+            wakeups=core.wakeups,
+            settings=core.settings.messaging,
+            connector=connector,
+            metrics=core.metrics,
+            media_path=core.files.path,
+            chooser=chooser,
+        )
+
+    fleet = Fleet(
         store=core.store,
         clock=core.clock,
-        new_id=new_id,
-        wakeups=core.wakeups,
-        settings=core.settings.messaging,
-        connector=carrier,
-        metrics=core.metrics,
-        media_path=core.files.path,
+        chooser=chooser,
+        node=f"{socket.gethostname()[:28]}:{os.getpid()}",
+        opened=opened,
+        submitter=submitter,
+        drain_s=core.settings.drain_s,
     )
-    await submitter.resume()
-    return submitter.worker()
+    await fleet.prepare()
+    follower.tell(fleet.hear)
+    return follower, fleet, inbound
+
+
+def _overdue(core: _Core) -> Worker:
+    return ReceiptWatch(
+        store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, metrics=core.metrics
+    ).worker()
 
 
 def _fetching(core: _Core, http: MediaHttp) -> Worker:
@@ -296,42 +326,47 @@ async def _media_urls(settings: Settings, store: Store, listening_at: str) -> Me
     )
 
 
-def _inbound(core: _Core, carrier: Connector) -> list[Worker]:
-    acceptor = _acceptor(core)
-    taker = InboundTaker(
+def _inbound_taker(core: _Core) -> InboundTaker:
+    return InboundTaker(
         store=core.store,
         clock=core.clock,
         new_id=new_id,
         wakeups=core.wakeups,
         settings=core.settings.messaging,
         find_owner=numbers.owner,
-        acceptor=acceptor,
+        acceptor=_acceptor(core),
         metrics=core.metrics,
     )
-    carrier.deliver_inbound_to(taker.take)
+
+
+def _answering(core: _Core, fleet: Fleet) -> list[Worker]:
     executor = ReplyExecutor(
         store=core.store,
         clock=core.clock,
         new_id=new_id,
         wakeups=core.wakeups,
         accounts=core.accounts,
-        acceptor=acceptor,
+        acceptor=_acceptor(core),
         response_cap_bytes=core.settings.delivery.response_cap_bytes,
         metrics=core.metrics,
     )
-    simulated = [_simulating_inbound(core, carrier)] if isinstance(carrier, SimulatedCarrier) else []
-    return [*simulated, executor.worker(), taker.worker()]
+
+    async def bring(inbound: Inbound) -> InboundAnswer:
+        simulated = _simulated(fleet)
+        if simulated is None:
+            return NotTaken("there is no simulated carrier that could bring it")
+        return await simulated.bring(msgspec.structs.replace(inbound, connector=simulated.name))
+
+    simulator = InboundSimulator(
+        store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, connector=SIMULATOR, bring=bring
+    )
+    return [simulator.worker(), executor.worker()]
 
 
-def _simulating_inbound(core: _Core, carrier: SimulatedCarrier) -> Worker:
-    return InboundSimulator(
-        store=core.store,
-        clock=core.clock,
-        new_id=new_id,
-        wakeups=core.wakeups,
-        connector=carrier.name,
-        bring=carrier.bring,
-    ).worker()
+def _simulated(fleet: Fleet) -> SimulatedCarrier | None:
+    """Return a simulated carrier, the one of that name if there is one: phones exist only there."""
+    found = [each for each in fleet.connectors().values() if isinstance(each, SimulatedCarrier)]
+    return next((each for each in found if each.name == SIMULATOR), found[0] if found else None)
 
 
 def _delivering(core: _Core, http: HttpClient) -> Worker:
@@ -479,15 +514,6 @@ def base_url(host: str, port: int, *, scheme: str = "http") -> str:
     """Return the URL under which a client on this machine reaches the server."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"{scheme}://{reachable}:{port}"
-
-
-def _script(settings: Settings) -> Script:
-    if settings.simulator.script is None:
-        return BUILT_IN
-    try:
-        return parse_script(read_script(settings.simulator.script))
-    except Invalid as error:
-        raise ConfigInvalid(str(error)) from error
 
 
 def new_token() -> str:

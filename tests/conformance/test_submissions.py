@@ -27,6 +27,9 @@ def new(number: int, due_at_us: int) -> dict[str, Any]:
         "lease_token": None,
         "media": None,
         "price": None if number % 2 else number * 550,
+        "route": None,
+        "tried": None,
+        "unknowns": 0,
     }
 
 

@@ -7,11 +7,14 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from ringback.settings import ENV_PREFIX, Settings, SourceSettings
+from ringback.settings import ENV_PREFIX, CarrierSettings, RouteSettings, Settings, SourceSettings
 from tests.docs.documents import ROOT, SOURCE
 
 PAGE = ROOT / "docs" / "settings.md"
 BEGIN, END = "<!-- settings: begin -->\n", "<!-- settings: end -->\n"
+_MANY = {"sources": SourceSettings, "carriers": CarrierSettings, "routes": RouteSettings}
+_LISTED = ("carriers", "routes")
+"""Groups of which a file has several, and the environment none."""
 HEAD = "| Setting | Type | Default | Meaning | Environment variable |\n|---|---|---|---|---|\n"
 
 
@@ -21,11 +24,12 @@ def tables() -> str:
     fields = msgspec.structs.fields(Settings)
     parts = []
     for field in fields:
-        kind = SourceSettings if field.name == "sources" else field.type
+        kind = _MANY.get(field.name, field.type)
         if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
             continue
         group = "sources.NAME" if field.name == "sources" else field.name
-        parts.append(f"### `[{group}]`\n\n{meanings[kind.__name__]}\n\n{HEAD}")
+        shown = f"[[{group}]]" if field.name in _LISTED else f"[{group}]"
+        parts.append(f"### `{shown}`\n\n{meanings[kind.__name__]}\n\n{HEAD}")
         parts += [_row(group, item, meanings) for item in inspect.type_info(kind).fields]  # type: ignore[attr-defined]
         parts.append("\n")
     alone = [item for item in inspect.type_info(Settings).fields if isinstance(item.type, inspect.FloatType)]  # type: ignore[attr-defined]
@@ -40,11 +44,17 @@ def documented(page: str) -> str:
 
 
 def _row(group: str, field: inspect.Field, meanings: dict[str, str]) -> str:
-    owner = {"": "Settings", "sources.NAME": "SourceSettings"}.get(group, f"{group.capitalize()}Settings")
+    owners = {
+        "": "Settings",
+        "sources.NAME": "SourceSettings",
+        "carriers": "CarrierSettings",
+        "routes": "RouteSettings",
+    }
+    owner = owners.get(group, f"{group.capitalize()}Settings")
     path = [*group.upper().split("."), field.name.upper()] if group else [field.name.upper()]
-    variable = ENV_PREFIX + "__".join(path)
+    variable = "none" if group in _LISTED else f"`{ENV_PREFIX}{'__'.join(path)}`"
     meaning = meanings[f"{owner}.{field.name}"]
-    return f"| `{field.name}` | {_kind(field.type)} | {_default(field.default)} | {meaning} | `{variable}` |\n"
+    return f"| `{field.name}` | {_kind(field.type)} | {_default(field.default)} | {meaning} | {variable} |\n"
 
 
 def _kind(kind: inspect.Type) -> str:
@@ -65,8 +75,8 @@ def _kind(kind: inspect.Type) -> str:
             words = _kind(item)
         case inspect.LiteralType(values=values):
             words = ", ".join(f"`{value}`" for value in values)
-        case inspect.CustomType():
-            words = "path"
+        case inspect.DictType() | inspect.CustomType():
+            words = "table" if isinstance(kind, inspect.DictType) else "path"
         case _:
             raise TypeError(f"no words for {kind}")
     return words
@@ -81,10 +91,12 @@ def _bounds(least: Any, most: Any) -> str:
 def _default(value: Any) -> str:
     if value is None or value in ("", ()):
         return "none"
+    if value is msgspec.NODEFAULT:
+        return "must be given"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
-        return f"`[{', '.join(f'{item:g}' for item in value)}]`"
+        return f"`[{', '.join(item if isinstance(item, str) else f'{item:g}' for item in value)}]`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 

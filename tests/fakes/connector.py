@@ -19,10 +19,10 @@ from ringback.model.status import Status
 class ScriptedConnector:
     """Implements ``carriers.port.Connector``; by default it accepts everything."""
 
-    name = "scripted"
     carries = frozenset({"sms", "mms"})
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "scripted") -> None:
+        self.name = name
         self.submitted: list[Outbound] = []
         self.resumed: list[Awaiting] = []
         self.outcomes: list[SubmitOutcome] = []
@@ -65,6 +65,8 @@ class ScriptedConnector:
         """Nothing to stop."""
 
 
-def receipt(ref: str, status: Status = Status.DELIVERED, error_code: str = "000") -> Receipt:
-    """Make a receipt of the scripted connector."""
-    return Receipt(connector="scripted", carrier_ref=ref, status=status, error_code=error_code, detail=f"stat:{status}")
+def receipt(
+    ref: str, status: Status = Status.DELIVERED, error_code: str = "000", *, connector: str = "scripted"
+) -> Receipt:
+    """Make a receipt of a scripted connector."""
+    return Receipt(connector=connector, carrier_ref=ref, status=status, error_code=error_code, detail=f"stat:{status}")

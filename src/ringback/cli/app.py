@@ -9,6 +9,7 @@ from ringback import __version__
 from ringback.cli import (
     account,
     callbacks,
+    carriers,
     credit,
     demo,
     endpoints,
@@ -18,6 +19,7 @@ from ringback.cli import (
     optouts,
     pricing,
     replays,
+    routes,
     sandbox,
     sdk_env,
     serve,
@@ -52,6 +54,8 @@ callbacks.app.command("replay")(replays.replay)
 callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
 app.add_typer(callbacks.app, name="callbacks")
+app.add_typer(carriers.app, name="carriers")
+app.add_typer(routes.app, name="routes")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(numbers.app, name="numbers")
 app.add_typer(optouts.app, name="optouts")

@@ -13,7 +13,7 @@ from ringback.dialect.callbacks import Params, endpoint_of, status_params
 from ringback.model.ids import NewId
 from ringback.model.latency import bucket_of
 from ringback.model.message import Message
-from ringback.model.status import FINAL, Flag, Status, judge
+from ringback.model.status import FINAL, Status, judge
 from ringback.store import callbacks, messages, rollups
 from ringback.store.port import Transaction
 
@@ -32,6 +32,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     mcc: str | None = None
     mnc: str | None = None
     network: str | None = None
+    route: str | None = None
 
 
 class Progress:
@@ -44,7 +45,7 @@ class Progress:
         self._events: list[dict[str, Any]] = []
         self._callbacks: list[callbacks.NewCallback] = []
         self._counts: Counter[rollups.Key] = Counter()
-        self.judged: Counter[tuple[Status, Flag]] = Counter()
+        self.judged: Counter[tuple[Status, str]] = Counter()
         """How many changes to each status were made, and how many flagged instead."""
 
     def accept(self, message: Message) -> None:
@@ -65,14 +66,18 @@ class Progress:
         """Put into a message's history what changes nothing about its status."""
         self._note(message, at_us, detail=detail)["flag"] = flag
 
+    def flag(self, message: Message, change: Change, flag: str) -> None:
+        """Put into a message's history what somebody said of its status, and that it changes nothing."""
+        self.judged[change.status, flag] += 1
+        event = self._note(message, change.at_us, detail=change.detail)
+        event |= {"status": change.status, "flag": flag, "error_code": change.error_code}
+
     def change(self, message: Message, change: Change) -> Message:
         """Apply a change to a message that exists, or flag it; returns the message as it then stands."""
-        flag = judge(Status(message.status), change.status)
-        self.judged[change.status, flag] += 1
-        if flag:
-            event = self._note(message, change.at_us, detail=change.detail)
-            event |= {"status": change.status, "flag": flag, "error_code": change.error_code}
+        if flag := judge(Status(message.status), change.status):
+            self.flag(message, change, flag)
             return message
+        self.judged[change.status, ""] += 1
         after = msgspec.structs.replace(
             message,
             status=change.status,
@@ -83,6 +88,7 @@ class Progress:
             mcc=change.mcc or message.mcc,
             mnc=change.mnc or message.mnc,
             network=change.network or message.network,
+            route=change.route or message.route,
             sent_at_us=change.at_us if change.status is Status.SENT else message.sent_at_us,
             final_at_us=change.at_us if change.status in FINAL else None,
             updated_at_us=change.at_us,

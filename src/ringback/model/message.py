@@ -35,6 +35,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     mcc: str | None = None
     mnc: str | None = None
     network: str | None = None
+    route: str | None = None
+    """By which it was sent, or would have been."""
     queued_at_us: int
     sent_at_us: int | None = None
     final_at_us: int | None = None

@@ -55,7 +55,7 @@ def insert(tx: Transaction, new: Sequence[Message]) -> None:
 def update(tx: Transaction, changed: Sequence[Message]) -> None:
     """Store the columns that a status change touches."""
     columns = (
-        "uuid", "status", "sequence", "error_code", "connector", "carrier_ref", "mcc", "mnc", "network",
+        "uuid", "status", "sequence", "error_code", "connector", "carrier_ref", "mcc", "mnc", "network", "route",
         "sent_at_us", "final_at_us", "updated_at_us",
     )  # fmt: skip
     rows = [{column: getattr(message, column) for column in columns} for message in changed]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ringback.model.circuit import CircuitState
 from ringback.model.ids import uuid7
-from ringback.store import media
+from ringback.store import media, parts
 from ringback.store.callbacks import WITHOUT_MESSAGE
 from ringback.store.port import Transaction
 from ringback.store.schema import (
@@ -103,6 +103,7 @@ def _remove(tx: Transaction, uuids: Sequence[str]) -> None:
     _delete(tx, callbacks.c.id, owed)
     _delete(tx, events.c.message_uuid, uuids)
     media.unlink(tx, uuids)
+    parts.remove(tx, uuids)
     _delete(tx, inbound_results.c.message_uuid, uuids)
     _delete(tx, xml_replies.c.message_uuid, uuids)
     _delete(tx, conversions.c.message_uuid, uuids)

@@ -99,6 +99,8 @@ messages = sa.Table(
     sa.Column("mcc", sa.String(3), nullable=True),
     sa.Column("mnc", sa.String(3), nullable=True),
     sa.Column("network", sa.Text, nullable=True),
+    # By which it was sent, or would have been.
+    sa.Column("route", sa.String(40), nullable=True),
     sa.Column("queued_at_us", _Time, nullable=False),
     sa.Column("sent_at_us", _Time, nullable=True),
     sa.Column("final_at_us", _Time, nullable=True),
@@ -166,7 +168,7 @@ submissions = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("attempts_made", sa.Integer, nullable=False),
     sa.Column("expires_at_us", _Time, nullable=False),
-    sa.Column("due_at_us", _Time, nullable=False, index=True),
+    sa.Column("due_at_us", _Time, nullable=False),
     sa.Column("lease_token", _Uuid, nullable=True),
     # A JSON list of the ids of its media; null for a text message.
     sa.Column("media", sa.Text, nullable=True),
@@ -174,8 +176,16 @@ submissions = sa.Table(
     sa.Column("price", sa.BigInteger, nullable=True),
     # What the country's threshold said of it at its first turn, so that a second one says the same (messaging.geo).
     sa.Column("verdict", sa.String(4), nullable=True),
+    # The lane: the carrier that it waits for; empty before a route is chosen.
+    sa.Column("carrier", sa.String(40), nullable=False, server_default=""),
+    sa.Column("route", sa.String(40), nullable=True),
+    # JSON of routing.choose.Try: routes that did not take it.
+    sa.Column("tried", sa.Text, nullable=True),
+    # How often it was handed over without anybody knowing whether it arrived.
+    sa.Column("unknowns", sa.Integer, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
+sa.Index("ix_submissions_carrier", submissions.c.carrier, submissions.c.due_at_us)
 
 early_receipts = sa.Table(
     "early_receipts",

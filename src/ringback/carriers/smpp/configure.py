@@ -11,13 +11,15 @@ from ringback.runtime import Clock
 from ringback.settings import SmppSettings
 
 
-def smpp_carrier(settings: SmppSettings, *, clock: Clock, chance: Callable[[], float]) -> SmppConnector:
+def smpp_carrier(settings: SmppSettings, *, name: str, clock: Clock, chance: Callable[[], float]) -> SmppConnector:
     """Make the connector. Raises ``ConfigInvalid``."""
-    for name, most in (("system_id", 15), ("password", 8), ("system_type", 12), ("service_type", 5)):
-        if len(getattr(settings, name)) > most:
-            raise ConfigInvalid(f"settings: smpp.{name} may have {most} characters at most")
+    if not settings.host:
+        raise ConfigInvalid(f"carrier {name}: host is missing: it says where the carrier's SMSC is")
+    for field, most in (("system_id", 15), ("password", 8), ("system_type", 12), ("service_type", 5)):
+        if len(getattr(settings, field)) > most:
+            raise ConfigInvalid(f"carrier {name}: {field} may have {most} characters at most")
     if not settings.system_id:
-        raise ConfigInvalid("settings: smpp.system_id is missing: smpp.host needs a name to bind with")
+        raise ConfigInvalid(f"carrier {name}: system_id is missing: it is the name to bind with")
     kinds: tuple[BindType, ...] = ("transmitter", "receiver") if settings.pairs else ("transceiver",)
     return SmppConnector(
         links=[_link(settings, kind) for _ in range(settings.binds) for kind in kinds],
@@ -30,7 +32,8 @@ def smpp_carrier(settings: SmppSettings, *, clock: Clock, chance: Callable[[], f
         chance=chance,
         submitted_ids=settings.submitted_ids,
         receipted_ids=settings.receipted_ids,
-        error_codes=_codes(settings.error_codes),
+        error_codes=_codes(name, settings.error_codes),
+        name=name,
     )
 
 
@@ -50,11 +53,11 @@ def _link(settings: SmppSettings, kind: BindType) -> LinkSettings:
     )
 
 
-def _codes(given: tuple[str, ...]) -> Mapping[str, str]:
+def _codes(name: str, given: tuple[str, ...]) -> Mapping[str, str]:
     found = {}
     for entry in given:
         theirs, sign, ours = entry.partition("=")
         if not (sign and theirs.strip() and ours.strip().isdigit()):
-            raise ConfigInvalid(f"settings: smpp.error_codes: {entry!r} must be like 1=50")
+            raise ConfigInvalid(f"carrier {name}: error_codes: {entry!r} must be like 1=50")
         found[theirs.strip().lstrip("0")] = ours.strip()
     return found

@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         try:
             if wait_us := self._pace.wait_us(self._clock.now_us()):
                 await asyncio.sleep(wait_us / 1_000_000)
-                if not self.is_bound:
+                if self.session.state not in BOUND:
                     return Down("the connection has ended")
         finally:
             # What is sent counts as outstanding at once; nobody comes between.

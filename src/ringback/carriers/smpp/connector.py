@@ -16,6 +16,7 @@ from ringback.carriers.port import (
     InboundAnswer,
     InboundSink,
     Outbound,
+    PartRejected,
     Receipt,
     ReceiptSink,
     Rejected,
@@ -38,7 +39,6 @@ from ringback.runtime import Clock
 
 log = structlog.stdlib.get_logger("ringback.smpp")
 
-NAME: Final = "smpp"
 DOWN_PAUSE_S: Final = 1.0
 TROUBLED_PAUSE_S: Final = 5.0
 """After an answer that says that the peer is in trouble, not the message."""
@@ -71,7 +71,7 @@ class SmppConnector:
         submitted_ids: IdFormat = "text",
         receipted_ids: IdFormat = "text",
         error_codes: Mapping[str, str] | None = None,
-        name: str = NAME,
+        name: str,
     ) -> None:
         """``error_codes`` maps codes of receipts, without leading zeros, to those of callbacks."""
         self.name = name
@@ -157,7 +157,7 @@ class SmppConnector:
             outcomes = await self._send(link, bodies)
         except FieldTooLong as error:
             return Rejected(error_code="10", detail=str(error))
-        return judge(outcomes, self._submitted_ids)
+        return judge(outcomes, self._submitted_ids, uuid=message.message_uuid)
 
     # ---- out ----
 
@@ -171,7 +171,7 @@ class SmppConnector:
         found = await asyncio.gather(*(link.submit(Command.SUBMIT_SM, body) for body in bodies))
         until_us = self._clock.now_us() + round(REST_WITHIN_S * 1_000_000)
         # Some taken and others not: those are tried on, as half a message is of no use.
-        while _was_taken(found) and (left := _put_off(found)) and self._clock.now_us() < until_us:
+        while any(map(_took, found)) and (left := _put_off(found)) and self._clock.now_us() < until_us:
             await asyncio.sleep(_pause_s(found[left[0]]))
             for at in left:
                 found[at] = await link.submit(Command.SUBMIT_SM, bodies[at])
@@ -216,44 +216,56 @@ class SmppConnector:
         return self._error_codes.get(said.error) or STATE_CODES.get(said.state, UNKNOWN_ERROR)
 
 
-def judge(found: Sequence[Outcome], ids: IdFormat) -> SubmitOutcome:
-    """Say what became of a message from what became of its parts."""
+def judge(found: Sequence[Outcome], ids: IdFormat, *, uuid: str) -> SubmitOutcome:
+    """Say what became of message ``uuid`` from what became of its parts.
+
+    A part that was taken without a name gets one of ours: its receipt will not be known, but it is not sent twice.
+    """
     refs = tuple(
-        receipts.canonical(each.message_id, ids) if isinstance(each, Answer) and each.status == names.OK else ""
-        for each in found
+        (receipts.canonical(each.message_id, ids) or f"unnamed {uuid} {number}")
+        if isinstance(each, Answer) and each.status == names.OK
+        else ""
+        for number, each in enumerate(found, 1)
     )
-    if all(refs):
-        return Accepted(carrier_refs=refs)
-    if lost := [each for each in found if isinstance(each, Lost)]:
-        return Unknown(detail=lost[0].detail, taken=refs)
-    refused = [each.status for each in found if isinstance(each, Answer) and each.status != names.OK]
-    if not any(refs):
-        return _judge_nothing(found, refused)
-    if refused:
-        return _refused(refused[0], "; other parts were taken")
-    return Unknown(detail="some parts were taken, others were not in time", taken=refs)
+    rejected = tuple(
+        PartRejected(
+            part=number, error_code=CODES.get(each.status, UNKNOWN_ERROR), detail=names.status_name(each.status)
+        )
+        for number, each in enumerate(found, 1)
+        if isinstance(each, Answer) and each.status != names.OK
+    )
+    if not any(refs) and not any(isinstance(each, Lost) for each in found):
+        return _judge_nothing(found)
+    if sum(map(bool, refs)) + len(rejected) < len(found):
+        why = next((each.detail for each in found if isinstance(each, Lost)), "other parts were not taken in time")
+        return Unknown(detail=why, taken=refs, rejected=rejected)
+    if len(set(refs)) < len(refs) and not rejected:
+        # One name for all parts: its receipt is for the message.
+        return Accepted(carrier_refs=refs[:1])
+    return Accepted(carrier_refs=refs, rejected=rejected)
 
 
-def _judge_nothing(found: Sequence[Outcome], refused: Sequence[int]) -> SubmitOutcome:
-    if refused and refused[0] not in TROUBLES:
-        return _refused(refused[0])
-    if refused:
-        return Deferred(retry_after_s=TROUBLED_PAUSE_S, detail=names.status_name(refused[0]))
+def _took(outcome: Outcome) -> bool:
+    return isinstance(outcome, Answer) and outcome.status == names.OK
+
+
+def _judge_nothing(found: Sequence[Outcome]) -> SubmitOutcome:
+    """Say what became of a message of which certainly nothing was taken."""
+    for each in found:
+        if isinstance(each, Answer):
+            return _refused(each.status)
     for each in found:
         if isinstance(each, Busy):
             return Deferred(retry_after_s=_pause_s(each), detail=each.detail)
-        if isinstance(each, Down):
-            return Deferred(retry_after_s=DOWN_PAUSE_S, detail=each.detail, reason="down")
-    return Unknown(detail="the carrier took it and gave it no name")
+    return Deferred(retry_after_s=DOWN_PAUSE_S, detail="the link is down", reason="down")
 
 
-def _refused(status: int, more: str = "") -> Rejected:
+def _refused(status: int) -> SubmitOutcome:
+    detail = names.status_name(status)
+    if status in TROUBLES:
+        return Deferred(retry_after_s=TROUBLED_PAUSE_S, detail=detail)
     code = CODES.get(status)
-    return Rejected(error_code=code or UNKNOWN_ERROR, detail=names.status_name(status) + more, elsewhere=code is None)
-
-
-def _was_taken(found: Sequence[Outcome]) -> bool:
-    return any(isinstance(each, Answer) and each.status == names.OK for each in found)
+    return Rejected(error_code=code or UNKNOWN_ERROR, detail=detail, elsewhere=code is None)
 
 
 def _pause_s(outcome: Outcome) -> float:

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from ringback.web.dashboard.assets import Assets
 from ringback.web.dashboard.callbacks import Callbacks
+from ringback.web.dashboard.carriers import Carriers
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.detail import Detail
 from ringback.web.dashboard.endpoints import Endpoints
@@ -37,6 +38,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     detail = Detail(context, pages)
     replays = Replays(context, pages)
     simulate = Simulate(context, pages)
+    carriers = Carriers(context, pages)
 
     async def nowhere(request: Request) -> Response:
         return pages.answer(
@@ -55,6 +57,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/replays/new", replays.dry_run),
         ("/dashboard/endpoints", endpoints.page),
         ("/dashboard/endpoints/{id}", endpoints.one),
+        ("/dashboard/carriers", carriers.page),
         ("/dashboard/numbers", Numbers(context, pages).page),
         ("/dashboard/received", incoming.page),
         ("/dashboard/received/{id}", incoming.one),
@@ -67,6 +70,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/login", sessions.login, "POST"),
         _route("/dashboard/logout", sessions.logout, "POST"),
         _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act), "POST"),
+        _route("/dashboard/carriers", sessions.guard_post(carriers.act), "POST"),
         _route("/dashboard/replays", sessions.guard_post(replays.start), "POST"),
         _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel), "POST"),
         _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend), "POST"),

@@ -1,0 +1,189 @@
+"""``ringback carriers``: who terminates messages, and how the links to them are."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ringback.carriers.port import Snapshot
+from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
+from ringback.model.errors import InvalidRequest, NotFound
+from ringback.model.routes import Carrier, Name, RoutingTable
+from ringback.store import routing
+from ringback.store.port import Transaction
+from ringback.store.routing import Link
+from ringback.wiring import open_backbone
+
+T = TypeVar("T")
+
+app = typer.Typer(help="Carriers, and the links to them.", no_args_is_help=True)
+
+FRESH_US = 60_000_000
+"""What a process has not said again for so long is not shown: it has ended."""
+
+Reason = Annotated[str, typer.Option("--reason", help="Shown wherever the carrier is.")]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """A carrier with what each process says of its link."""
+
+    carrier: Carrier
+    links: list[Link]
+
+
+@app.command("list")
+def list_carriers(*, as_json: Json = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """List carriers with the state of their links; with --json one object a line."""
+    found = write(_all, config, data_dir)
+    if as_json:
+        for seen in found:
+            typer.echo(json.dumps(_shown(seen)))
+        return
+    table = Table("carrier", "kind", "state", "process", "in hand", "parts/s", "detail")
+    for seen in found:
+        carrier = seen.carrier
+        links: list[Link | None] = [*seen.links] or [None]
+        for link in links:
+            said = _said(link) if link else None
+            state = "paused" if carrier.is_paused else said.state if said else "nobody has it"
+            in_hand = "" if said is None else f"{said.window_used}/{said.window_allowed or 'any'}"
+            rate = "" if said is None else f"{said.rate_per_s:g}"
+            detail = carrier.reason or (said.detail if said else "")
+            table.add_row(carrier.name, carrier.kind, state, link.node if link else "", in_hand, rate, detail)
+    Console().print(table)
+
+
+@app.command("show")
+def show_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Show one carrier: its settings, without what is secret, and what each process says of its link."""
+
+    def work(tx: Transaction, now_us: int) -> Seen:
+        found = next((seen for seen in _all(tx, now_us) if seen.carrier.name == name), None)
+        if found is None:
+            raise NotFound(f"there is no carrier {name}")
+        return found
+
+    Console().print_json(json.dumps(_shown(write(work, config, data_dir))))
+
+
+@app.command("set")
+def set_carrier(
+    name: str,
+    *,
+    kind: Annotated[str, typer.Option("--kind", help="simulator, smpp or plivo.", show_default=False)],
+    settings: Annotated[
+        Path | None,
+        typer.Option("--settings", help="JSON file with the settings of its kind; - reads standard input."),
+    ] = None,
+    capacity: Annotated[int | None, typer.Option(min=1, help="Submissions in flight at once, in each process.")] = None,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a carrier, or give one other settings; running processes open it within a second."""
+    given = _settings(settings)
+    try:
+        checked = msgspec.convert(name, Name)
+        carrier = msgspec.convert({"name": checked, "kind": kind, "settings": given, "capacity": capacity}, Carrier)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"carrier {name}: {error}") from error
+    write(lambda tx, now_us: routing.put_carrier(tx, carrier, now_us=now_us), config, data_dir)
+    typer.echo(f"{name} is set")
+
+
+@app.command("remove")
+def remove_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Remove a carrier that no route leads to; what waits for it takes another route."""
+    write(lambda tx, _: routing.remove_carrier(tx, name), config, data_dir)
+    typer.echo(f"{name} is removed")
+
+
+@app.command("pause")
+def pause_carrier(
+    name: str, *, reason: Reason = "paused by the operator", config: ConfigFile = None, data_dir: DataDir = None
+) -> None:
+    """Hold a carrier's messages back until it is resumed; those that expire meanwhile fail."""
+
+    def work(tx: Transaction, now_us: int) -> Carrier:
+        routing.ensure_default(tx, now_us=now_us)
+        return routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us)
+
+    write(work, config, data_dir)
+    typer.echo(f"{name} is paused")
+
+
+@app.command("resume")
+def resume_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Let a carrier's messages go again."""
+
+    def work(tx: Transaction, now_us: int) -> Carrier:
+        routing.ensure_default(tx, now_us=now_us)
+        return routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us)
+
+    write(work, config, data_dir)
+    typer.echo(f"{name} is resumed")
+
+
+@app.command("rebind")
+def rebind_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """Have every process drop its link to a carrier and make it anew."""
+
+    def work(tx: Transaction, now_us: int) -> Carrier:
+        routing.ensure_default(tx, now_us=now_us)
+        return routing.rebind_carrier(tx, name)
+
+    write(work, config, data_dir)
+    typer.echo(f"{name} is asked to make its links anew")
+
+
+def write(work: Callable[[Transaction, int], T], config: Any, data_dir: Any) -> T:
+    """Do something with the database of the settings, as one transaction."""
+
+    async def run() -> T:
+        async with open_backbone(settings_from(config=config, data_dir=data_dir)) as (store, clock):
+            now_us = clock.now_us()
+            return await store.write(lambda tx: work(tx, now_us))
+
+    return asyncio.run(run())
+
+
+def _all(tx: Transaction, now_us: int) -> list[Seen]:
+    links = routing.links(tx, since_us=now_us - FRESH_US)
+    found = routing.all_carriers(tx) or list(RoutingTable().carriers.values())
+    return [Seen(carrier, [link for link in links if link.carrier == carrier.name]) for carrier in found]
+
+
+def _said(link: Link) -> Snapshot:
+    return msgspec.json.decode(link.snapshot, type=Snapshot)
+
+
+def _shown(seen: Seen) -> dict[str, Any]:
+    carrier = seen.carrier
+    return {
+        "name": carrier.name,
+        "kind": carrier.kind,
+        "settings": carrier.shown_settings(),
+        "capacity": carrier.capacity,
+        "paused": carrier.is_paused,
+        "reason": carrier.reason,
+        "source": carrier.source,
+        "links": [{"process": link.node, "at_us": link.at_us, **json.loads(link.snapshot)} for link in seen.links],
+    }
+
+
+def _settings(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text()
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {file}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"{file} is not a JSON object: {error}") from error

@@ -1,0 +1,134 @@
+"""Carriers: how the link to each is in every process, the routes that lead there, and holding messages back.
+
+Links are as processes last said, at most a second ago while they live; one that has not said anything for a minute has
+ended and is not shown. What a button does goes through the database, so that every process hears of it.
+"""
+
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from ringback.carriers.port import Snapshot
+from ringback.model.errors import NotFound
+from ringback.model.routes import Carrier, Route, RoutingTable
+from ringback.routing.follow import TOPIC
+from ringback.store import routing
+from ringback.store.port import Transaction
+from ringback.store.routing import Link
+from ringback.web.dashboard.context import DashboardContext
+from ringback.web.dashboard.endpoints import reason_of
+from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.sessions import read_form
+
+PAGE: Final = "/dashboard/carriers"
+FRESH_US: Final = 60_000_000
+EXCHANGES_SHOWN: Final = 10
+
+DONE: Final = {
+    "pause": "is paused: its messages wait until it is resumed, or until they expire.",
+    "resume": "is resumed: what was held back goes out.",
+    "rebind": "makes its links anew, in every process.",
+    "pause-route": "is paused: messages take other routes, or fail where there is none.",
+    "resume-route": "is chosen again.",
+}
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What one process says of its link."""
+
+    node: str
+    at_us: int
+    snapshot: Snapshot
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A carrier as the page has it."""
+
+    carrier: Carrier
+    settings: str
+    links: list[Said]
+    routes: list[Route]
+
+
+class Carriers:
+    """The page, and what its buttons do."""
+
+    def __init__(self, context: DashboardContext, pages: Pages) -> None:
+        self._context = context
+        self._pages = pages
+
+    async def page(self, request: Request) -> Response:
+        """All carriers with their links and routes."""
+        now_us = self._context.clock.now_us()
+        found = await self._context.store.read(lambda tx: _shown(tx, now_us))
+        name, did = request.query_params.get("name", ""), request.query_params.get("did", "")
+        names = {each.carrier.name for each in found} | {route.name for each in found for route in each.routes}
+        return self._pages.answer(
+            request,
+            "carriers.html",
+            section="carriers",
+            found=found,
+            now_us=now_us,
+            shown=EXCHANGES_SHOWN,
+            name=name,
+            confirmation=DONE.get(did, "") if name in names else "",
+        )
+
+    async def act(self, request: Request) -> Response:
+        """POST: do what a button says, then go back to the page."""
+        form = await read_form(request)
+        name, action = form.get("name", ""), form.get("action", "")
+        work = self._work(action, name, reason_of(form.get("reason", "")))
+        if work is None:
+            return self._notice(request, 400, "Nothing was done", "The request did not say what to do.")
+        try:
+            await self._context.store.write(work)
+        except NotFound:
+            return self._notice(request, 404, "No such carrier", "There is no carrier or route of this name.")
+        self._context.wakeups.signal(TOPIC)
+        return RedirectResponse(f"{PAGE}?{urlencode({'did': action, 'name': name})}", 303)
+
+    def _work(self, action: str, name: str, reason: str) -> Callable[[Transaction], object] | None:
+        now_us = self._context.clock.now_us()
+        works: dict[str, Callable[[Transaction], object]] = {
+            "pause": lambda tx: routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us),
+            "resume": lambda tx: routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us),
+            "rebind": lambda tx: routing.rebind_carrier(tx, name),
+            "pause-route": lambda tx: routing.pause_route(tx, name, is_paused=True, now_us=now_us),
+            "resume-route": lambda tx: routing.pause_route(tx, name, is_paused=False, now_us=now_us),
+        }
+        wanted = works.get(action)
+        if wanted is None:
+            return None
+
+        def work(tx: Transaction) -> object:
+            routing.ensure_default(tx, now_us=now_us)
+            return wanted(tx)
+
+        return work
+
+    def _notice(self, request: Request, status: int, title: str, text: str) -> Response:
+        return self._pages.answer(request, "notice.html", status=status, section="carriers", title=title, text=text)
+
+
+def _shown(tx: Transaction, now_us: int) -> list[Shown]:
+    links = routing.links(tx, since_us=now_us - FRESH_US)
+    carriers = routing.all_carriers(tx) or list(RoutingTable().carriers.values())
+    routes = routing.read(tx).routes
+    return [
+        Shown(
+            carrier,
+            ", ".join(f"{name}: {value}" for name, value in carrier.shown_settings().items()),
+            [_said(link) for link in links if link.carrier == carrier.name],
+            [route for route in routes if route.carrier == carrier.name],
+        )
+        for carrier in carriers
+    ]
+
+
+def _said(link: Link) -> Said:
+    return Said(link.node, link.at_us, msgspec.json.decode(link.snapshot, type=Snapshot))
