@@ -5,10 +5,8 @@ from typing import Any
 
 from ringback.carriers.port import SubmitOutcome
 from ringback.dialect import send
-from ringback.messaging.accept import Acceptor
 from ringback.messaging.overdue import ReceiptWatch
 from ringback.messaging.receipts import ReceiptTaker
-from ringback.messaging.senders import Senders
 from ringback.messaging.submit import Submitter, Turn
 from ringback.metrics import Metrics
 from ringback.model.ids import AccountId
@@ -21,6 +19,7 @@ from ringback.store import messages, submissions
 from ringback.store.accounts import Account
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
+from tests.fakes.acceptor import acceptor
 from tests.fakes.clock import FakeClock
 from tests.fakes.connector import ScriptedConnector, receipt
 from tests.fakes.ids import counting_ids
@@ -52,9 +51,7 @@ class Carriers:
             "metrics": self.metrics,
         }
         outbound = MessagingSettings()
-        self.acceptor = Acceptor(
-            **shared, settings=outbound, max_waiting=1000, senders=Senders(store, requires_owned=False)
-        )
+        self.acceptor = acceptor(**shared, settings=outbound)
         self.submitters = {
             name: Submitter(**shared, settings=outbound, connector=connector, chooser=self.chooser)
             for name, connector in self.connectors.items()

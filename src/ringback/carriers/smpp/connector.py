@@ -116,6 +116,7 @@ class SmppConnector:
             ),
             window_used=sum(state.window_used for state in states),
             window_allowed=sum(state.window_allowed or 0 for state in states),
+            rate_per_s=sum(state.rate_per_s for state in states),
             errors=dict(errors),
             exchanges=tuple(told[-LAST:]),
         )
@@ -197,8 +198,6 @@ class SmppConnector:
             # Offered again, it would be no more readable.
             log.warning("smpp_receipt_not_understood", carrier=self.name)
             return names.OK
-        if said.status is Status.SENT:
-            return names.OK
         await self._receipts(
             Receipt(
                 connector=self.name,
@@ -211,7 +210,7 @@ class SmppConnector:
         return names.OK
 
     def _code(self, said: receipts.CarrierReceipt) -> str:
-        if said.status is Status.DELIVERED:
+        if said.status is not Status.UNDELIVERED:
             return "000"
         return self._error_codes.get(said.error) or STATE_CODES.get(said.state, UNKNOWN_ERROR)
 

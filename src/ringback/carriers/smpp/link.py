@@ -11,11 +11,11 @@ import structlog
 
 from ringback.carriers.port import Snapshot
 from ringback.carriers.smpp import names
-from ringback.carriers.smpp.connection import Connection, Down, Handler, Outcome
+from ringback.carriers.smpp.connection import Answer, Connection, Down, Handler, Outcome
 from ringback.carriers.smpp.names import Command
 from ringback.carriers.smpp.pdu import Bind, Body, Pdu
 from ringback.carriers.smpp.session import Session, Timers
-from ringback.carriers.smpp.window import Pace, Window
+from ringback.carriers.smpp.window import Lately, Pace, Window
 from ringback.runtime import Clock
 
 log = structlog.stdlib.get_logger("ringback.smpp")
@@ -75,6 +75,7 @@ class Link:
         self._since_us = clock.now_us()
         self._detail = "not connected yet"
         self._errors: Counter[str] = Counter()
+        self._answered = Lately()
         self.is_up = asyncio.Event()
 
     async def submit(self, command: Command, body: Body) -> Outcome:
@@ -82,7 +83,10 @@ class Link:
         connection = self._now
         if connection is None or self._stopping.is_set():
             return Down(self._detail)
-        return await connection.request(command, body)
+        answer = await connection.request(command, body)
+        if isinstance(answer, Answer):
+            self._answered.add(self._clock.now_us())
+        return answer
 
     async def run(self) -> None:
         """Keep the bind up until stopped; then unbind in order."""
@@ -123,6 +127,7 @@ class Link:
             detail=self._detail,
             window_used=now.session.outstanding if now else 0,
             window_allowed=self._window.allowed,
+            rate_per_s=self._answered.per_s(self._clock.now_us()),
             errors=dict(self._errors + (now.errors if now else Counter())),
             exchanges=tuple(now.exchanges) if now else (),
         )

@@ -41,7 +41,7 @@ class Address(msgspec.Struct, frozen=True):
 def shaped(*, uuid: str, src: str, dst: str, text: str, shape: Shape, valid_s: int | None = None) -> list[ShortMessage]:
     """Return the parts of a message in their order. As many as it is charged for, where the alphabet allows.
 
-    A receipt is asked for with the last part only: it stands for the message. ``valid_s`` is how long the peer may try.
+    A receipt is asked for with each. ``valid_s`` is how long the peer may try.
     """
     segmentation = segments.segment(text, smart=False)
     alphabet, parts = segmentation.encoding, list(segmentation.parts)
@@ -59,13 +59,13 @@ def shaped(*, uuid: str, src: str, dst: str, text: str, shape: Shape, valid_s: i
         dest=dest.value,
         data_coding=coding.UCS_2 if alphabet == "ucs2" else coding.DEFAULT_CODING,
         validity_period="" if valid_s is None else relative_time(valid_s),
+        registered_delivery=WANTS_RECEIPT,
     )
     if len(parts) > 1 and shape.concatenation == "payload":
         whole = coding.encode(text, alphabet, shape.default_coding)
         tlvs: Tlvs = ((names.MESSAGE_PAYLOAD, whole),)
-        return [msgspec.structs.replace(template, tlvs=tlvs, registered_delivery=WANTS_RECEIPT)]
-    made = [_part(template, part, alphabet, number, len(parts), uuid, shape) for number, part in enumerate(parts, 1)]
-    return [*made[:-1], msgspec.structs.replace(made[-1], registered_delivery=WANTS_RECEIPT)]
+        return [msgspec.structs.replace(template, tlvs=tlvs)]
+    return [_part(template, part, alphabet, number, len(parts), uuid, shape) for number, part in enumerate(parts, 1)]
 
 
 def _part(  # noqa: PLR0917 - what a part is made of
