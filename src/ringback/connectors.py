@@ -6,7 +6,7 @@ Part of the composition root, beside ``wiring``. A new kind is one more entry in
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -15,7 +15,8 @@ from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
 from ringback.carriers.smpp.configure import smpp_carrier
 from ringback.model.errors import ConfigInvalid
-from ringback.model.routes import Carrier, CarrierKind, Route
+from ringback.model.routes import Carrier, CarrierKind
+from ringback.routing.configured import configured_route
 from ringback.runtime import Clock, SystemClock
 from ringback.settings import Invalid, Settings, SimulatorSettings, SmppSettings, read_script
 from ringback.store import routing
@@ -43,7 +44,7 @@ async def sync_carriers(settings: Settings, store: Store, clock: SystemClock) ->
     ]
     if not carriers and settings.smpp.host:
         carriers = [Carrier(name=SMPP, kind="smpp", source="file")]
-    routes = [_route(each) for each in settings.routes]
+    routes = [configured_route(each, source="file") for each in settings.routes]
     _refuse_twice("carriers", [each.name for each in carriers])
     _refuse_twice("routes", [each.name for each in routes])
     known = {each.name for each in carriers}
@@ -56,11 +57,6 @@ async def sync_carriers(settings: Settings, store: Store, clock: SystemClock) ->
                     f"settings: route {route.name} leads to carrier {route.carrier}, which is not there"
                 )
     await store.write(lambda tx: routing.sync_file(tx, carriers, routes, now_us=now_us))
-
-
-def _route(given: Any) -> Route:
-    fields = msgspec.structs.asdict(given)
-    return Route(account_id=fields.pop("account"), source="file", **fields)
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:

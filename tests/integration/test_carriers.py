@@ -37,6 +37,12 @@ prefix = "49"
 name = "rest"
 carrier = "south"
 """
+ALL_IS_WELL = """
+[[rule]]
+name = "all is well"
+prefixes = [""]
+endings = [{ result = "delivered" }]
+"""
 GERMAN = "4915112345678"
 
 
@@ -49,7 +55,10 @@ def command(directory: Path, *arguments: str, code: int = 0) -> str:
 @pytest.fixture
 async def ringback(tmp_path: Path) -> AsyncIterator[Running]:
     file = tmp_path / "ringback.toml"
-    file.write_text(TWO)
+    script = tmp_path / "script.toml"
+    # Of messages that may fail by chance, a test could wait for ever for the good news.
+    script.write_text(ALL_IS_WELL)
+    file.write_text(f'[simulator]\nscript = "{script}"\n{TWO}')
     flags: dict[str, dict[str, object]] = {"server": {"port": 0}, "store": {"data_dir": tmp_path}}
     async with running(load(file=file, environment={}, flags=flags)) as platform:
         yield platform

@@ -17,10 +17,14 @@ from schemathesis import checks
 from starlette.routing import BaseRoute
 
 from ringback import wiring
-from ringback.store import callers
+from ringback.model.routes import Carrier
+from ringback.model.routes import Route as RouteOf
+from ringback.store import callers, routing
 from ringback.store.callers import VALID_US, Verification
+from ringback.store.port import Transaction
 from ringback.web.api.openapi.document import ERRORS, operations, served
 from ringback.web.errors import STATUS
+from ringback.web.operator import USER, make_token
 from ringback.wiring import new_id, open_platform
 from tests.data.media import PNG
 from tests.fakes.endpoint import recording_endpoint
@@ -93,7 +97,7 @@ def test_names_are_unique_and_paths_are_as_documents_write_them() -> None:
     assert len(names) == len(set(names))
     for operation in operations():
         if operation.path.startswith("/v1/"):
-            assert operation.path.startswith("/v1/Account/{auth_id}/")
+            assert operation.path.startswith("/v1/Operator/" if operation.of_operator else "/v1/Account/{auth_id}/")
             assert operation.path.endswith("/")
 
 
@@ -145,8 +149,22 @@ def with_closed_answers(described: dict[str, Any]) -> dict[str, Any]:
     return described
 
 
+def as_operator(case: Any, *, there: bool) -> None:
+    """Name the carriers and routes that are there; those that are removed are others than those that are changed."""
+    if "name" in (case.path_parameters or {}) and there:
+        case.path_parameters["name"] = "spare" if case.method == "DELETE" else "kept"
+    if isinstance(case.body, dict):
+        given = {"kind": "simulator", "settings": {}, "carrier": "kept"}
+        case.body |= {name: value for name, value in given.items() if name in case.body}
+
+
 def exercise(
-    described: Mapping[str, Any], url: str, known: Mapping[str, str], auth: tuple[str, str]
+    described: Mapping[str, Any],
+    url: str,
+    known: Mapping[str, str],
+    *,
+    auth: tuple[str, str],
+    operator: tuple[str, str],
 ) -> dict[str, set[int]]:
     """Call every operation with generated arguments, with ``known`` ids and members of bodies; gives the statuses."""
     schema = schemathesis.openapi.from_dict(dict(described))
@@ -176,7 +194,11 @@ def exercise(
                         case.body.pop("powerpack_uuid", None)
                     if "dry_run" in known and case.operation.definition.raw["operationId"] == "startReplay":
                         case.body["dry_run"] = True
-                response = case.call_and_validate(base_url=url, session=session, auth=auth, checks=CONFORMANCE)
+                who = auth
+                if case.path.startswith("/v1/Operator/"):
+                    who = operator
+                    as_operator(case, there="uuid" in known)
+                response = case.call_and_validate(base_url=url, session=session, auth=who, checks=CONFORMANCE)
                 statuses.setdefault(case.operation.definition.raw["operationId"], set()).add(response.status_code)
 
             call()
@@ -195,11 +217,18 @@ async def test_generated_requests_are_answered_as_described(tmp_path: Path, *, t
         known["url"] = f"{endpoint.url}/status"
         if there:
             known |= await things(ringback, endpoint.url)
+            await ringback.platform.store.write(carriers)
         else:
             known["dry_run"] = "true"
         described = with_closed_answers(await get_document(ringback))
-        credentials = (account.auth_id, account.tokens[0])
-        statuses = await asyncio.to_thread(exercise, described, ringback.url, known, credentials)
+        statuses = await asyncio.to_thread(
+            exercise,
+            described,
+            ringback.url,
+            known,
+            auth=(account.auth_id, account.tokens[0]),
+            operator=(USER, await make_token(ringback.platform.store)),
+        )
     assert set(statuses) == {operation.name for operation in operations()}
     if there:
         # A signature is nothing that can be guessed.
@@ -239,6 +268,13 @@ async def things(ringback: Running, url: str) -> dict[str, str]:
         **await people(ringback, base),
         **await numbering(ringback, base),
     }
+
+
+def carriers(tx: Transaction) -> None:
+    """Make a carrier and a route to be changed, and others to be removed."""
+    for name in ("kept", "spare"):
+        routing.put_carrier(tx, Carrier(name=name, kind="simulator"), now_us=0)
+        routing.put_route(tx, RouteOf(name=name, carrier="kept"), now_us=0)
 
 
 async def people(ringback: Running, base: str) -> dict[str, str]:

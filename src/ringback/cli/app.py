@@ -41,6 +41,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("login-link")(login.login_link)
+app.command("operator-token")(login.operator_token)
 app.command("sdk-env")(sdk_env.sdk_env)
 app.command("smsc")(smsc.smsc)
 account.app.command("credit", context_settings={"ignore_unknown_options": True})(credit.credit)

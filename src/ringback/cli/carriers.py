@@ -12,51 +12,40 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ringback.carriers.port import Snapshot
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.model.errors import InvalidRequest, NotFound
-from ringback.model.routes import Carrier, Name, RoutingTable
+from ringback.model.routes import Carrier
+from ringback.routing.configured import Said, Shown, carrier_of, shown
 from ringback.store import routing
 from ringback.store.port import Transaction
-from ringback.store.routing import Link
 from ringback.wiring import open_backbone
 
 T = TypeVar("T")
 
 app = typer.Typer(help="Carriers, and the links to them.", no_args_is_help=True)
 
-FRESH_US = 60_000_000
-"""What a process has not said again for so long is not shown: it has ended."""
-
 Reason = Annotated[str, typer.Option("--reason", help="Shown wherever the carrier is.")]
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """A carrier with what each process says of its link."""
-
-    carrier: Carrier
-    links: list[Link]
 
 
 @app.command("list")
 def list_carriers(*, as_json: Json = False, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """List carriers with the state of their links; with --json one object a line."""
-    found = write(_all, config, data_dir)
+    found = write(shown, config, data_dir)
     if as_json:
         for seen in found:
-            typer.echo(json.dumps(_shown(seen)))
+            typer.echo(json.dumps(seen.record()))
         return
     table = Table("carrier", "kind", "state", "process", "in hand", "parts/s", "detail")
     for seen in found:
         carrier = seen.carrier
-        links: list[Link | None] = [*seen.links] or [None]
+        links: list[Said | None] = [*seen.links] or [None]
         for link in links:
-            said = _said(link) if link else None
+            said = link.snapshot if link else None
             state = "paused" if carrier.is_paused else said.state if said else "nobody has it"
             in_hand = "" if said is None else f"{said.window_used}/{said.window_allowed or 'any'}"
             rate = "" if said is None else f"{said.rate_per_s:g}"
             detail = carrier.reason or (said.detail if said else "")
-            table.add_row(carrier.name, carrier.kind, state, link.node if link else "", in_hand, rate, detail)
+            table.add_row(carrier.name, carrier.kind, state, link.process if link else "", in_hand, rate, detail)
     Console().print(table)
 
 
@@ -64,13 +53,13 @@ def list_carriers(*, as_json: Json = False, config: ConfigFile = None, data_dir:
 def show_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Show one carrier: its settings, without what is secret, and what each process says of its link."""
 
-    def work(tx: Transaction, now_us: int) -> Seen:
-        found = next((seen for seen in _all(tx, now_us) if seen.carrier.name == name), None)
+    def work(tx: Transaction, now_us: int) -> Shown:
+        found = next((seen for seen in shown(tx, now_us) if seen.carrier.name == name), None)
         if found is None:
             raise NotFound(f"there is no carrier {name}")
         return found
 
-    Console().print_json(json.dumps(_shown(write(work, config, data_dir))))
+    Console().print_json(json.dumps(write(work, config, data_dir).record()))
 
 
 @app.command("set")
@@ -87,12 +76,7 @@ def set_carrier(
     data_dir: DataDir = None,
 ) -> None:
     """Make a carrier, or give one other settings; running processes open it within a second."""
-    given = _settings(settings)
-    try:
-        checked = msgspec.convert(name, Name)
-        carrier = msgspec.convert({"name": checked, "kind": kind, "settings": given, "capacity": capacity}, Carrier)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"carrier {name}: {error}") from error
+    carrier = carrier_of(name, {"kind": kind, "settings": _settings(settings), "capacity": capacity})
     write(lambda tx, now_us: routing.put_carrier(tx, carrier, now_us=now_us), config, data_dir)
     typer.echo(f"{name} is set")
 
@@ -151,30 +135,6 @@ def write(work: Callable[[Transaction, int], T], config: Any, data_dir: Any) -> 
             return await store.write(lambda tx: work(tx, now_us))
 
     return asyncio.run(run())
-
-
-def _all(tx: Transaction, now_us: int) -> list[Seen]:
-    links = routing.links(tx, since_us=now_us - FRESH_US)
-    found = routing.all_carriers(tx) or list(RoutingTable().carriers.values())
-    return [Seen(carrier, [link for link in links if link.carrier == carrier.name]) for carrier in found]
-
-
-def _said(link: Link) -> Snapshot:
-    return msgspec.json.decode(link.snapshot, type=Snapshot)
-
-
-def _shown(seen: Seen) -> dict[str, Any]:
-    carrier = seen.carrier
-    return {
-        "name": carrier.name,
-        "kind": carrier.kind,
-        "settings": carrier.shown_settings(),
-        "capacity": carrier.capacity,
-        "paused": carrier.is_paused,
-        "reason": carrier.reason,
-        "source": carrier.source,
-        "links": [{"process": link.node, "at_us": link.at_us, **json.loads(link.snapshot)} for link in seen.links],
-    }
 
 
 def _settings(file: Path | None) -> dict[str, Any]:

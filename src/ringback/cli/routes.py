@@ -3,17 +3,15 @@
 import json
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from ringback.cli.carriers import write
 from ringback.cli.options import ConfigFile, DataDir, Json
-from ringback.model.errors import InvalidRequest
 from ringback.model.routes import Route, RoutingTable
 from ringback.routing.choose import Facts, candidates
-from ringback.settings import RouteSettings
+from ringback.routing.configured import route_of, route_record
 from ringback.store import routing
 from ringback.store.port import Transaction
 from ringback.wiring import new_id
@@ -27,7 +25,7 @@ def list_routes(*, as_json: Json = False, config: ConfigFile = None, data_dir: D
     found = write(lambda tx, _: routing.read(tx).routes, config, data_dir)
     if as_json:
         for route in found:
-            typer.echo(json.dumps(msgspec.to_builtins(route)))
+            typer.echo(json.dumps(route_record(route)))
         return
     _print(found)
 
@@ -55,17 +53,13 @@ def set_route(
 ) -> None:
     """Make a route, or replace the one of its name; running processes go by it within a second."""
     given: dict[str, Any] = {
-        "name": name, "carrier": carrier, "prefix": prefix, "mcc": mcc, "mnc": mnc, "sender": sender,
+        "carrier": carrier, "prefix": prefix, "mcc": mcc, "mnc": mnc, "sender": sender,
         "account": account, "type": kind, "priority": priority, "weight": weight, "on_unknown": on_unknown,
         "receipt_timeout_s": receipt_timeout_s,
     }  # fmt: skip
     if failover_code is not None:
         given["failover_codes"] = failover_code
-    try:
-        fields = msgspec.structs.asdict(msgspec.convert(given, RouteSettings))
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(f"route {name}: {error}") from error
-    route = Route(account_id=fields.pop("account"), **fields)
+    route = route_of(name, given)
 
     def work(tx: Transaction, now_us: int) -> None:
         routing.ensure_default(tx, now_us=now_us)

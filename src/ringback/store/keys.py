@@ -12,3 +12,15 @@ def ensure(tx: Transaction, name: str, fresh: str) -> str:
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
     tx.execute(dialect.insert(keys).values(name=name, secret=fresh).on_conflict_do_nothing())
     return str(tx.execute(sa.select(keys.c.secret).where(keys.c.name == name)).scalar_one())
+
+
+def find(tx: Transaction, name: str) -> str | None:
+    """Return the secret of that name, if there is one."""
+    secret = tx.execute(sa.select(keys.c.secret).where(keys.c.name == name)).scalar_one_or_none()
+    return None if secret is None else str(secret)
+
+
+def replace(tx: Transaction, name: str, secret: str) -> None:
+    """Store a secret in the place of the one of that name."""
+    tx.execute(keys.delete().where(keys.c.name == name))
+    tx.execute(keys.insert().values(name=name, secret=secret))

@@ -30,7 +30,7 @@ class Authenticator:
         known = request.scope.get(_SEEN)
         if isinstance(known, Account):
             return known
-        auth_id, token = _credentials(request.headers.get("authorization", ""))
+        auth_id, token = basic_credentials(request.headers.get("authorization", ""))
         account = await self._accounts.get(auth_id, self._clock.now_us())
         # Compared even when there is no account, so that the time taken does not tell which ids exist.
         candidates = account.tokens if account else ("",)
@@ -54,7 +54,8 @@ class Authenticator:
         return found if found and found.parent_id == parent.auth_id and found.may_use_api else None
 
 
-def _credentials(header: str) -> tuple[str, str]:
+def basic_credentials(header: str) -> tuple[str, str]:
+    """Return the user and the password of an ``Authorization`` header. Raises ``NotAuthenticated``."""
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
         raise NotAuthenticated("authentication credentials were not provided")

@@ -18,7 +18,10 @@ def canonical(path: str) -> str:
         return path
     segments = [segment for segment in path.split("/") if segment]
     for at, segment in enumerate(segments):
-        if at == 2:
+        if segments[1] == "operator":
+            # There is no account: every other one is a name.
+            segments[at] = segment if at == 3 else segment.lower()
+        elif at == 2:
             segments[at] = segment.upper()
         elif at < 2 or at % 2 or (at == 4 and (segments[3], segment.lower()) in _WORDS_FOR_ID):
             segments[at] = segment.lower()

@@ -31,6 +31,7 @@ from ringback.web.api.media import MediaApi
 from ringback.web.api.message_media import MessageMediaApi
 from ringback.web.api.messages import MessageApi
 from ringback.web.api.numbers import NumberApi
+from ringback.web.api.operator import OperatorApi
 from ringback.web.api.powerpacks import NumberPoolApi, PowerpackApi
 from ringback.web.api.pricing import PricingApi
 from ringback.web.api.replays import ReplayApi
@@ -83,8 +84,14 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         *_numbers(parts, writing),
         *_accounts(parts, writing),
     ]
-    # Links to media carry a signature instead of credentials: nobody stands before them.
-    return [*gate.before(resources), *server.routes()]
+    operator = OperatorApi(
+        store=parts.store,
+        clock=parts.clock,
+        wakeups=parts.wakeups,
+        max_body_bytes=parts.settings.server.max_body_bytes,
+    )
+    # Links to media carry a signature instead of credentials, the operator is no account: nobody stands before those.
+    return [*gate.before(resources), *operator.routes(), *server.routes()]
 
 
 def _sending(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:

@@ -8,24 +8,20 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlencode
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ringback.carriers.port import Snapshot
 from ringback.model.errors import NotFound
-from ringback.model.routes import Carrier, Route, RoutingTable
+from ringback.routing.configured import shown
 from ringback.routing.follow import TOPIC
 from ringback.store import routing
 from ringback.store.port import Transaction
-from ringback.store.routing import Link
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.endpoints import reason_of
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import read_form
 
 PAGE: Final = "/dashboard/carriers"
-FRESH_US: Final = 60_000_000
 EXCHANGES_SHOWN: Final = 10
 
 DONE: Final = {
@@ -35,23 +31,6 @@ DONE: Final = {
     "pause-route": "is paused: messages take other routes, or fail where there is none.",
     "resume-route": "is chosen again.",
 }
-
-
-class Said(msgspec.Struct, frozen=True):
-    """What one process says of its link."""
-
-    node: str
-    at_us: int
-    snapshot: Snapshot
-
-
-class Shown(msgspec.Struct, frozen=True):
-    """A carrier as the page has it."""
-
-    carrier: Carrier
-    settings: str
-    links: list[Said]
-    routes: list[Route]
 
 
 class Carriers:
@@ -64,7 +43,7 @@ class Carriers:
     async def page(self, request: Request) -> Response:
         """All carriers with their links and routes."""
         now_us = self._context.clock.now_us()
-        found = await self._context.store.read(lambda tx: _shown(tx, now_us))
+        found = await self._context.store.read(lambda tx: shown(tx, now_us))
         name, did = request.query_params.get("name", ""), request.query_params.get("did", "")
         names = {each.carrier.name for each in found} | {route.name for each in found for route in each.routes}
         return self._pages.answer(
@@ -73,7 +52,7 @@ class Carriers:
             section="carriers",
             found=found,
             now_us=now_us,
-            shown=EXCHANGES_SHOWN,
+            most_exchanges=EXCHANGES_SHOWN,
             name=name,
             confirmation=DONE.get(did, "") if name in names else "",
         )
@@ -113,22 +92,3 @@ class Carriers:
 
     def _notice(self, request: Request, status: int, title: str, text: str) -> Response:
         return self._pages.answer(request, "notice.html", status=status, section="carriers", title=title, text=text)
-
-
-def _shown(tx: Transaction, now_us: int) -> list[Shown]:
-    links = routing.links(tx, since_us=now_us - FRESH_US)
-    carriers = routing.all_carriers(tx) or list(RoutingTable().carriers.values())
-    routes = routing.read(tx).routes
-    return [
-        Shown(
-            carrier,
-            ", ".join(f"{name}: {value}" for name, value in carrier.shown_settings().items()),
-            [_said(link) for link in links if link.carrier == carrier.name],
-            [route for route in routes if route.carrier == carrier.name],
-        )
-        for carrier in carriers
-    ]
-
-
-def _said(link: Link) -> Said:
-    return Said(link.node, link.at_us, msgspec.json.decode(link.snapshot, type=Snapshot))

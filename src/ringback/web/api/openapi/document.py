@@ -23,6 +23,7 @@ from ringback.web.api.openapi import (
     media,
     messages,
     numbers,
+    operator,
     powerpacks,
     surroundings,
 )
@@ -38,6 +39,7 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     numbers.OPERATIONS,
     applications.OPERATIONS,
     accounts.OPERATIONS,
+    operator.OPERATIONS,
     surroundings.OPERATIONS,
 )
 
@@ -91,7 +93,12 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "securitySchemes": {
-                "basic": {"type": "http", "scheme": "basic", "description": "Auth id as user, auth token as password"}
+                "basic": {"type": "http", "scheme": "basic", "description": "Auth id as user, auth token as password"},
+                "operator": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "operator as user, what ringback operator-token prints as password",
+                },
             },
             "responses": {f"Error{status}": _error(says) for status, says in ERRORS.items()},
         },

@@ -39,6 +39,7 @@ _IDS: Final[Mapping[str, Schema]] = {
     "account_id": {"type": "string", "description": "The account that the link is of"},
     "endpoint_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "source": {"type": "string", "pattern": "^[a-z0-9_-]+$", "description": "The name of a receiver source"},
+    "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,39}$", "description": "Of a carrier or a route"},
 }
 """Ids in paths that are not uuids."""
 
@@ -64,6 +65,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body_type: str = JSON
     """The media type of a body that is no JSON."""
     with_credentials: bool = True
+    of_operator: bool = False
+    """The credentials are the operator's, not an account's."""
 
     def described(self) -> dict[str, Any]:
         """Return the operation as the document has it."""
@@ -79,6 +82,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
             operation["requestBody"] = {"content": {kind: {"schema": self.body} for kind in kinds}}
         if not self.with_credentials:
             operation["security"] = []
+        if self.of_operator:
+            operation["security"] = [{"operator": []}]
         return operation
 
     def _path_parameters(self) -> list[dict[str, Any]]:
@@ -91,7 +96,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return [{"name": name, "in": "query", "schema": schema} for name, schema in self.query.items()]
 
     def _responses(self) -> dict[str, Any]:
-        always = (401, 429, 500, 503) if self.with_credentials else ()
+        limited = () if self.of_operator else (429,)
+        always = (401, *limited, 500, 503) if self.with_credentials else ()
         errors = {status: {"$ref": f"#/components/responses/Error{status}"} for status in {*always, *self.errors}}
         answers = {status: _response(schema) for status, schema in self.answers.items()}
         return {str(status): response for status, response in sorted({**errors, **answers}.items())}
