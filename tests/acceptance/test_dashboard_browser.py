@@ -371,6 +371,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
         "Callbacks",
         "Replays",
         "Endpoints",
+        "Carriers",
         "Numbers",
         "Received",
         "Log out",
