@@ -48,14 +48,14 @@ class ServerSettings(Group, frozen=True, kw_only=True):
     """Answer ``GET /metrics``, without asking who wants to know."""
     media_url_hours: Annotated[int, msgspec.Meta(ge=1, le=8_760)] = 24
     """How long a URL of an image or another file works, from when it was given."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of your proxies, such as ``10.0.0.0/8``: only their ``Forwarded`` and ``X-Forwarded-*`` is believed."""
     tls_certificate: Path | None = None
     """PEM file with a certificate and those between it and its authority. With ``tls_key``, HTTPS is served too."""
     tls_key: Path | None = None
     """PEM file with the key of the certificate, without a passphrase."""
     tls_port: Port = 8443
     """TCP port for HTTPS on the same address; 0 takes a free one."""
-    trusted_proxies: tuple[str, ...] = ()
-    """Networks of your proxies, such as ``10.0.0.0/8``: only what they say in ``X-Forwarded-For`` is believed."""
 
 
 class StoreSettings(Group, frozen=True, kw_only=True):
@@ -209,9 +209,30 @@ class SmppSettings(Group, frozen=True, kw_only=True):
     """Codes of the carrier's receipts as those of callbacks, such as ``1=50``; others are ``1000``, unknown."""
 
 
+class ForwardSettings(Group, frozen=True, kw_only=True):
+    """A URL of your own to which what a source says is handed on, signed anew and retried like any callback."""
+
+    url: str = ""
+    """Where to."""
+    method: Literal["POST", "GET"] = "POST"
+    """How the form is sent; JSON is always posted."""
+    format: Literal["form", "json"] = "form"
+    """``form`` hands on the provider's own parameters, ``json`` one object in the words of every provider."""
+    events: tuple[str, ...] = ()
+    """Only what has one of these words for a status, such as ``delivered,undelivered``; all of them by default."""
+    account: str = ""
+    """The Ringback account whose tokens sign; by default the source's ``account`` or ``auth_id``."""
+    duplicates: bool = False
+    """Hand on again what was received before."""
+
+
 class SourceSettings(Group, frozen=True, kw_only=True):
     """A provider account whose callbacks are received at ``/hooks/<name>/...``."""
 
+    provider: Literal["plivo", "twilio", "standard"] = "plivo"
+    """Whose way of signing and saying things it is; ``standard`` is Standard Webhooks."""
+    auth_id: str = ""
+    """The account's id at the provider. A Ringback account of the same id may read the source's events."""
     tokens: tuple[str, ...] = ()
     """Auth tokens that may have signed: sub and main account, old and new during a rotation."""
     account: str = ""
@@ -220,6 +241,10 @@ class SourceSettings(Group, frozen=True, kw_only=True):
     """Refuse requests signed with V2 alone, which covers the URL and not what the request says."""
     public_url: str = ""
     """Scheme, host and port that the provider calls, when they differ from ``server.public_base_url``."""
+    tolerance_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 300
+    """How far the time that Standard Webhooks sign may be from ours."""
+    forward: dict[str, ForwardSettings] = {}
+    """URLs of your own, by name: see ``sources.NAME.forward.NAME``."""
 
 
 class DashboardSettings(Group, frozen=True, kw_only=True):
@@ -325,7 +350,9 @@ class Settings(Group, frozen=True, kw_only=True):
 
 
 ENV_PREFIX: Final = "RINGBACK_"
-LISTS: Final = frozenset({"tokens", "retry_delays_s", "roles", "egress_allow", "trusted_proxies", "error_codes"})
+LISTS: Final = frozenset(
+    {"tokens", "retry_delays_s", "roles", "egress_allow", "trusted_proxies", "error_codes", "events"}
+)
 """Settings that an environment variable gives as values with commas between."""
 
 

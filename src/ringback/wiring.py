@@ -17,6 +17,7 @@ from typing import Final, get_args
 import msgspec
 import structlog
 from starlette.routing import BaseRoute
+from starlette.routing import Route as HttpRoute
 
 from ringback.carriers.port import Connector, Inbound, InboundAnswer, NotTaken
 from ringback.carriers.simulator.connector import SimulatedCarrier
@@ -41,6 +42,9 @@ from ringback.model.errors import ConfigInvalid
 from ringback.model.ids import AccountId, auth_id, uuid7
 from ringback.model.pricing import Tariff
 from ringback.model.routes import SIMULATOR, Carrier
+from ringback.receiver.explained import Explainer
+from ringback.receiver.opening import open_sources
+from ringback.receiver.proxies import Proxies
 from ringback.receiver.receive import Receiver
 from ringback.retention import Retention
 from ringback.routing.chooser import Chooser
@@ -58,6 +62,8 @@ from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
+from ringback.web.api.auth import Authenticator
+from ringback.web.api.events import EventApi
 from ringback.web.api.routes import ApiParts, Chance, api_routes
 from ringback.web.app import build_app
 from ringback.web.dashboard.context import DashboardContext
@@ -189,6 +195,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             acceptor = _acceptor(core)
             probes = _probes(core)
             before_drain = partial(_refuse, acceptor, probes)
+            await open_sources(core.store, core.clock, core.settings.sources)
             await _warn_of_deaf_sources(core)
             http_server = _web(core, acceptor, probes, sock)
             workers.append(http_server)
@@ -438,6 +445,7 @@ def _probes(core: _Core) -> Probes:
 
 def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -> HttpServer:
     stopping = asyncio.Event()
+    proxies = Proxies(core.settings.server.trusted_proxies)
     receiver = Receiver(
         store=core.store,
         clock=core.clock,
@@ -458,11 +466,19 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
         secure_cookies=core.settings.server.public_base_url.lower().startswith("https:"),
         stopping=stopping,
         media_urls=core.media_urls,
+        explainer=Explainer(
+            store=core.store,
+            clock=core.clock,
+            sources=core.settings.sources,
+            public_base_url=core.settings.server.public_base_url,
+            proxies=proxies,
+        ),
     )
     app = build_app(
         [
             *_api(core, acceptor),
-            *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes),
+            *_events(core, stopping),
+            *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes, proxies=proxies),
             *dashboard_routes(dashboard),
             *probes.routes(),
         ],
@@ -494,6 +510,17 @@ def _api(core: _Core, acceptor: Acceptor) -> list[BaseRoute]:
             chance=chance,
         )
     )
+
+
+def _events(core: _Core, stopping: asyncio.Event) -> list[HttpRoute]:
+    return EventApi(
+        store=core.store,
+        clock=core.clock,
+        wakeups=core.wakeups,
+        authenticator=Authenticator(core.accounts, core.clock),
+        sources=core.settings.sources,
+        stopping=stopping,
+    ).routes()
 
 
 async def _warn_of_deaf_sources(core: _Core) -> None:

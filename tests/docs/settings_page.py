@@ -7,7 +7,14 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from ringback.settings import ENV_PREFIX, CarrierSettings, RouteSettings, Settings, SourceSettings
+from ringback.settings import (
+    ENV_PREFIX,
+    CarrierSettings,
+    ForwardSettings,
+    RouteSettings,
+    Settings,
+    SourceSettings,
+)
 from tests.docs.documents import ROOT, SOURCE
 
 PAGE = ROOT / "docs" / "settings.md"
@@ -32,6 +39,11 @@ def tables() -> str:
         parts.append(f"### `{shown}`\n\n{meanings[kind.__name__]}\n\n{HEAD}")
         parts += [_row(group, item, meanings) for item in inspect.type_info(kind).fields]  # type: ignore[attr-defined]
         parts.append("\n")
+        if kind is SourceSettings:
+            group = "sources.NAME.forward.NAME"
+            parts.append(f"### `[{group}]`\n\n{meanings['ForwardSettings']}\n\n{HEAD}")
+            parts += [_row(group, item, meanings) for item in inspect.type_info(ForwardSettings).fields]  # type: ignore[attr-defined]
+            parts.append("\n")
     alone = [item for item in inspect.type_info(Settings).fields if isinstance(item.type, inspect.FloatType)]  # type: ignore[attr-defined]
     parts.append(f"### Without a group\n\nThese stand at the top of the file, before the first group.\n\n{HEAD}")
     parts += [_row("", item, meanings) for item in alone]
@@ -47,6 +59,7 @@ def _row(group: str, field: inspect.Field, meanings: dict[str, str]) -> str:
     owners = {
         "": "Settings",
         "sources.NAME": "SourceSettings",
+        "sources.NAME.forward.NAME": "ForwardSettings",
         "carriers": "CarrierSettings",
         "routes": "RouteSettings",
     }
@@ -89,7 +102,7 @@ def _bounds(least: Any, most: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    if value is None or value in ("", ()):
+    if value is msgspec.NODEFAULT or value is None or value in ("", ()):
         return "none"
     if value is msgspec.NODEFAULT:
         return "must be given"

@@ -69,10 +69,12 @@ def create_account(data_dir: Path, **environment: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def served(data_dir: Path, account: dict[str, str], *flags: str, **environment: str) -> AsyncIterator[Served]:
-    """Run ``ringback serve`` with flags of the caller's, on a free port unless they say otherwise."""
+async def served(
+    data_dir: Path, account: dict[str, str], *flags: str, command: str = "serve", **environment: str
+) -> AsyncIterator[Served]:
+    """Run a command that serves, with flags of the caller's, on a free port unless they say otherwise."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "serve", "--data-dir", str(data_dir), "--port", "0", *flags,
+        *COMMAND, command, "--data-dir", str(data_dir), "--port", "0", *flags,
         env={**ALLOWED, "PATH": "/usr/bin:/bin", "NO_COLOR": "1", **environment},
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip

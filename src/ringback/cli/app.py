@@ -18,6 +18,8 @@ from ringback.cli import (
     numbers,
     optouts,
     pricing,
+    receive,
+    received,
     replays,
     routes,
     sandbox,
@@ -25,6 +27,7 @@ from ringback.cli import (
     serve,
     simulate,
     smsc,
+    tail,
     tls,
 )
 from ringback.model.errors import RingbackError
@@ -48,6 +51,7 @@ account.app.command("credit", context_settings={"ignore_unknown_options": True})
 account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
+app.command("tail")(tail.tail)
 app.add_typer(account.app, name="account")
 app.add_typer(pricing.app, name="pricing")
 app.add_typer(sandbox.app, name="sandbox")
@@ -60,6 +64,10 @@ app.add_typer(routes.app, name="routes")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(numbers.app, name="numbers")
 app.add_typer(optouts.app, name="optouts")
+receive.app.command("explain")(received.explain)
+receive.app.command("report")(received.report)
+receive.app.command("list")(received.list_received)
+app.add_typer(receive.app, name="receive")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(tls.app, name="tls")
 

@@ -50,15 +50,18 @@ def settings_from(
     port: int | None = None,
     log_level: str | None = None,
     roles: list[str] | None = None,
+    sources: dict[str, object] | None = None,
+    trusted_proxies: list[str] | None = None,
 ) -> Settings:
     """Merge file, environment and flags. Raises ``ConfigInvalid``."""
     environment = {name: value for name, value in os.environ.items() if name != "RINGBACK_CONFIG"}
     if roles:
         environment["RINGBACK_ROLES"] = ",".join(roles)
     flags: dict[str, dict[str, object]] = {
-        "server": {"host": host, "port": port},
+        "server": {"host": host, "port": port, "trusted_proxies": trusted_proxies or None},
         "store": {"data_dir": data_dir},
         "log": {"level": log_level},
+        "sources": sources or {},
     }
     try:
         return load(file=config, environment=environment, flags=flags)

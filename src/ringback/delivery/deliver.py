@@ -141,7 +141,7 @@ class Deliverer:
         account = await self._accounts.get(callback.account_id, started_at_us)
         if account is None:
             raise RuntimeError(f"callback {callback.id} belongs to account {callback.account_id}, which is gone")
-        request = build(callback, account, nonce_v2=self._new_nonce(), nonce_v3=self._new_nonce())
+        request = build(callback, account, nonce_v2=self._new_nonce(), nonce_v3=self._new_nonce(), at_us=started_at_us)
         answer = await self._http.attempt(request)
         now_us = self._clock.now_us()
         plan = most_specific(

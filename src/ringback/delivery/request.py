@@ -8,8 +8,9 @@ import msgspec
 from ringback import __version__
 from ringback.dialect.callbacks import FORM, with_query
 from ringback.dialect.signatures import callback_headers
+from ringback.dialect.standard_webhooks import headers as standard_headers
 from ringback.store.accounts import Account
-from ringback.store.callbacks import WITHOUT_MESSAGE, DueCallback
+from ringback.store.callbacks import AS_JSON, DueCallback
 
 Headers = list[tuple[str, str]]
 
@@ -27,16 +28,16 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None
 
 
-def build(callback: DueCallback, account: Account, *, nonce_v2: str, nonce_v3: str) -> Request:
+def build(callback: DueCallback, account: Account, *, nonce_v2: str, nonce_v3: str, at_us: int = 0) -> Request:
     """Return the signed request for an attempt (contract section 4.1).
 
     POST carries the parameters as a form, GET in the query string after whatever query the URL has. Nonces
-    are the caller's: fresh ones for every attempt. A callback without message is JSON: with POST it is the body, of
-    which no signature knows.
+    are the caller's: fresh ones for every attempt. A callback that is JSON has it as its body with POST, of which the
+    signatures know nothing: it is signed as Standard Webhooks have it too, at ``at_us``.
     """
     params = _decode_params(callback.params)
     body: bytes | None = None
-    if callback.kind in WITHOUT_MESSAGE:
+    if callback.kind in AS_JSON:
         params, body = _json(dict(params)["body"], callback.method)
     signatures = callback_headers(
         callback.method,
@@ -48,6 +49,9 @@ def build(callback: DueCallback, account: Account, *, nonce_v2: str, nonce_v3: s
         main_tokens=account.main_tokens,
     )
     headers = [("User-Agent", USER_AGENT), ("Accept", "*/*"), *signatures]
+    if body is not None:
+        keys = tuple(token.encode() for token in account.tokens)
+        headers += standard_headers(callback.id, at_us // 1_000_000, body, keys)
     if callback.method == "GET":
         return Request(method="GET", url=with_query(callback.url, params), headers=headers, body=None)
     return Request(

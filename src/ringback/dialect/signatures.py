@@ -375,7 +375,8 @@ def _concatenated(pairs: Pairs) -> str:
 
 
 def _signature(key: bytes, message: bytes) -> bytes:
-    return b2a_base64(hmac.digest(key, message, "sha256"), newline=False)
+    # hmac.digest lets go of the interpreter, and a busy writer then keeps it for longer than the digest takes.
+    return b2a_base64(hmac.new(key, message, "sha256").digest(), newline=False)
 
 
 def _signatures(tokens: Sequence[str], message: bytes) -> str:

@@ -2,23 +2,26 @@
 
 Everything that reaches a known source is kept, refused requests too, with the reason. The sender is answered
 200 only after the commit: one that was not told 200 sends again, and the second copy is flagged as such.
+
+What waits for the database is bounded by count and by bytes. Beyond that the answer is 503, and nothing was stored.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from urllib.parse import parse_qsl, urlsplit
+from typing import Final
 
 import msgspec
 
-from ringback.dialect.callbacks import FORM, missing_params, read_status
-from ringback.dialect.inbound import missing_inbound_params, read_inbound
-from ringback.dialect.signatures import Verdict, verify
 from ringback.metrics import Metrics
 from ringback.model.errors import NotFound, StoreUnavailable, TryLater
 from ringback.model.ids import NewId
+from ringback.receiver.event import Arrived, Event, Kind
+from ringback.receiver.forward import Received, callbacks_for, targets_of
+from ringback.receiver.source import PROVIDERS
+from ringback.receiver.sources.port import Terms
 from ringback.runtime import BacklogFullError, Batcher, Clock
 from ringback.settings import SourceSettings
-from ringback.store import received
+from ringback.store import callbacks, received, received_log
 from ringback.store.accounts import AccountCache
 from ringback.store.port import Store, Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
@@ -26,8 +29,9 @@ from ringback.store.wakeups import Wakeups
 
 _encode = msgspec.json.Encoder().encode
 
-MAX_FIELDS = 200
-"""A callback has about twenty parameters; a body with more than this is not one."""
+MAX_WAITING_BYTES: Final = 64_000_000
+"""Bytes of requests that may wait for the database at once: bounds the memory that a burst takes."""
+MAX_MESSAGE_ID: Final = 64
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,17 +42,19 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     """Path and query string as on the request line."""
     origin: str
-    """Scheme, host and port as the request names them; used when no public URL is configured."""
+    """Scheme, host and port as the client named them; used when no public URL is configured."""
     headers: Sequence[tuple[str, str]]
     body: bytes
     peer: str
-    brings_message: bool = False
-    """Whether it came to the address for inbound messages, not to the one for statuses."""
+    kind: Kind = "status"
+    """What the address is for that it came to."""
 
 
 class _Judged(msgspec.Struct, frozen=True):
     request: ReceivedRequest
     event: ReceivedEvent | None
+    said: Event | None = None
+    """All of it, where it is to be handed on."""
 
 
 class Receiver:
@@ -75,6 +81,8 @@ class Receiver:
         self._sources = sources
         self._public_base_url = public_base_url
         self._metrics = metrics
+        self._targets = {name: found for name, source in sources.items() if (found := targets_of(name, source))}
+        self._waiting_bytes = 0
         self._batcher: Batcher[_Judged, None] = Batcher(
             self._write, max_waiting=max_waiting, shared_errors=(StoreUnavailable,)
         )
@@ -87,13 +95,19 @@ class Receiver:
         source = self._sources.get(incoming.source)
         if source is None:
             raise NotFound(f"no receiver source is called {incoming.source[:64]!r}; configure [sources.<name>]")
+        weight = len(incoming.body)
+        if self._waiting_bytes + weight > MAX_WAITING_BYTES:
+            raise TryLater("too many bytes are waiting, send again in a moment")
         now_us = self._clock.now_us()
         tokens = await self._tokens(source, now_us)
         judged, answer = self._judge(incoming, source, tokens, now_us)
+        self._waiting_bytes += weight
         try:
             await self._batcher.submit(judged)
         except BacklogFullError as error:
             raise TryLater("too many requests are waiting, send again in a moment") from error
+        finally:
+            self._waiting_bytes -= weight
         self._metrics.received.add(incoming.source, judged.request.verdict)
         return answer
 
@@ -106,38 +120,30 @@ class Receiver:
     def _judge(
         self, incoming: Incoming, source: SourceSettings, tokens: tuple[str, ...], now_us: int
     ) -> tuple[_Judged, str]:
-        headers = dict(incoming.headers)
-        base = source.public_url or self._public_base_url or incoming.origin
-        url = base.rstrip("/") + incoming.target
-        params = _params(incoming, headers)
-        verified_by, objection = _verdict(
-            verify(incoming.method, [url], params or [], headers, tokens), headers, require_v3=source.require_v3
+        provider = PROVIDERS[source.provider]
+        request = Arrived(
+            method=incoming.method,
+            target=incoming.target,
+            headers=incoming.headers,
+            body=incoming.body,
+            kind=incoming.kind,
         )
-        said: ReceivedEvent | None = None
+        base = source.public_url or self._public_base_url or incoming.origin
+        terms = Terms(require_v3=source.require_v3, tolerance_s=source.tolerance_s, now_us=now_us)
+        judgement = provider.verify(request, (base.rstrip("/") + incoming.target,), tokens, terms)
         request_id = self._new_id(now_us)
-        answer, word = "accepted", verified_by
-        if objection:
-            answer, word = "forbidden", objection
-        elif params is None or _missing(given := dict(params), incoming):
-            answer, word = "malformed", "malformed"
+        said: ReceivedEvent | None = None
+        event: Event | None = None
+        answer, word = "accepted", judgement.verified_by
+        if judgement.objection:
+            answer, word = "forbidden", judgement.objection
         else:
-            report = read_inbound(given) if incoming.brings_message else read_status(given)
-            said = ReceivedEvent(
-                request_id=request_id,
-                source=incoming.source,
-                received_at_us=now_us,
-                message_uuid=report.message_uuid,
-                status=report.status,
-                sequence=report.sequence,
-                from_number=report.from_number,
-                to_number=report.to_number,
-                error_code=report.error_code,
-                mcc=report.mcc,
-                mnc=report.mnc,
-                units=report.units,
-                total_amount=report.total_amount,
-            )
-        request = ReceivedRequest(
+            event = provider.read(request)
+            if event is None or not _can_be_kept(event):
+                answer, word = "malformed", "malformed"
+            else:
+                said = _kept(event, request_id, incoming.source, now_us)
+        stored = ReceivedRequest(
             id=request_id,
             source=incoming.source,
             received_at_us=now_us,
@@ -149,47 +155,61 @@ class Receiver:
             verdict=word,
             accepted=said is not None,
         )
-        return _Judged(request, said), answer
+        return _Judged(stored, said, event if said is not None and incoming.source in self._targets else None), answer
 
     async def _write(self, judged: list[_Judged]) -> Sequence[None]:
-        await self._store.write(partial(_store, judged=judged))
+        if await self._store.write(partial(self._put, judged=judged)):
+            self._wakeups.signal("callbacks")
         self._wakeups.signal("received")
         return [None] * len(judged)
 
-
-def _missing(given: Mapping[str, str], incoming: Incoming) -> list[str]:
-    return missing_inbound_params(given) if incoming.brings_message else missing_params(given)
-
-
-def _verdict(verdict: Verdict, headers: Mapping[str, str], *, require_v3: bool) -> tuple[str, str]:
-    """Return what verified a request, and what speaks against it all the same; one of the two is empty.
-
-    V2 covers neither body nor query. It is believed only from a sender that gives no V3 beside it: where V3 is
-    there and does not fit, somebody may have changed the parameters under a V2 that still does.
-    """
-    if not verdict.ok:
-        return "", verdict.reason or "mismatch"
-    if verdict.scheme == "v2":
-        if "x-plivo-signature-v3" in headers or "x-plivo-signature-ma-v3" in headers:
-            return "", "mismatch"
-        return ("", "v2_only") if require_v3 else ("v2", "")
-    # Some SDKs sign only one value of a repeated name; the others could be anybody's.
-    return ("v3", "") if verdict.complete else ("", "incomplete")
-
-
-def _store(tx: Transaction, *, judged: list[_Judged]) -> None:
-    received.store(tx, [item.request for item in judged], [item.event for item in judged if item.event is not None])
-
-
-def _params(incoming: Incoming, headers: Mapping[str, str]) -> list[tuple[str, str]] | None:
-    """Return the parameters of a callback, or ``None`` when the request carries none that can be read."""
-    try:
-        if incoming.method == "GET":
-            return parse_qsl(
-                urlsplit(incoming.target).query, keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
+    def _put(self, tx: Transaction, *, judged: list[_Judged]) -> bool:
+        """Store everything, and owe what is to be handed on; tells whether anything is."""
+        said = [item.event for item in judged if item.event is not None]
+        flagged = received.store(tx, [item.request for item in judged], said)
+        whole = {item.request.id: item.said for item in judged if item.said is not None}
+        handed_on = [
+            Received(
+                request_id=each.request_id,
+                source=each.source,
+                provider=self._sources[each.source].provider,
+                received_at_us=each.received_at_us,
+                flag=each.flag,
+                event=event,
             )
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-            return None
-        return parse_qsl(incoming.body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
-    except ValueError:
-        return None
+            for each in flagged
+            if (event := whole.get(each.request_id)) is not None
+        ]
+        owed = list(callbacks_for(handed_on, self._targets, new_id=self._new_id))
+        callbacks.add(tx, [new for new, _ in owed])
+        received_log.note_forwards(tx, owed)
+        received_log.append(tx, flagged)
+        callbacks.wake(tx, [new for new, _ in owed])
+        return bool(owed)
+
+
+def _can_be_kept(event: Event) -> bool:
+    """Tell whether a database can hold what an event says in fields; as it came it is kept in any case."""
+    texts = (
+        event.message_id, event.their_status, event.from_number, event.to_number,
+        event.error_code, event.mcc, event.mnc, event.total_amount,
+    )  # fmt: skip
+    return len(event.message_id) <= MAX_MESSAGE_ID and not any("\x00" in text for text in texts if text)
+
+
+def _kept(event: Event, request_id: str, source: str, now_us: int) -> ReceivedEvent:
+    return ReceivedEvent(
+        request_id=request_id,
+        source=source,
+        received_at_us=now_us,
+        message_uuid=event.message_id,
+        status=event.their_status,
+        sequence=event.sequence,
+        from_number=event.from_number,
+        to_number=event.to_number,
+        error_code=event.error_code,
+        mcc=event.mcc,
+        mnc=event.mnc,
+        units=event.units,
+        total_amount=event.total_amount,
+    )

@@ -1,5 +1,6 @@
 """Accounts, subaccounts and the tokens that authenticate and sign for them."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -74,6 +75,22 @@ def rotate_token(tx: Transaction, auth_id: str, token: str, *, now_us: int, old_
         .values(expires_at_us=old_until_us)
     )
     tx.execute(auth_tokens.insert().values(token=token, account_id=auth_id, created_at_us=now_us, expires_at_us=None))
+
+
+def ensure(tx: Transaction, *, auth_id: AccountId, tokens: Sequence[str], name: str, now_us: int) -> None:
+    """Let there be an account of this id with these tokens, newest first; what it has besides stays."""
+    if tx.execute(sa.select(accounts.c.auth_id).where(accounts.c.auth_id == auth_id)).first() is None:
+        tx.execute(
+            accounts.insert().values(auth_id=auth_id, parent_id=None, name=name, enabled=True, created_at_us=now_us)
+        )
+    known = set(tx.execute(sa.select(auth_tokens.c.token).where(auth_tokens.c.token.in_(tokens))).scalars())
+    for age, token in enumerate(dict.fromkeys(tokens)):
+        if token not in known:
+            tx.execute(
+                auth_tokens.insert().values(
+                    token=token, account_id=auth_id, created_at_us=now_us - age, expires_at_us=None
+                )
+            )
 
 
 def set_enabled(tx: Transaction, auth_id: str, *, enabled: bool) -> None:

@@ -32,6 +32,11 @@ STATUS: Final = "status"
 MESSAGE: Final = "message"
 """Kind of a callback that brings an inbound message. Its end is a fact about the message (``store.inbound``)."""
 
+JSON_BODY: Final = "json"
+"""Kind of a callback that hands on what was received, as JSON."""
+AS_JSON: Final = (*WITHOUT_MESSAGE, JSON_BODY)
+"""Kinds whose one parameter, ``body``, is a JSON text."""
+
 
 class NewCallback(msgspec.Struct, frozen=True, kw_only=True):
     """A callback that has just become owed."""

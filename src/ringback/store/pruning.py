@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ringback.model.circuit import CircuitState
 from ringback.model.ids import uuid7
-from ringback.store import media, parts
+from ringback.store import media, parts, received_log
 from ringback.store.callbacks import WITHOUT_MESSAGE
 from ringback.store.port import Transaction
 from ringback.store.schema import (
@@ -145,6 +145,7 @@ def prune_received(tx: Transaction, *, before_us: int, limit: int) -> int:
         .limit(limit)
     )
     ids = tx.execute(query).scalars().all()
+    received_log.forget(tx, ids)
     _delete(tx, received_events.c.request_id, ids)
     return _delete(tx, received_requests.c.id, ids)
 

@@ -2,17 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 import sqlalchemy as sa
 
+from ringback.model.vocabulary import rank_of
 from ringback.store import bulk
 from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
 from ringback.store.schema import received_events, received_requests
 
-Flag = Literal["", "duplicate", "out_of_order"]
+Flag = Literal["", "duplicate", "out_of_order", "late"]
 
 
 class ReceivedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,17 @@ class ReceivedEvent(msgspec.Struct, frozen=True, kw_only=True):
     flag: Flag = ""
 
 
+_SEEN: Final = sa.select(
+    received_events.c.source,
+    received_events.c.message_uuid,
+    received_events.c.status,
+    received_events.c.sequence,
+).where(
+    received_events.c.source.in_(sa.bindparam("sources", expanding=True)),
+    received_events.c.message_uuid.in_(sa.bindparam("messages", expanding=True)),
+)
+
+
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """What one source has sent."""
 
@@ -60,6 +72,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     unique: int
     duplicate: int
     out_of_order: int
+    late: int = 0
 
 
 NOTHING = Totals(requests=0, rejected=0, unique=0, duplicate=0, out_of_order=0)
@@ -69,7 +82,8 @@ def store(tx: Transaction, requests: Sequence[ReceivedRequest], said: Sequence[R
     """Store requests and, for the accepted ones, their events; returns these with their flags.
 
     A (message, status) pair counts once: further ones are flagged ``duplicate``. One whose sequence is lower
-    than one already there is flagged ``out_of_order``.
+    than one already there is flagged ``out_of_order``; one that gives no sequence, and whose word is of lower rank than
+    one already there, ``late``.
     """
     bulk.insert(tx, received_requests, [msgspec.structs.asdict(request) for request in requests])
     if not said:
@@ -83,20 +97,18 @@ def store(tx: Transaction, requests: Sequence[ReceivedRequest], said: Sequence[R
 
 
 def _flag(tx: Transaction, said: Sequence[ReceivedEvent]) -> list[ReceivedEvent]:
-    query = sa.select(
-        received_events.c.source,
-        received_events.c.message_uuid,
-        received_events.c.status,
-        received_events.c.sequence,
-    ).where(
-        received_events.c.source.in_({event.source for event in said}),
-        received_events.c.message_uuid.in_({event.message_uuid for event in said}),
-    )
+    about = {
+        "sources": list({event.source for event in said}),
+        "messages": list({event.message_uuid for event in said}),
+    }
     seen: set[tuple[str, str, str]] = set()
     highest: dict[tuple[str, str], int] = {}
-    for source, message_uuid, status, sequence in tx.execute(query):
+    furthest: dict[tuple[str, str], int] = {}
+    for source, message_uuid, status, sequence in tx.execute(_SEEN, about):
         seen.add((source, message_uuid, status))
-        highest[source, message_uuid] = max(highest.get((source, message_uuid), 0), sequence or 0)
+        message = source, message_uuid
+        highest[message] = max(highest.get(message, 0), sequence or 0)
+        furthest[message] = max(furthest.get(message, 0), rank_of(status))
     flagged = []
     for event in said:
         once, message = (event.source, event.message_uuid, event.status), (event.source, event.message_uuid)
@@ -105,8 +117,11 @@ def _flag(tx: Transaction, said: Sequence[ReceivedEvent]) -> list[ReceivedEvent]
             flag = "duplicate"
         elif event.sequence is not None and event.sequence < highest.get(message, 0):
             flag = "out_of_order"
+        elif event.sequence is None and rank_of(event.status) < furthest.get(message, 0):
+            flag = "late"
         seen.add(once)
         highest[message] = max(highest.get(message, 0), event.sequence or 0)
+        furthest[message] = max(furthest.get(message, 0), rank_of(event.status))
         flagged.append(msgspec.structs.replace(event, flag=flag) if flag else event)
     return flagged
 
@@ -166,9 +181,10 @@ def totals_by_source(tx: Transaction) -> dict[str, Totals]:
         source: Totals(
             requests=sum(requests[source].values()),
             rejected=requests[source].get(False, 0),
-            unique=flags[source].get("", 0) + flags[source].get("out_of_order", 0),
+            unique=sum(flags[source].get(flag, 0) for flag in ("", "out_of_order", "late")),
             duplicate=flags[source].get("duplicate", 0),
             out_of_order=flags[source].get("out_of_order", 0),
+            late=flags[source].get("late", 0),
         )
         for source in sorted(requests)
     }

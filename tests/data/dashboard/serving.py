@@ -18,6 +18,8 @@ from ringback.dialect.media import MediaUrls
 from ringback.messaging.progress import Progress
 from ringback.model.ids import NewId
 from ringback.model.message import Message
+from ringback.receiver.explained import Explainer
+from ringback.receiver.proxies import Proxies
 from ringback.settings import DashboardSettings
 from ringback.store.port import Store, Transaction
 from ringback.store.sqlite import open_store
@@ -120,6 +122,7 @@ async def serve(
         settings=DashboardSettings(),
         new_id=new_id,
         secure_cookies=secure_cookies,
+        explainer=Explainer(store=store, clock=clock, sources={}, public_base_url="", proxies=Proxies(())),
         stopping=asyncio.Event(),
         **pacing,
     )

@@ -2,7 +2,15 @@
 
 from alembic import context
 
-from ringback.store import schema_accounts, schema_carriers, schema_limits, schema_media, schema_numbers, schema_parts  # noqa: F401 - its tables belong to the metadata
+from ringback.store import (  # noqa: F401 - its tables belong to the metadata
+    schema_accounts,
+    schema_carriers,
+    schema_limits,
+    schema_media,
+    schema_numbers,
+    schema_parts,
+    schema_received,
+)
 from ringback.store.schema import metadata
 
 connection = context.config.attributes["connection"]

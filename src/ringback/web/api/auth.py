@@ -30,13 +30,7 @@ class Authenticator:
         known = request.scope.get(_SEEN)
         if isinstance(known, Account):
             return known
-        auth_id, token = basic_credentials(request.headers.get("authorization", ""))
-        account = await self._accounts.get(auth_id, self._clock.now_us())
-        # Compared even when there is no account, so that the time taken does not tell which ids exist.
-        candidates = account.tokens if account else ("",)
-        matches = [hmac.compare_digest(token.encode(), candidate.encode()) for candidate in candidates]
-        if account is None or not any(matches) or not account.may_use_api:
-            raise NotAuthenticated("authentication failed: auth id or auth token is wrong")
+        account = await self.caller(request)
         if request.path_params["auth_id"] != account.auth_id:
             named = await self._subaccount(request.path_params["auth_id"], account)
             if named is not None:
@@ -45,6 +39,17 @@ class Authenticator:
             # Not 403: on sends the SDKs take that for a country that is blocked (contract section 1.5).
             raise NotAuthenticated("authentication failed: these credentials are not of the account in the path")
         request.scope[_SEEN] = account
+        return account
+
+    async def caller(self, request: Request) -> Account:
+        """Return the account that the request's credentials name. Raises ``NotAuthenticated``."""
+        auth_id, token = basic_credentials(request.headers.get("authorization", ""))
+        account = await self._accounts.get(auth_id, self._clock.now_us())
+        # Compared even when there is no account, so that the time taken does not tell which ids exist.
+        candidates = account.tokens if account else ("",)
+        matches = [hmac.compare_digest(token.encode(), candidate.encode()) for candidate in candidates]
+        if account is None or not any(matches) or not account.may_use_api:
+            raise NotAuthenticated("authentication failed: auth id or auth token is wrong")
         return account
 
     async def _subaccount(self, auth_id: str, parent: Account) -> Account | None:

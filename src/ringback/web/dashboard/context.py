@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ringback.dialect.media import MediaUrls
 from ringback.model.ids import NewId
+from ringback.receiver.explained import Explainer
 from ringback.runtime import Clock
 from ringback.settings import DashboardSettings
 from ringback.store.port import Store
@@ -31,6 +32,8 @@ class DashboardContext:
     secure_cookies: bool
     """Whether browsers reach the dashboard over TLS only."""
     media_urls: MediaUrls
+    explainer: Explainer
+    """Says why the signature of a received request fits or does not."""
     stopping: asyncio.Event
     """Set before the server shuts down: live streams, which never end by themselves, then do."""
     new_secret: Callable[[], str] = new_secret

@@ -21,11 +21,16 @@ NEWEST: Final = 100
 REASONS: Final = {
     "v3": "signature V3 is right",
     "v2": "signature V2 is right",
+    "v1": "signature V1 is right",
+    "twilio": "the signature is right",
+    "standard": "the signature is right",
     "no_signature": "carries no signature",
     "no_nonce": "carries a signature without its nonce",
     "mismatch": "the signature does not match: another token, another URL, or changed on the way",
     "incomplete": "a parameter is repeated, and the signature covers only one of its values",
     "v2_only": "signed with V2 alone, which this source does not accept",
+    "v1_only": "signed with V1 alone, which this source does not accept",
+    "too_old": "the signature is right, and its time too far from ours",
     "malformed": "signed, but not a status callback, or not an inbound message",
 }
 """Verdicts in words; others are shown as they are."""
@@ -53,20 +58,44 @@ class Incoming:
             base_url=str(request.base_url).rstrip("/"),
         )
 
+    async def explain(self, request: Request) -> Response:
+        """Why the signature of a request fits, or does not."""
+        request_id = as_uuid(request.path_params["id"])
+        empty: Whole = (None, None, None)
+        item, _, message = await self._context.store.read(lambda tx: _whole(tx, request_id)) if request_id else empty
+        if item is None:
+            return self._missing(request)
+        hidden = message is not None and message.direction == "inbound" and present.hides_text(message)
+        told = await self._context.explainer.explain(item)
+        return self._pages.answer(
+            request,
+            "explain.html",
+            section="received",
+            item=item,
+            told=told,
+            reasons=REASONS,
+            redact=present.redactor(message),
+            hidden=hidden,
+            not_shown=present.NOT_SHOWN,
+        )
+
+    def _missing(self, request: Request) -> Response:
+        return self._pages.answer(
+            request,
+            "notice.html",
+            status=404,
+            section="received",
+            title="No such request",
+            text="No request of this id was received, or it is not kept any more.",
+        )
+
     async def one(self, request: Request) -> Response:
         """One request, or 404."""
         request_id = as_uuid(request.path_params["id"])
         empty: Whole = (None, None, None)
         item, said, message = await self._context.store.read(lambda tx: _whole(tx, request_id)) if request_id else empty
         if item is None:
-            return self._pages.answer(
-                request,
-                "notice.html",
-                status=404,
-                section="received",
-                title="No such request",
-                text="No request of this id was received, or it is not kept any more.",
-            )
+            return self._missing(request)
         redact = present.redactor(message)
         headers = present.header_pairs(item.headers, redact)
         # What a phone wrote came with the request, in its query or its body.

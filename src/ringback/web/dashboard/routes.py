@@ -61,6 +61,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/numbers", Numbers(context, pages).page),
         ("/dashboard/received", incoming.page),
         ("/dashboard/received/{id}", incoming.one),
+        ("/dashboard/received/{id}/signature", incoming.explain),
         ("/dashboard/simulate", simulate.page),
         ("/dashboard/live", Live(context, pages).stream),
     )

@@ -20,6 +20,7 @@ from ringback.web.api.openapi import (
     callbacks,
     conversions,
     endpoints,
+    events,
     media,
     messages,
     numbers,
@@ -40,6 +41,7 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     applications.OPERATIONS,
     accounts.OPERATIONS,
     operator.OPERATIONS,
+    events.OPERATIONS,
     surroundings.OPERATIONS,
 )
 

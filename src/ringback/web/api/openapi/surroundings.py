@@ -53,6 +53,8 @@ OPERATIONS: Final = (
     _hook("GET", "/hooks/{source}/sms_status", "takeCallbackByGet"),
     _hook("POST", "/hooks/{source}/sms_inbound", "takeMessage", brings="inbound message"),
     _hook("GET", "/hooks/{source}/sms_inbound", "takeMessageByGet", brings="inbound message"),
+    _hook("POST", "/hooks/{source}", "takeEither", brings="status callback or inbound message"),
+    _hook("GET", "/hooks/{source}", "takeEitherByGet", brings="status callback or inbound message"),
     Operation(
         method="GET",
         path=PATH,
