@@ -355,7 +355,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
     await page.goto(f"{dashboard.base_url}/dashboard/messages?status=queued")
     await expect(page.get_by_role("status")).to_have_text("live")
     reached = []
-    for _ in range(18):
+    for _ in range(19):
         await page.keyboard.press("Tab")
         reached.append(
             await page.evaluate(

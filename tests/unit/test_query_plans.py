@@ -112,6 +112,9 @@ async def test_retention_reads_by_index_only(store: SqliteStore, tmp_path: Path)
     newest = [statement for statement in shown if "ORDER BY events.id DESC" in statement]
     assert len(newest) == 1
     assert shown.pop(newest[0]) == ["SCAN events"]
+    # The log of what was received is read from its beginning, in its order, as far as the limit.
+    (oldest,) = (statement for statement in shown if "FROM received_log LEFT OUTER JOIN" in statement)
+    assert shown.pop(oldest)[0] == "SCAN received_log"
     assert {
         statement: plan for statement, plan in shown.items() if any("SCAN" in step or "TEMP" in step for step in plan)
     } == {}

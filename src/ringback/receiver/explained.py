@@ -69,9 +69,10 @@ class Explainer:
     def _urls(self, stored: ReceivedRequest, source: SourceSettings, request: Arrived) -> list[str]:
         if base := source.public_url or self._public_base_url:
             return [base.rstrip("/") + stored.target]
+        headers = list(request.headers.items())
         # Which of the two it was is not stored.
         return [
-            self._proxies.seen(peer=stored.peer, scheme=scheme, headers=request.headers).origin + stored.target
+            self._proxies.seen(peer=stored.peer, scheme=scheme, headers=headers).origin + stored.target
             for scheme in ("http", "https")
         ]
 

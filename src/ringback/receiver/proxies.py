@@ -52,8 +52,8 @@ class Proxies:
 
     def _client(self, hops: str, peer: str) -> str:
         client = peer
-        for hop in reversed([each.strip() for each in hops.split(",") if each.strip()]):
-            address = _address(hop)
+        for hop in reversed(hops.split(",")):
+            address = _address(hop.strip())
             if address is None:
                 break
             client = address
@@ -74,7 +74,7 @@ def _is_in(address: str, networks: tuple[Network, ...]) -> bool:
 
 def _network(text: str) -> Network:
     try:
-        return ip_network(text, strict=False)
+        return ip_network(text)
     except ValueError as error:
         raise ConfigInvalid(
             f"settings: server.trusted_proxies: {text!r} is no network: write 10.0.0.0/8 or 10.0.0.7"

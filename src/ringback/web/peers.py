@@ -17,5 +17,4 @@ class Peers:
     def of(self, request: Request) -> str:
         """Return the client's address."""
         peer = request.client.host if request.client else ""
-        headers = [(name, value) for name, value in request.headers.items()]
-        return self._proxies.seen(peer=peer, scheme=request.url.scheme, headers=headers).peer
+        return self._proxies.seen(peer=peer, scheme="http", headers=request.headers.items()).peer
