@@ -20,7 +20,7 @@ from ringback.metrics import Metrics
 from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
-from ringback.store import country_counts, media, pacing, powerpacks, pruning
+from ringback.store import captures, country_counts, media, pacing, powerpacks, pruning
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store, Transaction
 from ringback.store.pruning import Pruned
@@ -55,6 +55,7 @@ KINDS: Final = (
     "country_counts",
     "pacing",
     "other_callbacks",
+    "captures",
 )
 
 
@@ -120,6 +121,7 @@ class Retention:
                     lambda tx: pruning.prune_received(tx, before_us=now_us - days * DAY_US, limit=BATCH),
                 )
             await self._sweep_limits(removed, now_us)
+            await self._sweep_kind(removed, "captures", lambda tx: captures.prune(tx, now_us=now_us, limit=BATCH))
             early_before_us = now_us - EARLY_RECEIPTS_DAYS * DAY_US
             await self._sweep_kind(
                 removed,

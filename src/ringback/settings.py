@@ -320,6 +320,35 @@ class RouteSettings(Group, frozen=True, kw_only=True):
     """Codes with which a rejection is not the last word: the next route is tried."""
 
 
+class BinsSettings(Group, frozen=True, kw_only=True):
+    """The request inspector."""
+
+    max_bins: Count = 1_000
+    """How many bins there may be."""
+    captures: Count = 1_000
+    """Captures that a new bin holds; the oldest make room for new ones."""
+    max_captures: Count = 100_000
+    """The most that a bin can be given."""
+    megabytes: Count = 50
+    """Megabytes that a new bin holds."""
+    max_megabytes: Count = 1_000
+    """The most that a bin can be given."""
+    retention_hours: Annotated[int, msgspec.Meta(ge=0, le=876_000)] = 168
+    """How long a new bin keeps a capture; 0 for as long as there is room."""
+    max_body_bytes: Count = 1_048_576
+    """Larger bodies are captured up to here and get 413."""
+    body_timeout_s: Seconds = 30.0
+    """A body that has not come by then is captured as far as it came, and gets 408."""
+    requests_per_s_per_address: Rate = 200.0
+    """Requests a second from one address, and twice as many at once; further ones get 429. 0 is no limit."""
+    requests_per_s_per_bin: Rate = 500.0
+    """The same for one bin, whoever sends them."""
+    max_waiting_mb: Count = 64
+    """With so many megabytes of bodies in memory, further requests get 503."""
+    max_held: Count = 500
+    """Answers held back at once, and API requests that wait for captures; further ones get 503."""
+
+
 class LogSettings(Group, frozen=True, kw_only=True):
     """What goes to standard error."""
 
@@ -342,6 +371,7 @@ class Settings(Group, frozen=True, kw_only=True):
     routes: tuple[RouteSettings, ...] = ()
     dashboard: DashboardSettings = DashboardSettings()
     retention: RetentionSettings = RetentionSettings()
+    bins: BinsSettings = BinsSettings()
     log: LogSettings = LogSettings()
     roles: tuple[Role, ...] = get_args(Role)
     """What this process does; processes with different roles share one database."""

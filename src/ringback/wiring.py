@@ -26,6 +26,8 @@ from ringback.delivery.deliver import Deliverer
 from ringback.delivery.http import HttpClient
 from ringback.delivery.replay import Replayer
 from ringback.dialect.media import MediaUrls
+from ringback.inspector.capture import Inspector
+from ringback.inspector.keep import BinKeeper
 from ringback.messaging.accept import Acceptor
 from ringback.messaging.fetch import MediaFetcher
 from ringback.messaging.fleet import Fleet
@@ -66,9 +68,11 @@ from ringback.web.api.auth import Authenticator
 from ringback.web.api.events import EventApi
 from ringback.web.api.routes import ApiParts, Chance, api_routes
 from ringback.web.app import build_app
+from ringback.web.bin import BinDoor, bin_routes
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.hooks.receive import hook_routes
+from ringback.web.peers import Peers
 from ringback.web.probes import Probes
 from ringback.web.server import HttpServer, listen, tls_context
 
@@ -473,12 +477,15 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
             public_base_url=core.settings.server.public_base_url,
             proxies=proxies,
         ),
+        bins=core.settings.bins,
+        delivery=core.settings.delivery,
     )
     app = build_app(
         [
-            *_api(core, acceptor),
+            *_api(core, acceptor, stopping),
             *_events(core, stopping),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes, proxies=proxies),
+            *bin_routes(_bin_door(core, stopping)),
             *dashboard_routes(dashboard),
             *probes.routes(),
         ],
@@ -487,7 +494,32 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
     return HttpServer(app, sock, stopping=stopping)
 
 
-def _api(core: _Core, acceptor: Acceptor) -> list[BaseRoute]:
+def _bin_door(core: _Core, stopping: asyncio.Event) -> BinDoor:
+    settings = core.settings
+    inspector = Inspector(
+        store=core.store,
+        clock=core.clock,
+        wakeups=core.wakeups,
+        settings=settings.bins,
+        max_waiting=settings.server.max_waiting_requests,
+    )
+    peers = Peers(settings.server.trusted_proxies)
+    return BinDoor(inspector, settings=settings.bins, clock=core.clock, peers=peers, stopping=stopping)
+
+
+def bin_keeper(store: Store, clock: SystemClock, wakeups: Wakeups, settings: Settings) -> BinKeeper:
+    """Return what makes and removes bins."""
+    return BinKeeper(
+        store=store,
+        clock=clock,
+        new_id=new_id,
+        new_salt=lambda: os.urandom(16),
+        wakeups=wakeups,
+        settings=settings.bins,
+    )
+
+
+def _api(core: _Core, acceptor: Acceptor, stopping: asyncio.Event) -> list[BaseRoute]:
     chance = Chance(
         new_id=new_id,
         new_app_id=new_app_id,
@@ -508,6 +540,8 @@ def _api(core: _Core, acceptor: Acceptor) -> list[BaseRoute]:
             room=core.room,
             media_urls=core.media_urls,
             chance=chance,
+            keeper=bin_keeper(core.store, core.clock, core.wakeups, core.settings),
+            stopping=stopping,
         )
     )
 

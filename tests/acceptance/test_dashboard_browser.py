@@ -1,5 +1,6 @@
 """The dashboard in a real browser: both schemes, wide and narrow, with and without JavaScript."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +11,17 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from ringback.delivery.replay import Replayer
+from ringback.dialect.callbacks import FORM
+from ringback.inspector import script
 from ringback.messaging.progress import Change, Progress
 from ringback.metrics import Metrics
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.inventory import new_number
 from ringback.model.message import Message
 from ringback.model.status import Status
-from ringback.store import endpoints, numbers, received, replays
+from ringback.store import bins, captures, endpoints, numbers, received, replays
+from ringback.store.bins import Bin
+from ringback.store.captures import Answered, NewCapture, Planned
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
 from ringback.store.replays import Replay
@@ -158,6 +163,36 @@ def stock(tx: Transaction, message: Message) -> None:
     numbers.add(tx, [msgspec.structs.replace(new[0], powerpack_uuid=message.uuid, **owned), new[1]])
 
 
+def capture(now_us: int, **changes: Any) -> NewCapture:
+    """Make a request that a bin has captured."""
+    fields: dict[str, Any] = {
+        "bin": "shop", "received_at_us": now_us, "method": "POST", "path": "/bin/shop/" + "a-long-path" * 20,
+        "query": "x=%20" * 30, "headers": json.dumps([["Content-Type", FORM], ["X-Long", "value" * 60]]),
+        "body": b"MessageUUID=m&Status=sent&From=1&To=%2B2", "cut": "", "peer": "2001:db8:ffff:ffff:ffff:ffff::1",
+        "group_key": "k",
+    }  # fmt: skip
+    return NewCapture(**fields | changes)
+
+
+def fill_bin(tx: Transaction, now_us: int) -> None:
+    """Let there be a bin with all that one can hold."""
+    shop = Bin(
+        id=message_uuid(1), name="shop", account_id=None, created_at_us=now_us, max_captures=100, max_bytes=10**6,
+        retention_s=3600, password_hash=None, script=script.encode(script.read("callback:500x2,hang:20,reset,200")),
+        script_from=0,
+    )  # fmt: skip
+    bins.create(tx, shop, most=10)
+    new = [
+        capture(now_us),
+        capture(now_us + 61_000_000, body=b"\x00\xff" * 300, cut="too_large"),
+        capture(now_us + 300_000_000),
+        capture(now_us + 301_000_000, group_key="other", body=b'{"a": [1, 2]}'),
+    ]
+    captures.store(tx, new, lambda _, position, __, ___: Planned("answer", 500 if position < 2 else 200))
+    ended = [Answered(bin_id=shop.id, number=at, duration_us=at * 10**6, outcome="answered") for at in (1, 2, 3)]
+    captures.note_answered(tx, ended)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, scheme: str, width: int) -> None:
@@ -170,6 +205,7 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
     known = await dashboard.store.write(trouble)
     await dashboard.store.write(lambda tx: replay_in_every_state(tx, now_us))
     await dashboard.store.write(lambda tx: stock(tx, doubted))
+    await dashboard.store.write(lambda tx: fill_bin(tx, now_us))
     retried = next(item for item in sent if "down.example" in (item.callback_url or ""))
     paths = [
         "/dashboard",
@@ -189,6 +225,11 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
         "/dashboard/replays/new?endpoint=https://down.example.org",
         "/dashboard/numbers",
         "/dashboard/numbers?held=rented",
+        "/dashboard/bins",
+        "/dashboard/bins/shop",
+        "/dashboard/bins/shop/3",
+        "/dashboard/bins/shop/2?view=hex",
+        "/dashboard/bins/shop/compare?left=1&right=2",
         "/dashboard/received",
         f"/dashboard/received/{next(request.id for request, said in newest if said)}",
         f"/dashboard/received/{next(request.id for request, said in newest if not said)}",
@@ -355,7 +396,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
     await page.goto(f"{dashboard.base_url}/dashboard/messages?status=queued")
     await expect(page.get_by_role("status")).to_have_text("live")
     reached = []
-    for _ in range(19):
+    for _ in range(20):
         await page.keyboard.press("Tab")
         reached.append(
             await page.evaluate(
@@ -374,6 +415,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
         "Carriers",
         "Numbers",
         "Received",
+        "Bins",
         "Log out",
         "Pause",
         "Send an inbound message",
@@ -387,3 +429,24 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+
+async def test_a_capture_shows_up_on_the_open_page_of_its_bin(dashboard: Dashboard, browser: Browser) -> None:
+    now_us = dashboard.clock.now_us()
+    await dashboard.store.write(lambda tx: fill_bin(tx, now_us))
+    tab = await log_in(dashboard, await browser.new_context())
+    await tab.page.goto(dashboard.base_url + "/dashboard/bins/shop")
+    await expect(tab.page.locator("[data-state=live]")).to_be_visible()
+    await expect(tab.page.locator("tr[id^=n-]")).to_have_count(4)
+    new = [capture(now_us, body=b"needle")]
+    await dashboard.store.write(lambda tx: captures.store(tx, new, lambda *_: Planned("answer", 200)))
+    dashboard.context.wakeups.signal("captures")
+    await expect(tab.page.locator("tr#n-5")).to_be_visible()
+    await tab.page.get_by_label("Contains").fill("needle")
+    await tab.page.get_by_role("button", name="Search").click()
+    await expect(tab.page.locator("tr[id^=n-]")).to_have_count(1)
+    await tab.page.get_by_role("link", name="5", exact=True).click()
+    await expect(tab.page.get_by_role("heading", name="Capture 5")).to_be_visible()
+    await tab.page.get_by_role("link", name="Compare with attempt 1").click()
+    await expect(tab.page.get_by_role("heading", name="Captures 1 and 5")).to_be_visible()
+    assert tab.complaints == []

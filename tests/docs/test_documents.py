@@ -228,6 +228,7 @@ def test_every_error_text_is_documented() -> None:
         page(name)
         for name in (
             "docs/api.md",
+            "docs/bins.md",
             "docs/limits.md",
             "docs/numbers.md",
             "docs/receiver.md",

@@ -8,6 +8,7 @@ import typer
 from ringback import __version__
 from ringback.cli import (
     account,
+    bins,
     callbacks,
     carriers,
     credit,
@@ -58,6 +59,7 @@ app.add_typer(sandbox.app, name="sandbox")
 callbacks.app.command("replay")(replays.replay)
 callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
+app.add_typer(bins.app, name="bin")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(carriers.app, name="carriers")
 app.add_typer(routes.app, name="routes")

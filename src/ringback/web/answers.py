@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringback.metrics import Metrics
 
-_SURFACES: Final = {"v1": "api", "hooks": "receiver", "dashboard": "dashboard"}
+_SURFACES: Final = {"v1": "api", "hooks": "receiver", "bin": "inspector", "dashboard": "dashboard"}
 _CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 

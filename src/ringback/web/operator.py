@@ -14,7 +14,7 @@ from starlette.requests import Request
 from ringback.model.errors import NotAuthenticated
 from ringback.store import keys
 from ringback.store.port import Store
-from ringback.web.api.auth import basic_credentials
+from ringback.web.api.auth import credentials
 
 USER: Final = "operator"
 KEY: Final = "operator token, hashed"
@@ -28,7 +28,7 @@ class OperatorDoor:
 
     async def check(self, request: Request) -> None:
         """Raise ``NotAuthenticated`` for anybody else."""
-        user, token = basic_credentials(request.headers.get("authorization", ""))
+        user, token = credentials(request)
         wanted = await self._store.read(lambda tx: keys.find(tx, KEY))
         if wanted is None or user != USER or not hmac.compare_digest(hashed(token), wanted):
             raise NotAuthenticated(

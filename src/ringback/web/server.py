@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ringback.model.errors import ConfigInvalid, PortInUse
+from ringback.web.wire import WireProtocol
 
 BACKLOG = 2048
 GRACE_S = 5
@@ -71,7 +72,7 @@ class HttpServer:
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http="httptools",
+                http=WireProtocol,
                 ws="none",
                 lifespan="off",
                 access_log=False,

@@ -4,6 +4,7 @@ from alembic import context
 
 from ringback.store import (  # noqa: F401 - its tables belong to the metadata
     schema_accounts,
+    schema_bins,
     schema_carriers,
     schema_limits,
     schema_media,

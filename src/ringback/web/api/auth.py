@@ -43,7 +43,7 @@ class Authenticator:
 
     async def caller(self, request: Request) -> Account:
         """Return the account that the request's credentials name. Raises ``NotAuthenticated``."""
-        auth_id, token = basic_credentials(request.headers.get("authorization", ""))
+        auth_id, token = credentials(request)
         account = await self._accounts.get(auth_id, self._clock.now_us())
         # Compared even when there is no account, so that the time taken does not tell which ids exist.
         candidates = account.tokens if account else ("",)
@@ -59,9 +59,9 @@ class Authenticator:
         return found if found and found.parent_id == parent.auth_id and found.may_use_api else None
 
 
-def basic_credentials(header: str) -> tuple[str, str]:
-    """Return the user and the password of an ``Authorization`` header. Raises ``NotAuthenticated``."""
-    scheme, _, encoded = header.partition(" ")
+def credentials(request: Request) -> tuple[str, str]:
+    """Return user and password of a request. Raises ``NotAuthenticated`` when there are none."""
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         raise NotAuthenticated("authentication credentials were not provided")
     try:

@@ -17,6 +17,9 @@ def canonical(path: str) -> str:
     if not path.lower().lstrip("/").startswith("v1/"):
         return path
     segments = [segment for segment in path.split("/") if segment]
+    if len(segments) > 1 and segments[1].lower() == "bins":
+        # Bins have names in lower case, and their captures numbers.
+        return "/" + "/".join(segments).lower() + "/"
     for at, segment in enumerate(segments):
         if segments[1] == "operator":
             # There is no account: every other one is a name.

@@ -1,5 +1,6 @@
 """Every resource of the API, put together from what all of them share."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 from starlette.routing import BaseRoute
 
 from ringback.dialect.media import MediaUrls
+from ringback.inspector.keep import BinKeeper
 from ringback.messaging.accept import Acceptor
 from ringback.model.ids import AccountId, NewId
 from ringback.model.pricing import Tariff
@@ -22,6 +24,7 @@ from ringback.store.wakeups import Wakeups
 from ringback.web.api.accounts import AccountApi
 from ringback.web.api.applications import ApplicationApi
 from ringback.web.api.auth import Authenticator
+from ringback.web.api.bins import BinApi
 from ringback.web.api.callbacks import CallbackApi
 from ringback.web.api.caller_ids import CallerIdApi
 from ringback.web.api.conversions import ConversionApi
@@ -65,6 +68,9 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     room: MediaRoom
     media_urls: MediaUrls
     chance: Chance
+    keeper: BinKeeper
+    stopping: asyncio.Event
+    """Set when the server stops: nobody waits for anything then."""
 
 
 def api_routes(parts: ApiParts) -> list[BaseRoute]:
@@ -91,7 +97,16 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         max_body_bytes=parts.settings.server.max_body_bytes,
     )
     # Links to media carry a signature instead of credentials, the operator is no account: nobody stands before those.
-    return [*gate.before(resources), *operator.routes(), *server.routes()]
+    return [*gate.before(resources), *operator.routes(), *server.routes(), *_bins(parts, writing)]
+
+
+def _bins(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
+    settings = parts.settings
+    base_url = settings.server.public_base_url.rstrip("/")
+    api = BinApi(
+        keeper=parts.keeper, max_waits=settings.bins.max_held, base_url=base_url, stopping=parts.stopping, **writing
+    )
+    return list(api.routes())
 
 
 def _sending(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:

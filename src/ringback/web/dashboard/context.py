@@ -3,13 +3,13 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ringback.dialect.media import MediaUrls
 from ringback.model.ids import NewId
 from ringback.receiver.explained import Explainer
 from ringback.runtime import Clock
-from ringback.settings import DashboardSettings
+from ringback.settings import BinsSettings, DashboardSettings, DeliverySettings
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 
@@ -36,6 +36,9 @@ class DashboardContext:
     """Says why the signature of a received request fits or does not."""
     stopping: asyncio.Event
     """Set before the server shuts down: live streams, which never end by themselves, then do."""
+    bins: BinsSettings = field(default_factory=BinsSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    """Where captures may be sent on to, and the ladder that their times are compared with."""
     new_secret: Callable[[], str] = new_secret
     heartbeat_s: float = 15.0
     """The longest silence on a live stream."""

@@ -23,12 +23,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ringback.inspector.capture import TOPIC
 from ringback.model.errors import StoreUnavailable
 from ringback.model.message import Event, Message
-from ringback.store import feed, logins, messages, replays
+from ringback.store import bins, captures, feed, logins, messages, replays
 from ringback.store.port import Transaction
 from ringback.store.replays import RUNNING, Replay
 from ringback.store.wakeups import Listener
+from ringback.web.dashboard.bins import mark_of as bin_mark
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.listing import PAGE_ROWS, Wanted, read_wanted, row
 from ringback.web.dashboard.pages import Pages
@@ -63,13 +65,16 @@ class Live:
     async def stream(self, request: Request) -> Response:
         """Stream what changes; filters as in the list, ``rows=none`` for the bare fact that something did.
 
-        ``rows=replays`` is about replays instead.
+        ``rows=replays`` is about replays instead, ``rows=captures`` about what a bin holds.
         """
         begin = request.headers.get("last-event-id") or request.query_params.get("after", "")
         offset = int(begin) if begin.isascii() and begin.isdigit() and len(begin) < 19 else None
         session = session_of(request)
         if request.query_params.get("rows") == "replays":
             return EventStream(self._context, _ReplayFrames(self._context, session, offset))
+        if request.query_params.get("rows") == "captures":
+            name = request.query_params.get("bin", "").replace("\x00", "")
+            return EventStream(self._context, _CaptureFrames(self._context, session, name, offset))
         if offset is None:
             offset = await feed.complete_to(self._context.store)
         wanted = None if request.query_params.get("rows") == "none" else read_wanted(request.query_params)
@@ -191,6 +196,29 @@ class _ReplayFrames(_Frames[Sequence[Replay]]):
             return b""
         self._mark = mark
         return b"id: %d\nevent: changes\ndata: {}\n\n" % mark
+
+
+class _CaptureFrames(_Frames[int]):
+    """That a bin does not hold what it did."""
+
+    topic = TOPIC
+
+    def __init__(self, context: DashboardContext, session: str, name: str, mark: int | None) -> None:
+        super().__init__(context, session)
+        self._name = name
+        self._mark = mark
+
+    def find(self, tx: Transaction) -> int:
+        """See ``_Frames``."""
+        found = bins.find(tx, self._name)
+        return -1 if found is None else bin_mark(found, captures.newest(tx, found.id, limit=1))
+
+    def frame(self, mark: int) -> bytes:
+        """See ``_Frames``."""
+        if mark == self._mark:
+            return b""
+        self._mark = mark
+        return b"id: %d\nevent: changes\ndata: {}\n\n" % max(mark, 0)
 
 
 def mark_of(found: Sequence[Replay]) -> int:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from ringback.web.dashboard.assets import Assets
+from ringback.web.dashboard.bins import Bins
 from ringback.web.dashboard.callbacks import Callbacks
 from ringback.web.dashboard.carriers import Carriers
 from ringback.web.dashboard.context import DashboardContext
@@ -39,6 +40,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     replays = Replays(context, pages)
     simulate = Simulate(context, pages)
     carriers = Carriers(context, pages)
+    bins = Bins(context, pages)
 
     async def nowhere(request: Request) -> Response:
         return pages.answer(
@@ -63,6 +65,14 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/received/{id}", incoming.one),
         ("/dashboard/received/{id}/signature", incoming.explain),
         ("/dashboard/simulate", simulate.page),
+        ("/dashboard/bins", bins.page),
+        ("/dashboard/bins/{bin}", bins.one),
+        ("/dashboard/bins/{bin}/part", bins.part),
+        ("/dashboard/bins/{bin}/export", bins.export),
+        ("/dashboard/bins/{bin}/compare", bins.compare),
+        ("/dashboard/bins/{bin}/{number}", bins.capture),
+        ("/dashboard/bins/{bin}/{number}/body", bins.body),
+        ("/dashboard/bins/{bin}/{number}/image", bins.image),
         ("/dashboard/live", Live(context, pages).stream),
     )
     return [
@@ -76,6 +86,9 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel), "POST"),
         _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend), "POST"),
         _route("/dashboard/simulate", sessions.guard_post(simulate.send), "POST"),
+        _route("/dashboard/bins", sessions.guard_post(bins.create), "POST"),
+        _route("/dashboard/bins/{bin}", sessions.guard_post(bins.act), "POST"),
+        _route("/dashboard/bins/{bin}/{number}", sessions.guard_post(bins.send), "POST"),
         *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
         _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
     ]

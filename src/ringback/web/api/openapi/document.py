@@ -17,6 +17,7 @@ from ringback import __version__
 from ringback.web.api.openapi import (
     accounts,
     applications,
+    bins,
     callbacks,
     conversions,
     endpoints,
@@ -42,8 +43,12 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     accounts.OPERATIONS,
     operator.OPERATIONS,
     events.OPERATIONS,
+    bins.OPERATIONS,
     surroundings.OPERATIONS,
 )
+
+ANY: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+"""What is told of a route that takes every method."""
 
 ERRORS: Final = {
     400: "A parameter is missing or wrong; nothing was stored",
@@ -69,7 +74,7 @@ def served(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
         (method, route.path)
         for route in routes
         if isinstance(route, Route)
-        for method in (route.methods or set()) - {"HEAD", "OPTIONS"}
+        for method in (route.methods or ANY) - {"HEAD", "OPTIONS"}
     }
 
 
