@@ -83,6 +83,15 @@ async def test_the_file_makes_carriers_and_routes(ringback: Running, tmp_path: P
     assert tried.index("germany") < tried.index("rest")
 
 
+async def test_a_process_that_has_stopped_has_no_links(tmp_path: Path) -> None:
+    flags: dict[str, dict[str, object]] = {"server": {"port": 0}, "store": {"data_dir": tmp_path}}
+    async with running(load(file=None, environment={}, flags=flags)):
+        async with asyncio.timeout(10):
+            while not json.loads(await asyncio.to_thread(command, tmp_path, "carriers", "list", "--json"))["links"]:
+                pass
+    assert json.loads(await asyncio.to_thread(command, tmp_path, "carriers", "list", "--json"))["links"] == []
+
+
 async def test_another_process_pauses_and_resumes(ringback: Running, tmp_path: Path) -> None:
     await asyncio.to_thread(command, tmp_path, "carriers", "pause", "north", "--reason", "too dear")
     async with asyncio.timeout(10):

@@ -161,10 +161,19 @@ class Fleet:
             for ship in self._ships.values():
                 ship.supervisor.stop()
             await asyncio.gather(*self._tasks.values())
+            await self._say_goodbye()
         finally:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _say_goodbye(self) -> None:
+        """Take back what this process has said of its links: they are no more."""
+        before_us = self._clock.now_us() - GONE_AFTER_US
+        try:
+            await self._store.write(lambda tx: routing.forget_links(tx, self._node, before_us=before_us), durable=False)
+        except StoreUnavailable as error:
+            log.warning("carriers_not_told_of", error=str(error), pause_s=0)
 
     def stop(self) -> None:
         """Hand nothing over any more; ``run`` returns when what is in hand is finished."""
