@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import accept, delivery, listing, punctuality, receive, recovery
+from benchmarks import accept, delivery, gateway, listing, punctuality, receive, recovery
 from benchmarks.report import Report
 
 BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
@@ -18,6 +18,7 @@ BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
     "punctuality": punctuality.run,
     "recovery": recovery.run,
     "listing": listing.run,
+    "gateway": gateway.run,
 }
 
 
@@ -29,9 +30,11 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where data is kept; a temporary directory without it")
     wanted = parser.parse_args()
     if missing := [
-        tool for tool in ("wrk", "nginx") if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")
+        tool
+        for tool in ("wrk", "nginx", "bearerbox")
+        if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")
     ]:
-        sys.exit(f"missing: {', '.join(missing)}. Install them: scripts/install-system-packages {' '.join(missing)}")
+        sys.exit(f"missing: {', '.join(missing)}. Install them: scripts/install-system-packages wrk nginx kannel")
     for name in BENCHMARKS if wanted.name == "all" else [wanted.name]:
         with tempfile.TemporaryDirectory(prefix="ringback-bench-", dir=wanted.directory) as directory:
             report = BENCHMARKS[name](Path(directory))

@@ -76,7 +76,7 @@ def ringback(
             yield Ringback(f"http://127.0.0.1:{port}", [Process(each.pid, "") for each in started])
         finally:
             for each in reversed(started):
-                _end(each)
+                ended(each)
 
 
 class Ringback(msgspec.Struct, frozen=True):
@@ -124,10 +124,10 @@ def nginx(directory: Path, *, log_format: str = "", failing_percent: int = 0, po
         stderr=subprocess.DEVNULL,
     )
     try:
-        _wait_for(port, served)
+        wait_for_port(port, served)
         yield Process(served.pid, f"http://127.0.0.1:{port}")
     finally:
-        _end(served)
+        ended(served)
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -190,7 +190,9 @@ def free_port() -> int:
         return port
 
 
-def _wait_for(port: int, served: subprocess.Popen[bytes]) -> None:
+def wait_for_port(port: int, served: subprocess.Popen[bytes]) -> None:
+    """Wait until a process listens."""
+
     def is_open() -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -210,7 +212,8 @@ def _wait_until(condition: Callable[[], bool], served: subprocess.Popen[bytes]) 
     raise SystemExit(f"{served.args} was not ready within {START_TIMEOUT_S} s")
 
 
-def _end(served: subprocess.Popen[bytes]) -> None:
+def ended(served: subprocess.Popen[bytes]) -> None:
+    """End a process, gently at first."""
     served.send_signal(signal.SIGTERM)
     try:
         served.wait(30)
