@@ -17,7 +17,6 @@ from typing import Final, get_args
 import msgspec
 import structlog
 from starlette.routing import BaseRoute
-from starlette.routing import Route as HttpRoute
 
 from ringback.carriers.port import Connector, Inbound, InboundAnswer, NotTaken
 from ringback.carriers.simulator.connector import SimulatedCarrier
@@ -64,8 +63,6 @@ from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
-from ringback.web.api.auth import Authenticator
-from ringback.web.api.events import EventApi
 from ringback.web.api.routes import ApiParts, Chance, api_routes
 from ringback.web.app import build_app
 from ringback.web.bin import BinDoor, bin_routes
@@ -483,7 +480,6 @@ def _web(core: _Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -
     app = build_app(
         [
             *_api(core, acceptor, stopping),
-            *_events(core, stopping),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes, proxies=proxies),
             *bin_routes(_bin_door(core, stopping)),
             *dashboard_routes(dashboard),
@@ -544,17 +540,6 @@ def _api(core: _Core, acceptor: Acceptor, stopping: asyncio.Event) -> list[BaseR
             stopping=stopping,
         )
     )
-
-
-def _events(core: _Core, stopping: asyncio.Event) -> list[HttpRoute]:
-    return EventApi(
-        store=core.store,
-        clock=core.clock,
-        wakeups=core.wakeups,
-        authenticator=Authenticator(core.accounts, core.clock),
-        sources=core.settings.sources,
-        stopping=stopping,
-    ).routes()
 
 
 async def _warn_of_deaf_sources(core: _Core) -> None:

@@ -29,6 +29,7 @@ from ringback.web.api.callbacks import CallbackApi
 from ringback.web.api.caller_ids import CallerIdApi
 from ringback.web.api.conversions import ConversionApi
 from ringback.web.api.endpoints import EndpointApi
+from ringback.web.api.events import EventApi
 from ringback.web.api.gate import Gate
 from ringback.web.api.media import MediaApi
 from ringback.web.api.message_media import MessageMediaApi
@@ -97,7 +98,13 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         max_body_bytes=parts.settings.server.max_body_bytes,
     )
     # Links to media carry a signature instead of credentials, the operator is no account: nobody stands before those.
-    return [*gate.before(resources), *operator.routes(), *server.routes(), *_bins(parts, writing)]
+    return [
+        *gate.before(resources),
+        *operator.routes(),
+        *server.routes(),
+        *_bins(parts, writing),
+        *_events(parts, reading),
+    ]
 
 
 def _bins(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
@@ -107,6 +114,11 @@ def _bins(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
         keeper=parts.keeper, max_waits=settings.bins.max_held, base_url=base_url, stopping=parts.stopping, **writing
     )
     return list(api.routes())
+
+
+def _events(parts: ApiParts, reading: dict[str, Any]) -> list[BaseRoute]:
+    sources = parts.settings.sources
+    return list(EventApi(sources=sources, wakeups=parts.wakeups, stopping=parts.stopping, **reading).routes())
 
 
 def _sending(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
