@@ -29,11 +29,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON line for each benchmark")
     parser.add_argument("--directory", type=Path, help="where data is kept; a temporary directory without it")
     wanted = parser.parse_args()
-    if missing := [
-        tool
-        for tool in ("wrk", "nginx", "bearerbox")
-        if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")
-    ]:
+    needed = ["wrk", "nginx", *(["bearerbox"] if wanted.name in {"gateway", "all"} else [])]
+    if missing := [tool for tool in needed if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")]:
         sys.exit(f"missing: {', '.join(missing)}. Install them: scripts/install-system-packages wrk nginx kannel")
     for name in BENCHMARKS if wanted.name == "all" else [wanted.name]:
         with tempfile.TemporaryDirectory(prefix="ringback-bench-", dir=wanted.directory) as directory:

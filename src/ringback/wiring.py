@@ -109,6 +109,7 @@ class _Core(msgspec.Struct, frozen=True):
     room: MediaRoom
     media_urls: MediaUrls
     limits: LimitsCache
+    tariff: Cached[Tariff]
 
 
 def new_id(now_us: int) -> str:
@@ -249,6 +250,7 @@ async def _open_core(settings: Settings, stack: AsyncExitStack, listening_at: st
         MediaRoom(store, clock, max_bytes=settings.store.max_media_mb * 1_000_000),
         await _media_urls(settings, store, listening_at),
         LimitsCache(store, settings.limits),
+        _tariff(settings, store),
     )
 
 
@@ -412,7 +414,7 @@ def _acceptor(core: _Core) -> Acceptor:
         new_id=new_id,
         wakeups=core.wakeups,
         settings=core.settings.messaging,
-        tariff=_tariff(core),
+        tariff=core.tariff,
         reach=Reach(core.store),
         max_waiting=core.settings.server.max_waiting_requests,
         metrics=core.metrics,
@@ -422,14 +424,14 @@ def _acceptor(core: _Core) -> Acceptor:
     )
 
 
-def _tariff(core: _Core) -> Cached[Tariff]:
-    outbound = core.settings.messaging
+def _tariff(settings: Settings, store: Store) -> Cached[Tariff]:
+    outbound = settings.messaging
     rates = {
         "default_rate": outbound.default_rate,
         "mms_rate": outbound.mms_rate,
         "inbound_rate": outbound.inbound_rate,
     }
-    return Cached(core.store, lambda tx: Tariff(prices.read(tx), **rates))
+    return Cached(store, lambda tx: Tariff(prices.read(tx), **rates))
 
 
 def _probes(core: _Core) -> Probes:
@@ -530,7 +532,7 @@ def _api(core: _Core, acceptor: Acceptor, stopping: asyncio.Event) -> list[BaseR
             wakeups=core.wakeups,
             accounts=core.accounts,
             acceptor=acceptor,
-            tariff=_tariff(core),
+            tariff=core.tariff,
             files=core.files,
             limits=core.limits,
             room=core.room,

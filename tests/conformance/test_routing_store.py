@@ -51,7 +51,7 @@ async def test_everything_comes_back_and_counts_versions(store: Store) -> None:
     assert found == RoutingTable(version=3, carriers={"x": X, "y": Y}, routes=(FULL,))
     await store.write(lambda tx: routing.pause_route(tx, "full", is_paused=True, now_us=2))
     await store.write(lambda tx: routing.pause_carrier(tx, "x", is_paused=True, reason="why", now_us=2))
-    await store.write(lambda tx: routing.rebind_carrier(tx, "x"))
+    await store.write(lambda tx: routing.rebind_carrier(tx, "x", now_us=1))
     # New settings keep what operators did.
     await put(store, msgspec.structs.replace(X, capacity=8), msgspec.structs.replace(FULL, weight=1))
     found = await store.read(routing.read)
@@ -73,7 +73,7 @@ async def test_what_is_not_there_and_what_must_stay(store: Store) -> None:
         lambda tx: routing.remove_route(tx, "z"),
         lambda tx: routing.pause_carrier(tx, "z", is_paused=True, reason=None, now_us=1),
         lambda tx: routing.pause_route(tx, "z", is_paused=True, now_us=1),
-        lambda tx: routing.rebind_carrier(tx, "z"),
+        lambda tx: routing.rebind_carrier(tx, "z", now_us=1),
     ):
         with pytest.raises(NotFound):
             await store.write(work)
@@ -104,8 +104,7 @@ async def test_the_file_says_what_is_the_files(store: Store) -> None:
 
 async def test_the_default_is_written_down_when_somebody_pauses_it(store: Store) -> None:
     for _ in range(2):
-        await store.write(lambda tx: routing.ensure_default(tx, now_us=1))
-    await store.write(lambda tx: routing.pause_carrier(tx, "simulator", is_paused=True, reason="r", now_us=1))
+        await store.write(lambda tx: routing.pause_carrier(tx, "simulator", is_paused=True, reason="r", now_us=1))
     found = await store.read(routing.read)
     assert found.carriers["simulator"].is_paused
     assert [route.name for route in found.routes] == ["default"]

@@ -56,6 +56,15 @@ async def test_a_carrier_and_its_routes(tmp_path: Path) -> None:
         assert (await operator.call("GET", "Carrier/north/"))[0] == 404
 
 
+async def test_the_first_carrier_takes_everything(tmp_path: Path) -> None:
+    """As by the command: what stood in for a carrier does not stay beside it, where no route would choose."""
+    async with running(settings_for(tmp_path)) as ringback:
+        operator = Operator(ringback, await make_token(ringback.platform.store))
+        await operator.call("POST", "Carrier/north/", {"kind": "simulator", "settings": {"speed": 50}})
+        _, found = await operator.call("GET", "Carrier/")
+        assert [(each["name"], each["routes"]) for each in found["objects"]] == [("north", ["default"])]
+
+
 @pytest.mark.parametrize("credentials", [None, "account", "old token"])
 async def test_nobody_else_gets_in(tmp_path: Path, credentials: str | None) -> None:
     async with running(settings_for(tmp_path)) as ringback:

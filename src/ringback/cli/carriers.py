@@ -14,7 +14,6 @@ from rich.table import Table
 
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.model.errors import InvalidRequest, NotFound
-from ringback.model.routes import Carrier
 from ringback.routing.configured import Said, Shown, carrier_of, shown
 from ringback.store import routing
 from ringback.store.port import Transaction
@@ -94,11 +93,11 @@ def pause_carrier(
 ) -> None:
     """Hold a carrier's messages back until it is resumed; those that expire meanwhile fail."""
 
-    def work(tx: Transaction, now_us: int) -> Carrier:
-        routing.ensure_default(tx, now_us=now_us)
-        return routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us)
-
-    write(work, config, data_dir)
+    write(
+        lambda tx, now_us: routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us),
+        config,
+        data_dir,
+    )
     typer.echo(f"{name} is paused")
 
 
@@ -106,11 +105,11 @@ def pause_carrier(
 def resume_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Let a carrier's messages go again."""
 
-    def work(tx: Transaction, now_us: int) -> Carrier:
-        routing.ensure_default(tx, now_us=now_us)
-        return routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us)
-
-    write(work, config, data_dir)
+    write(
+        lambda tx, now_us: routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us),
+        config,
+        data_dir,
+    )
     typer.echo(f"{name} is resumed")
 
 
@@ -118,11 +117,7 @@ def resume_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = 
 def rebind_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Have every process drop its link to a carrier and make it anew."""
 
-    def work(tx: Transaction, now_us: int) -> Carrier:
-        routing.ensure_default(tx, now_us=now_us)
-        return routing.rebind_carrier(tx, name)
-
-    write(work, config, data_dir)
+    write(lambda tx, now_us: routing.rebind_carrier(tx, name, now_us=now_us), config, data_dir)
     typer.echo(f"{name} is asked to make its links anew")
 
 

@@ -61,11 +61,7 @@ def set_route(
         given["failover_codes"] = failover_code
     route = route_of(name, given)
 
-    def work(tx: Transaction, now_us: int) -> None:
-        routing.ensure_default(tx, now_us=now_us)
-        routing.put_route(tx, route, now_us=now_us)
-
-    write(work, config, data_dir)
+    write(lambda tx, now_us: routing.put_route(tx, route, now_us=now_us), config, data_dir)
     typer.echo(f"{name} is set")
 
 

@@ -25,6 +25,7 @@ from ringback.carriers.port import (
 from ringback.model.errors import ConfigInvalid, StoreUnavailable
 from ringback.model.routes import Carrier, RoutingTable
 from ringback.routing.chooser import Chooser
+from ringback.routing.configured import FRESH_US
 from ringback.runtime import Clock, Supervisor, Worker
 from ringback.store import routing, submissions
 from ringback.store.port import Store, Transaction
@@ -36,7 +37,6 @@ TELL_EVERY_S: Final = 1.0
 """How old what the dashboard shows of a link may be."""
 TELL_AGAIN_US: Final = 20_000_000
 """A link of which nothing has changed is told of again after this time: its process lives."""
-GONE_AFTER_US: Final = 60_000_000
 RELEASE_AT_ONCE: Final = 200
 UNOPENED_RETRY_S: Final = 5.0
 
@@ -169,7 +169,7 @@ class Fleet:
 
     async def _say_goodbye(self) -> None:
         """Take back what this process has said of its links: they are no more."""
-        before_us = self._clock.now_us() - GONE_AFTER_US
+        before_us = self._clock.now_us() - FRESH_US
         try:
             await self._store.write(lambda tx: routing.forget_links(tx, self._node, before_us=before_us), durable=False)
         except StoreUnavailable as error:

@@ -71,6 +71,7 @@ def put_carrier(tx: Transaction, carrier: Carrier, *, now_us: int) -> None:
 
 def put_route(tx: Transaction, route: Route, *, now_us: int) -> None:
     """Store a route; one of its name keeps whether it is paused. Raises ``InvalidRequest``, ``NotFound``."""
+    _write_down_default(tx, now_us=now_us)
     _changed(tx)
     if tx.execute(sa.select(carriers.c.name).where(carriers.c.name == route.carrier)).one_or_none() is None:
         raise NotFound(f"there is no carrier {route.carrier}: make it first, with `ringback carriers set`")
@@ -109,14 +110,16 @@ def remove_route(tx: Transaction, name: str, *, source: Source = "command") -> N
 
 def pause_carrier(tx: Transaction, name: str, *, is_paused: bool, reason: str | None, now_us: int) -> Carrier:
     """Hold a carrier's messages back, or let them go. Raises ``NotFound``."""
+    _write_down_default(tx, now_us=now_us)
     _changed(tx)
     change = {"is_paused": is_paused, "reason": reason if is_paused else None, "changed_at_us": now_us}
     tx.execute(carriers.update().where(carriers.c.name == name).values(change))
     return _one_carrier(tx, name)
 
 
-def rebind_carrier(tx: Transaction, name: str) -> Carrier:
+def rebind_carrier(tx: Transaction, name: str, *, now_us: int) -> Carrier:
     """Ask every process for new links to a carrier. Raises ``NotFound``."""
+    _write_down_default(tx, now_us=now_us)
     _changed(tx)
     tx.execute(carriers.update().where(carriers.c.name == name).values(rebinds=carriers.c.rebinds + 1))
     return _one_carrier(tx, name)
@@ -132,8 +135,8 @@ def pause_route(tx: Transaction, name: str, *, is_paused: bool, now_us: int) -> 
     return _route(row)
 
 
-def ensure_default(tx: Transaction, *, now_us: int) -> None:
-    """Where nothing is configured, write down what applies then: whoever pauses it needs a row."""
+def _write_down_default(tx: Transaction, *, now_us: int) -> None:
+    """Where nothing is configured, store what applies then: whoever changes it, or routes to it, needs a row."""
     if tx.execute(sa.select(carriers.c.name).limit(1)).one_or_none() is None:
         for carrier in RoutingTable().carriers.values():
             put_carrier(tx, msgspec.structs.replace(carrier, source="command"), now_us=now_us)

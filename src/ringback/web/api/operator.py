@@ -114,7 +114,8 @@ class OperatorApi:
         """Have every process make its links anew."""
         await self._door.check(request)
         await fields.body_fields(request, self._max_body_bytes, ())
-        return await self._change(request, lambda tx: routing.rebind_carrier(tx, request.path_params["name"]))
+        name, now_us = request.path_params["name"], self._clock.now_us()
+        return await self._change(request, lambda tx: routing.rebind_carrier(tx, name, now_us=now_us))
 
     # ---- routes ----
 
@@ -172,10 +173,9 @@ class OperatorApi:
         return find
 
     async def _change(self, request: Request, work: Callable[[Transaction], object]) -> Response:
-        find, now_us = self._one(request), self._clock.now_us()
+        find = self._one(request)
 
         def change(tx: Transaction) -> Shown:
-            routing.ensure_default(tx, now_us=now_us)
             work(tx)
             return find(tx)
 
@@ -184,10 +184,9 @@ class OperatorApi:
         return answer(found.record())
 
     async def _change_route(self, request: Request, work: Callable[[Transaction], object]) -> Response:
-        name, now_us = request.path_params["name"], self._clock.now_us()
+        name = request.path_params["name"]
 
         def change(tx: Transaction) -> dict[str, Any]:
-            routing.ensure_default(tx, now_us=now_us)
             work(tx)
             return next(route_record(each) for each in routing.read(tx).routes if each.name == name)
 

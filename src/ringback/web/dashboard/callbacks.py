@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ringback.model.ids import as_uuid
+from ringback.model.redaction import redactor
 from ringback.store import accounts, endpoints, messages, resends, standing
 from ringback.store.port import Transaction
 from ringback.store.resends import Filter
 from ringback.store.standing import Sent
-from ringback.web.dashboard import present
 from ringback.web.dashboard.chosen import STATES, TIME_HINT, Chosen, read_chosen, understand
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
@@ -89,7 +89,7 @@ def rows(tx: Transaction, ids: Sequence[str]) -> list[Row]:
             # "delivered" is the word for messages here.
             state="done" if sent.state == "delivered" else sent.state,
             endpoint_id=endpoints.key(sent.account_id, sent.endpoint),
-            origin=present.redactor(about.get(sent.message_uuid))(sent.endpoint),
+            origin=redactor(about.get(sent.message_uuid))(sent.endpoint),
         )
         for sent in found
     ]

@@ -76,19 +76,11 @@ class Carriers:
         works: dict[str, Callable[[Transaction], object]] = {
             "pause": lambda tx: routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us),
             "resume": lambda tx: routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us),
-            "rebind": lambda tx: routing.rebind_carrier(tx, name),
+            "rebind": lambda tx: routing.rebind_carrier(tx, name, now_us=now_us),
             "pause-route": lambda tx: routing.pause_route(tx, name, is_paused=True, now_us=now_us),
             "resume-route": lambda tx: routing.pause_route(tx, name, is_paused=False, now_us=now_us),
         }
-        wanted = works.get(action)
-        if wanted is None:
-            return None
-
-        def work(tx: Transaction) -> object:
-            routing.ensure_default(tx, now_us=now_us)
-            return wanted(tx)
-
-        return work
+        return works.get(action)
 
     def _notice(self, request: Request, status: int, title: str, text: str) -> Response:
         return self._pages.answer(request, "notice.html", status=status, section="carriers", title=title, text=text)

@@ -14,6 +14,7 @@ from ringback.dialect.signatures import outside_safe_subset
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
 from ringback.model.message import Event, Message
+from ringback.model.redaction import redactor
 from ringback.store import callbacks, conversions, endpoints, media, messages, received, replies, resends
 from ringback.store.callbacks import Attempt, Callback
 from ringback.store.conversions import Conversion
@@ -132,7 +133,7 @@ class Detail:
                 text="There is no message of this id in this database.",
             )
         message = found.message
-        redact = present.redactor(message)
+        redact = redactor(message)
         return self._pages.answer(
             request,
             "message.html",

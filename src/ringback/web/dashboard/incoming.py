@@ -9,6 +9,7 @@ from ringback.dialect.callbacks import missing_params
 from ringback.dialect.inbound import CONTENT, missing_inbound_params
 from ringback.model.ids import as_uuid
 from ringback.model.message import Message
+from ringback.model.redaction import redactor
 from ringback.store import messages, received
 from ringback.store.port import Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
@@ -74,7 +75,7 @@ class Incoming:
             item=item,
             told=told,
             reasons=REASONS,
-            redact=present.redactor(message),
+            redact=redactor(message),
             hidden=hidden,
             not_shown=present.NOT_SHOWN,
         )
@@ -96,7 +97,7 @@ class Incoming:
         item, said, message = await self._context.store.read(lambda tx: _whole(tx, request_id)) if request_id else empty
         if item is None:
             return self._missing(request)
-        redact = present.redactor(message)
+        redact = redactor(message)
         headers = present.header_pairs(item.headers, redact)
         # What a phone wrote came with the request, in its query or its body.
         hidden = message is not None and message.direction == "inbound" and present.hides_text(message)

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from ringback.model import numbers, redaction
+from ringback.model import numbers
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.message import Message
 from ringback.store.messages import HIDES_NUMBER
@@ -177,11 +177,6 @@ def dst_of(message: Message) -> str:
     """Return the destination as it may be shown: masked for an outbound message that is not to be logged."""
     hidden = message.log in HIDES_NUMBER and message.direction != "inbound"
     return numbers.masked(message.dst) if hidden else message.dst
-
-
-def redactor(message: Message | None) -> Callable[[str], str]:
-    """Return a function that masks the number of ``message`` in a text wherever its ``log`` hides it."""
-    return redaction.redactor(message)
 
 
 NOT_SHOWN: Final = "(not shown: messages to this number are not logged)"
