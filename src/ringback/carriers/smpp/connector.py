@@ -4,7 +4,7 @@ import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeGuard
 
 import structlog
 
@@ -221,9 +221,7 @@ def judge(found: Sequence[Outcome], ids: IdFormat, *, uuid: str) -> SubmitOutcom
     A part that was taken without a name gets one of ours: its receipt will not be known, but it is not sent twice.
     """
     refs = tuple(
-        (receipts.canonical(each.message_id, ids) or f"unnamed {uuid} {number}")
-        if isinstance(each, Answer) and each.status == names.OK
-        else ""
+        (receipts.canonical(each.message_id, ids) or f"unnamed {uuid} {number}") if _took(each) else ""
         for number, each in enumerate(found, 1)
     )
     rejected = tuple(
@@ -244,7 +242,7 @@ def judge(found: Sequence[Outcome], ids: IdFormat, *, uuid: str) -> SubmitOutcom
     return Accepted(carrier_refs=refs, rejected=rejected)
 
 
-def _took(outcome: Outcome) -> bool:
+def _took(outcome: Outcome) -> TypeGuard[Answer]:
     return isinstance(outcome, Answer) and outcome.status == names.OK
 
 
