@@ -17,11 +17,11 @@ from typing import Any, Final
 import plivo
 import plivo.rest.client
 
-from ringback import wiring
 from ringback.cli.snippets import Language, snippet
 from ringback.model.inventory import new_number
 from ringback.runtime import configure_logging
 from ringback.store import numbers
+from ringback.wiring import serving
 from tests.acceptance import sdk_calls
 from tests.fakes import node_sdk
 from tests.fakes.numbers import own_number
@@ -83,12 +83,12 @@ async def node_outcomes(ringback: Running, file: Path) -> dict[str, Any]:
 @contextmanager
 def a_known_code() -> Iterator[None]:
     """Let the code that verifies a number be the one that the calls give."""
-    before = wiring.new_code
-    wiring.new_code = lambda: sdk_calls.CODE
+    before = serving.new_code
+    serving.new_code = lambda: sdk_calls.CODE
     try:
         yield
     finally:
-        wiring.new_code = before
+        serving.new_code = before
 
 
 async def stock(ringback: Running) -> None:

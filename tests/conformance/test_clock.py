@@ -9,7 +9,7 @@ from ringback.runtime import SystemClock
 from ringback.settings import Settings, StoreSettings
 from ringback.store.follow import ClockFollower
 from ringback.store.port import Store
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 from tests.conformance.conftest import Database
 from tests.fakes.postgres import PostgresServer
 

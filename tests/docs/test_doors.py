@@ -20,7 +20,7 @@ LONG_FUNCTIONS = {
 VENDOR_PACKAGES = ("dialect/", "web/api/", "cli/", "receiver/sources/")
 
 VENDOR_IN_CODE = {
-    "connectors.py": "a kind of carrier is called by whose it is",
+    "wiring/connectors.py": "a kind of carrier is called by whose it is",
     "model/routes.py": "as above",
     "settings.py": "as above",
     "model/retry.py": "the plan of the contract, by the name of whose it is",
@@ -36,7 +36,7 @@ VENDOR_IN_PROSE = {
     "model/ids.py": "says what others call the id",
     "model/numbers.py": "says whose way of masking this is",
     "model/retry.py": "says what the constant is",
-    "wiring.py": "says whose shape of nonce this is",
+    "wiring/chance.py": "says whose shape of nonce this is",
 }
 
 

@@ -11,7 +11,7 @@ from ringback.store import bins, captures
 from ringback.store.bins import Bin
 from ringback.store.captures import Capture
 from ringback.store.port import Transaction
-from ringback.wiring import new_id
+from ringback.wiring.chance import new_id
 from tests.fakes.platform import Running
 
 

@@ -12,7 +12,8 @@ import msgspec
 from ringback.settings import Settings, load
 from ringback.store import callbacks, messages
 from ringback.store.accounts import Account
-from ringback.wiring import Platform, create_account, open_platform
+from ringback.wiring.backbone import create_account
+from ringback.wiring.platform import Platform, open_platform
 
 
 class Running(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from ringback.store import accounts, messages, profiles
 from ringback.store.schema import accounts as accounts_table
 from ringback.store.schema import submissions
 from ringback.store.schema_accounts import caller_ids, verifications
-from ringback.wiring import open_platform
+from ringback.wiring.platform import open_platform
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.platform import Running, running, settings_for
 

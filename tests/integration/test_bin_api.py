@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from ringback.wiring import create_account
+from ringback.wiring.backbone import create_account
 from tests.fakes.bins import captured, until_ended
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.platform import Running, running, settings_for

@@ -13,7 +13,7 @@ import pytest
 
 from ringback.store import callbacks, replays, sqlite
 from ringback.store.port import Transaction
-from ringback.wiring import create_account as account_in
+from ringback.wiring.backbone import create_account as account_in
 from tests.fakes.endpoint import RecordingEndpoint, recording_endpoint, status
 from tests.fakes.platform import Running, running, settings_for
 from tests.fakes.process import COMMAND, create_account, run, served

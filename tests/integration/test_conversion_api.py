@@ -9,7 +9,7 @@ import pytest
 from ringback.model.message import Event
 from ringback.store import conversions, feed, messages
 from ringback.store.conversions import Conversion
-from ringback.wiring import create_account
+from ringback.wiring.backbone import create_account
 from tests.fakes.messages import message
 from tests.fakes.platform import Running, running, settings_for
 

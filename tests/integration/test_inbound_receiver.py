@@ -11,7 +11,7 @@ from ringback.carriers.port import Inbound, Taken
 from ringback.settings import DashboardSettings
 from ringback.store import received
 from ringback.web.dashboard.sessions import make_login_link
-from ringback.wiring import create_account, open_backbone
+from ringback.wiring.backbone import create_account, open_backbone
 from tests.fakes.numbers import OURS, own_number
 from tests.fakes.platform import Running, running, settings_for
 

@@ -20,7 +20,7 @@ from ringback.retention import Retention
 from ringback.settings import RetentionSettings
 from ringback.store import media
 from ringback.store.media_files import MediaFiles
-from ringback.wiring import create_account
+from ringback.wiring.backbone import create_account
 from tests.data.media import GIF, JPEG, PNG
 from tests.fakes.platform import Running, running, settings_for
 

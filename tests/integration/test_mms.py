@@ -11,7 +11,7 @@ from aiohttp import web
 from ringback.carriers.port import Outbound
 from ringback.messaging import fetch, mms
 from ringback.store import fetches, media, messages, submissions
-from ringback.wiring import create_account
+from ringback.wiring.backbone import create_account
 from tests.data.media import GIF, JPEG, PNG
 from tests.fakes.endpoint import RecordingEndpoint, recording_endpoint
 from tests.fakes.platform import Running, running, settings_for

@@ -17,7 +17,7 @@ from ringback.store.schema import accounts as accounts_table
 from ringback.store.schema import messages, submissions
 from ringback.store.schema_numbers import applications, powerpacks, sticky_senders
 from ringback.store.schema_numbers import numbers as numbers_table
-from ringback.wiring import create_account
+from ringback.wiring.backbone import create_account
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.platform import Running, running, settings_for
 

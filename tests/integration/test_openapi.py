@@ -16,7 +16,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import checks
 from starlette.routing import BaseRoute
 
-from ringback import wiring
 from ringback.model.routes import Carrier
 from ringback.model.routes import Route as RouteOf
 from ringback.store import callers, routing
@@ -25,7 +24,9 @@ from ringback.store.port import Transaction
 from ringback.web.api.openapi.document import ERRORS, operations, served
 from ringback.web.errors import STATUS
 from ringback.web.operator import USER, make_token
-from ringback.wiring import new_id, open_platform
+from ringback.wiring import serving
+from ringback.wiring.chance import new_id
+from ringback.wiring.platform import open_platform
 from tests.data.media import PNG
 from tests.fakes.bins import make_bin
 from tests.fakes.endpoint import recording_endpoint
@@ -57,13 +58,13 @@ WELL_FORMED = {
 async def routes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[BaseRoute]:
     """Every route of a whole platform, but the ones that the application adds by itself."""
     given: list[BaseRoute] = []
-    build: Callable[..., Any] = wiring.build_app
+    build: Callable[..., Any] = serving.build_app
 
     def spy(routes: list[BaseRoute], *others: Any) -> Any:
         given.extend(routes)
         return build(routes, *others)
 
-    monkeypatch.setattr(wiring, "build_app", spy)
+    monkeypatch.setattr(serving, "build_app", spy)
     async with open_platform(settings_for(tmp_path)):
         return given
 

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
-from ringback.wiring import open_platform
+from ringback.wiring.platform import open_platform
 from tests.fakes.endpoint import RecordingEndpoint, hang, recording_endpoint
 from tests.fakes.platform import settings_for
 from tests.fakes.process import Served, create_account, held_port, run, served

@@ -14,7 +14,7 @@ from ringback.cli.app import app
 from ringback.dialect.signatures import callback_headers
 from ringback.model.errors import NotFound
 from ringback.store import accounts
-from ringback.wiring import create_account, open_backbone, rotate_token
+from ringback.wiring.backbone import create_account, open_backbone, rotate_token
 from tests.fakes.endpoint import Recorded, recording_endpoint
 from tests.fakes.platform import Running, running, settings_for
 from tests.fakes.process import run

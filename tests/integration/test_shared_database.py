@@ -18,7 +18,8 @@ from aiohttp import web
 
 from ringback.settings import Settings
 from ringback.store import callbacks, submissions
-from ringback.wiring import create_account, open_platform
+from ringback.wiring.backbone import create_account
+from ringback.wiring.platform import open_platform
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.platform import Running, running, settings_for
 from tests.fakes.postgres import PostgresServer, postgres_server

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from ringback.model.errors import ConfigInvalid, PortInUse
-from ringback.wiring import open_platform
+from ringback.wiring.platform import open_platform
 from tests.fakes.platform import running, settings_for
 from tests.fakes.process import create_account, held_port, run, served
 from tests.fakes.tls import certificates, tls_settings

@@ -19,7 +19,7 @@ from ringback.store import accounts, profiles
 from ringback.store.accounts import Account
 from ringback.store.port import Transaction
 from ringback.store.profiles import Profile
-from ringback.wiring import create_account, open_backbone, rotate_token
+from ringback.wiring.backbone import create_account, open_backbone, rotate_token
 
 app = typer.Typer(help="Accounts that may use the API.", no_args_is_help=True)
 

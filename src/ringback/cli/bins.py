@@ -21,7 +21,8 @@ from ringback.store.captures import Capture
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.bins import FORMATS, bin_record, write
-from ringback.wiring import base_url, bin_keeper, open_backbone
+from ringback.wiring.backbone import base_url, open_backbone
+from ringback.wiring.serving import bin_keeper
 
 T = TypeVar("T")
 

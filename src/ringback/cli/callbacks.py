@@ -21,7 +21,8 @@ from ringback.store import messages, resends
 from ringback.store.callbacks import WITHOUT_MESSAGE, Attempt, Callback
 from ringback.store.port import Store, Transaction
 from ringback.store.resends import Filter
-from ringback.wiring import new_id, open_backbone
+from ringback.wiring.backbone import open_backbone
+from ringback.wiring.chance import new_id
 
 T = TypeVar("T")
 

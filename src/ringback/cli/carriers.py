@@ -17,7 +17,7 @@ from ringback.model.errors import InvalidRequest, NotFound
 from ringback.routing.configured import Said, Shown, carrier_of, shown
 from ringback.store import routing
 from ringback.store.port import Transaction
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 
 T = TypeVar("T")
 

@@ -17,7 +17,8 @@ from ringback.store import credit as store_credit
 from ringback.store import profiles
 from ringback.store.credit import Entry
 from ringback.store.port import Transaction
-from ringback.wiring import new_id, open_backbone
+from ringback.wiring.backbone import open_backbone
+from ringback.wiring.chance import new_id
 
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many entries, newest first.")]
 

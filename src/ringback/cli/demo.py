@@ -32,7 +32,8 @@ from ringback.settings import Settings, SourceSettings
 from ringback.store import accounts, numbers
 from ringback.store.accounts import Account
 from ringback.web.dashboard.sessions import make_login_link
-from ringback.wiring import Platform, create_account, open_backbone
+from ringback.wiring.backbone import create_account, open_backbone
+from ringback.wiring.platform import Platform
 
 SOURCE = "demo"
 LOOPBACK = ("127.0.0.0/8", "::1")

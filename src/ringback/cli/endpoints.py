@@ -17,7 +17,7 @@ from ringback.model.retry import RetryPlan, stored_plan
 from ringback.store import endpoints
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 
 T = TypeVar("T")
 

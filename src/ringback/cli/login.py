@@ -9,7 +9,7 @@ from ringback.cli.options import ConfigFile, DataDir, Host, Port, reachable_url,
 from ringback.settings import Settings
 from ringback.web.dashboard.sessions import make_login_link
 from ringback.web.operator import make_token
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 
 Url = Annotated[
     str | None,

@@ -19,7 +19,7 @@ from ringback.model.errors import ConfigInvalid, InvalidRequest, NotFound
 from ringback.model.inventory import SERVICES, SHORTCODE, TYPES, Number, new_number
 from ringback.store import accounts, numbers
 from ringback.store.port import Transaction
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import typer
 
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import Invalid, ServerSettings, Settings, load
-from ringback.wiring import base_url
+from ringback.wiring.backbone import base_url
 
 ConfigFile = Annotated[
     Path | None,

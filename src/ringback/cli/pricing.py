@@ -15,7 +15,7 @@ from ringback.model.errors import InvalidRequest
 from ringback.model.pricing import COLUMNS, Price, read_csv
 from ringback.settings import Settings
 from ringback.store import prices
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 
 app = typer.Typer(help="What messages and numbers cost by country.", no_args_is_help=True)
 

@@ -18,7 +18,7 @@ from ringback.cli.serve import run
 from ringback.model.errors import ConfigInvalid
 from ringback.receiver.source import PROVIDERS
 from ringback.runtime import configure_logging
-from ringback.wiring import Platform
+from ringback.wiring.platform import Platform
 
 app = typer.Typer(
     help="Receive callbacks of a provider: verified, stored before they are answered, handed on.",

@@ -21,7 +21,7 @@ from ringback.runtime import SystemClock
 from ringback.store import received, received_report
 from ringback.store.port import Store
 from ringback.store.received import ReceivedRequest
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 
 Since = Annotated[
     datetime | None, typer.Option("--since", help="Received since, UTC, such as 2026-01-31T12:00.", show_default=False)

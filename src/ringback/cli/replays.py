@@ -34,7 +34,7 @@ from ringback.store import replays
 from ringback.store.port import Store
 from ringback.store.replays import RUNNING, Replay
 from ringback.store.resends import Filter
-from ringback.wiring import new_id
+from ringback.wiring.chance import new_id
 
 LOOK_S: Final = 0.2
 ENDED: Final = ("delivered", "given_up", "any")

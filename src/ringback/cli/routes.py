@@ -14,7 +14,7 @@ from ringback.routing.choose import Facts, candidates
 from ringback.routing.configured import route_of, route_record
 from ringback.store import routing
 from ringback.store.port import Transaction
-from ringback.wiring import new_id
+from ringback.wiring.chance import new_id
 
 app = typer.Typer(help="Routes: which messages go by which carrier.", no_args_is_help=True)
 

@@ -12,7 +12,7 @@ from ringback.model import numbers
 from ringback.model.errors import InvalidRequest
 from ringback.store import callers, profiles
 from ringback.store.port import Transaction
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from ringback.model.errors import ConfigInvalid, NotFound
 from ringback.settings import Settings
 from ringback.store import accounts
 from ringback.store.accounts import Account
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 
 _BASE_URL: Final = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
 """Nothing else may get into the quotes of a program."""

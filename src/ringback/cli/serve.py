@@ -9,7 +9,7 @@ import uvloop
 from ringback.cli.options import ConfigFile, DataDir, Host, LogLevel, Port, Roles, settings_from
 from ringback.runtime import configure_logging, favour_writers
 from ringback.settings import Settings
-from ringback.wiring import Platform, open_platform
+from ringback.wiring.platform import Platform, open_platform
 
 
 def serve(

@@ -10,7 +10,8 @@ from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.settings import Settings
 from ringback.store import inbound
 from ringback.store.inbound import Request
-from ringback.wiring import new_id, open_backbone
+from ringback.wiring.backbone import open_backbone
+from ringback.wiring.chance import new_id
 
 app = typer.Typer(help="Make the simulated carrier of a running Ringback do something.", no_args_is_help=True)
 

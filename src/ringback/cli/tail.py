@@ -16,7 +16,7 @@ from ringback.receiver import reader
 from ringback.settings import Settings
 from ringback.store import received_log
 from ringback.store.port import Store
-from ringback.wiring import open_backbone
+from ringback.wiring.backbone import open_backbone
 
 LOOK_S: Final = 0.2
 AT_ONCE: Final = 500

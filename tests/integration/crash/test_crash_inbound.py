@@ -20,7 +20,7 @@ from ringback.runtime import SystemClock
 from ringback.store import inbound, postgres, sqlite
 from ringback.store.inbound import Request
 from ringback.store.port import Store
-from ringback.wiring import new_id
+from ringback.wiring.chance import new_id
 from tests.data.media import PNG
 from tests.fakes.numbers import OURS, own_number
 from tests.fakes.process import Served

@@ -1,6 +1,6 @@
 """From carriers as configured to connectors: the one place that knows which kind is which driver.
 
-Part of the composition root, beside ``wiring``. A new kind is one more entry in ``MAKERS``.
+A new kind is one more entry in ``MAKERS``.
 """
 
 import secrets

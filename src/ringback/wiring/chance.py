@@ -1,0 +1,31 @@
+"""Where chance comes from: ids, tokens, nonces."""
+
+import os
+import secrets
+
+from ringback.model.ids import uuid7
+
+
+def new_id(now_us: int) -> str:
+    """Make a time-ordered uuid."""
+    return uuid7(now_us, os.urandom(8))
+
+
+def new_nonce() -> str:
+    """Make a nonce in the shape of Plivo's: 20 decimal digits."""
+    return str(10**19 + secrets.randbelow(9 * 10**19))
+
+
+def new_app_id() -> str:
+    """Make an id for an application: 17 decimal digits."""
+    return str(10**16 + secrets.randbelow(9 * 10**16))
+
+
+def new_token() -> str:
+    """Make an auth token."""
+    return secrets.token_urlsafe(30)
+
+
+def new_code() -> str:
+    """Make a code that somebody can type: 6 decimal digits."""
+    return f"{secrets.randbelow(10**6):06d}"
