@@ -1,20 +1,23 @@
 """One HTTP try: request in, what happened out. It never raises for anything the other side does."""
 
 import asyncio
+import re
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, Self
+from urllib.parse import unquote, urlsplit
 
-import aiohttp
 import msgspec
-import yarl
+from aiohttp import encode_basic_auth
 from aiohttp.abc import AbstractResolver
 
+from ringback.delivery.connections import Broken, NameUnknown, Place, Pool, Reply
 from ringback.delivery.request import Headers, Request
-from ringback.egress import EgressPolicy, guarded_connector, refusal_of
+from ringback.egress import EgressPolicy, refusal_of
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import DeliverySettings, Invalid
 
@@ -26,7 +29,8 @@ MAX_RETRY_AFTER_S: Final = 3600
 LOOKUP_THREADS: Final = 64
 """Name servers that do not answer hold a thread each for a while; they must not hold all of them."""
 
-MAX_HEADER_BYTES: Final = 16_384
+_PORTS: Final = {"http": 80, "https": 443}
+_UNSENDABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,28 +54,22 @@ class HttpClient:
             self._policy = EgressPolicy.parse(settings.egress_allow)
         except Invalid as error:
             raise ConfigInvalid(f"settings: delivery.egress_allow: {error}") from error
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
 
     async def __aenter__(self) -> Self:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
-        self._session = aiohttp.ClientSession(
-            connector=guarded_connector(self._policy, resolver=self._resolver, tls=_tls(self._settings.ca_file)),
-            timeout=aiohttp.ClientTimeout(
-                total=self._settings.deadline_s, connect=self._settings.connect_timeout_s, ceil_threshold=60
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # A proxy in the environment of the process is no decision about where callbacks go.
-            trust_env=False,
-            auto_decompress=False,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            skip_auto_headers=("Accept-Encoding", "Content-Type"),
+        self._pool = Pool(
+            self._policy,
+            tls=_tls(self._settings.ca_file),
+            connect_timeout_s=self._settings.connect_timeout_s,
+            body_cap=self._settings.response_cap_bytes,
+            resolver=self._resolver,
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            await self._pool.close()
 
     async def attempt(self, request: Request) -> Answer:
         """Send the request and wait for the answer, at most for the deadline."""
@@ -82,38 +80,73 @@ class HttpClient:
             return Answer(outcome=outcome, error=text[:500], duration_us=_since_us(started_ns))
 
         try:
-            return await self._send(request, started_ns)
+            async with asyncio.timeout(self._settings.deadline_s):
+                reply = await self._ask(request)
         except TimeoutError:
             return failed("timeout", f"no full answer within {self._settings.deadline_s:g} s")
-        except aiohttp.ClientConnectorDNSError as error:
-            return failed("blocked" if refusal_of(error) else "dns", refusal_of(error) or error)
-        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+        except NameUnknown as error:
+            return failed("dns", error)
+        except ssl.SSLError as error:
             return failed("tls", error)
-        except aiohttp.ClientConnectorError as error:
-            return failed("blocked" if refusal_of(error) else "connect", refusal_of(error) or error)
-        except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+        except (Broken, ValueError) as error:
             return failed("broken", error)
+        except OSError as error:
+            refusal = refusal_of(error)
+            return failed("blocked" if refusal else "connect", refusal or error)
+        return Answer(
+            outcome="ok" if 200 <= reply.status < 300 else "http_status",
+            http_status=reply.status,
+            headers=reply.headers,
+            body=reply.body,
+            error=None if reply.status < 300 else f"answered {reply.status} {reply.reason}".strip(),
+            duration_us=_since_us(started_ns),
+        )
 
-    async def _send(self, request: Request, started_ns: int) -> Answer:
-        if self._session is None:
+    async def _ask(self, request: Request) -> Reply:
+        if self._pool is None:
             raise RuntimeError("HttpClient is used outside its async with")
-        async with self._session.request(
-            request.method,
-            # Exactly as signed: no normalising on the way out.
-            yarl.URL(request.url, encoded=True),
-            headers=request.headers,
-            data=request.body,
-            allow_redirects=False,
-        ) as response:
-            body = await _read(response.content, self._settings.response_cap_bytes)
-            return Answer(
-                outcome="ok" if 200 <= response.status < 300 else "http_status",
-                http_status=response.status,
-                headers=[(_clean(name), _clean(value)) for name, value in response.headers.items()],
-                body=body,
-                error=None if response.status < 300 else f"answered {response.status} {response.reason or ''}".strip(),
-                duration_us=_since_us(started_ns),
-            )
+        place, head = written(request)
+        return await self._pool.ask(place, head + request.body if request.body else head)
+
+
+def written(request: Request) -> tuple[Place, bytes]:
+    """Return where a request goes, and its head as sent: the URL exactly as signed.
+
+    Raises ``ValueError`` for a URL that no request can be made of.
+    """
+    scheme, _, rest = request.url.partition("://")
+    end = next((at for at, character in enumerate(rest) if character in "/?#"), len(rest))
+    authority, target = rest[:end], rest[end:].partition("#")[0]
+    user, _, address = authority.rpartition("@")
+    place = _place(scheme.lower(), address)
+    if not target.startswith("/"):
+        target = f"/{target}"
+    if _UNSENDABLE.search(target) or _UNSENDABLE.search(address):
+        raise ValueError("the URL has a space or a control character, which must be percent-encoded")
+    lines = [f"{request.method} {target} HTTP/1.1", f"Host: {_host(address)}"]
+    if user:
+        lines.append(f"Authorization: {encode_basic_auth(*map(unquote, user.partition(':')[::2]))}")
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    if request.method != "GET":
+        lines.append(f"Content-Length: {len(request.body or b'')}")
+    return place, ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+@lru_cache(maxsize=1024)
+def _place(scheme: str, address: str) -> Place:
+    parts = urlsplit(f"{scheme}://{address}")
+    if scheme not in _PORTS or not parts.hostname:
+        raise ValueError("the URL is not an http or https URL with a host")
+    return Place(scheme == "https", _ascii(parts.hostname), parts.port or _PORTS[scheme])
+
+
+@lru_cache(maxsize=1024)
+def _host(address: str) -> str:
+    return address if address.isascii() else _ascii(address)
+
+
+def _ascii(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def _tls(ca_file: Path | None) -> ssl.SSLContext:
@@ -139,21 +172,6 @@ def retry_after_us(answer: Answer, now_us: int) -> int:
         except (ValueError, IndexError):
             return 0
     return round(min(max(wait_s, 0.0), MAX_RETRY_AFTER_S) * 1_000_000)
-
-
-async def _read(content: aiohttp.StreamReader, cap: int) -> bytes:
-    """Read up to ``cap`` bytes; what follows is left, and the connection with it."""
-    parts: list[bytes] = []
-    size = 0
-    while size < cap and (part := await content.read(cap - size)):
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
-
-
-def _clean(text: str) -> str:
-    """Make what came over the wire plain text: aiohttp keeps undecodable bytes as lone surrogates."""
-    return str(text).encode("utf-8", "replace").decode()
 
 
 def _since_us(started_ns: int) -> int:
