@@ -72,6 +72,7 @@ class Line(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Reply] | None = None
         self._parser: httptools.HttpResponseParser | None = None
+        self._deadline: asyncio.TimerHandle | None = None
         self.used_at_s = 0.0
         self.was_idle_s = 0.0
         self.is_reusable = False
@@ -81,8 +82,8 @@ class Line(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
         self.is_reusable = True
 
-    def ask(self, request: bytes) -> asyncio.Future[Reply]:
-        """Send a request; the answer is the result, or ``Broken``."""
+    def ask(self, request: bytes, *, until_s: float) -> asyncio.Future[Reply]:
+        """Send a request; the answer is the result, or ``Broken``, or from ``until_s`` on ``TimeoutError``."""
         transport = self._transport
         waiter: asyncio.Future[Reply] = self._loop.create_future()
         if transport is None or transport.is_closing():
@@ -91,6 +92,7 @@ class Line(asyncio.Protocol):
         self._waiter = waiter
         self.is_reusable = False
         self._begin()
+        self._deadline = self._loop.call_at(until_s, self._fail, TimeoutError())
         transport.write(request)
         return waiter
 
@@ -190,8 +192,7 @@ class Line(asyncio.Protocol):
         return any(name.lower() in {"content-length", "transfer-encoding"} for name, _ in self._headers)
 
     def _finish(self, *, reusable: bool) -> None:
-        waiter, self._waiter = self._waiter, None
-        parser = self._parser
+        waiter, parser = self._answered(), self._parser
         if waiter is None or parser is None:
             return
         self.is_reusable = reusable and self._transport is not None
@@ -204,8 +205,14 @@ class Line(asyncio.Protocol):
         if not self.is_reusable:
             self.close()
 
-    def _fail(self, error: Broken) -> None:
+    def _answered(self) -> asyncio.Future[Reply] | None:
+        if self._deadline is not None:
+            self._deadline.cancel()
         waiter, self._waiter = self._waiter, None
+        return waiter
+
+    def _fail(self, error: Exception) -> None:
+        waiter = self._answered()
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
         self.close()
@@ -234,24 +241,25 @@ class Pool:
         self._names: dict[tuple[str, int], tuple[float, list[ResolveResult]]] = {}
         self._sweep: asyncio.TimerHandle | None = None
 
-    async def ask(self, place: Place, request: bytes) -> Reply:
+    async def ask(self, place: Place, request: bytes, *, deadline_s: float) -> Reply:
         """Send a request over a connection to a place, and return its answer.
 
         Raises ``AddressRefused``, ``NameUnknown``, ``ssl.SSLError`` or ``OSError`` where there is no connection,
         ``Broken`` or ``TimeoutError``. A request that went over a kept connection which the other side had closed for
         being idle, without a byte of an answer, goes once more over a new one.
         """
-        line = self._kept(place) or await self._dial(place)
+        until_s = self._loop.time() + deadline_s
+        line = self._kept(place) or await self._dial(place, until_s)
         try:
-            return await self._ask(place, line, request)
+            return await self._ask(place, line, request, until_s)
         except Stale:
             if line.was_idle_s < FRESH_S:
                 raise
-        return await self._ask(place, await self._dial(place), request)
+        return await self._ask(place, await self._dial(place, until_s), request, until_s)
 
-    async def _ask(self, place: Place, line: Line, request: bytes) -> Reply:
+    async def _ask(self, place: Place, line: Line, request: bytes, until_s: float) -> Reply:
         try:
-            reply = await line.ask(request)
+            reply = await line.ask(request, until_s=until_s)
         except BaseException:
             line.close()
             raise
@@ -294,8 +302,8 @@ class Pool:
         if self._idle:
             self._sweep = self._loop.call_later(KEEP_S, self._close_idle)
 
-    async def _dial(self, place: Place) -> Line:
-        async with asyncio.timeout(self._connect_timeout_s):
+    async def _dial(self, place: Place, until_s: float) -> Line:
+        async with asyncio.timeout_at(min(until_s, self._loop.time() + self._connect_timeout_s)):
             found = await self._resolve(place.host, place.port)
             sock = await start_connection(
                 [_address(each["host"], place.port) for each in found],

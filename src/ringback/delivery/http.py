@@ -80,8 +80,7 @@ class HttpClient:
             return Answer(outcome=outcome, error=text[:500], duration_us=_since_us(started_ns))
 
         try:
-            async with asyncio.timeout(self._settings.deadline_s):
-                reply = await self._ask(request)
+            reply = await self._ask(request)
         except TimeoutError:
             return failed("timeout", f"no full answer within {self._settings.deadline_s:g} s")
         except NameUnknown as error:
@@ -106,7 +105,8 @@ class HttpClient:
         if self._pool is None:
             raise RuntimeError("HttpClient is used outside its async with")
         place, head = written(request)
-        return await self._pool.ask(place, head + request.body if request.body else head)
+        content = head + request.body if request.body else head
+        return await self._pool.ask(place, content, deadline_s=self._settings.deadline_s)
 
 
 def written(request: Request) -> tuple[Place, bytes]:

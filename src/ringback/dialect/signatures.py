@@ -17,6 +17,7 @@ import re
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from itertools import chain
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, unquote_plus
@@ -374,9 +375,17 @@ def _concatenated(pairs: Pairs) -> str:
     return "".join(chain.from_iterable(pairs))
 
 
+@lru_cache(maxsize=1024)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """Return what a digest with this key begins with, to be copied: an account signs a lot with few tokens."""
+    return hmac.new(key, digestmod="sha256")
+
+
 def _signature(key: bytes, message: bytes) -> bytes:
     # hmac.digest lets go of the interpreter, and a busy writer then keeps it for longer than the digest takes.
-    return b2a_base64(hmac.new(key, message, "sha256").digest(), newline=False)
+    begun = _keyed(key).copy()
+    begun.update(message)
+    return b2a_base64(begun.digest(), newline=False)
 
 
 def _signatures(tokens: Sequence[str], message: bytes) -> str:

@@ -169,6 +169,8 @@ class SmppConnector:
         return able[next(self._turns) % len(able)]
 
     async def _send(self, link: Link, bodies: Sequence[ShortMessage]) -> list[Outcome]:
+        if len(bodies) == 1:
+            return [await link.submit(Command.SUBMIT_SM, bodies[0])]
         found = await asyncio.gather(*(link.submit(Command.SUBMIT_SM, body) for body in bodies))
         until_us = self._clock.now_us() + round(REST_WITHIN_S * 1_000_000)
         # Some taken and others not: those are tried on, as half a message is of no use.
