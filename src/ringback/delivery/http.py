@@ -1,7 +1,6 @@
 """One HTTP try: request in, what happened out. It never raises for anything the other side does."""
 
 import asyncio
-import re
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,6 @@ LOOKUP_THREADS: Final = 64
 """Name servers that do not answer hold a thread each for a while; they must not hold all of them."""
 
 _PORTS: Final = {"http": 80, "https": 443}
-_UNSENDABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,14 +112,16 @@ def written(request: Request) -> tuple[Place, bytes]:
 
     Raises ``ValueError`` for a URL that no request can be made of.
     """
-    scheme, _, rest = request.url.partition("://")
-    end = next((at for at, character in enumerate(rest) if character in "/?#"), len(rest))
-    authority, target = rest[:end], rest[end:].partition("#")[0]
+    scheme, _, rest = request.url.partition("#")[0].partition("://")
+    authority, slash, path = rest.partition("/")
+    if "?" in authority:
+        authority, slash, path = rest.partition("?")
+    target = slash + path
     user, _, address = authority.rpartition("@")
     place = _place(scheme.lower(), address)
     if not target.startswith("/"):
         target = f"/{target}"
-    if _UNSENDABLE.search(target) or _UNSENDABLE.search(address):
+    if " " in target or not (target.isprintable() and address.isprintable()):
         raise ValueError("the URL has a space or a control character, which must be percent-encoded")
     lines = [f"{request.method} {target} HTTP/1.1", f"Host: {_host(address)}"]
     if user:

@@ -72,6 +72,8 @@ def form(params: Params) -> str:
 
 
 def _quoted(text: str) -> str:
+    if text.isascii() and text.replace("-", "").isalnum():
+        return text
     return text.translate(_QUOTED) if text.isascii() else quote_plus(text)
 
 

@@ -27,6 +27,8 @@ class Turn:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._timeout_s = timeout_s
         self._pause = threading.Event()
+        self.is_wanted = False
+        """Whether another process waited for its turn when the last one here ended."""
 
     def __enter__(self) -> None:
         """Wait for the turn. Raises ``StoreUnavailable`` after the timeout."""
@@ -39,11 +41,20 @@ class Turn:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Let the next one write."""
+        self.is_wanted = self._is_queued_at()
         self._release(_TURN)
 
     def close(self) -> None:
         """Take no more turns."""
         os.close(self._file)
+
+    def _is_queued_at(self) -> bool:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _GATE)
+        except BlockingIOError:
+            return True
+        self._release(_GATE)
+        return False
 
     def _take(self, which: int, until_s: float) -> None:
         while True:

@@ -5,7 +5,7 @@ Nothing here waits, reads a clock or opens a socket. Chapter 2 of SMPP 3.4 has t
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Final, Literal
 
@@ -40,7 +40,7 @@ _BOUND_BY: Final = {
 }
 _SENDS: Final = frozenset({State.BOUND_TX, State.BOUND_TRX})
 _RECEIVES: Final = frozenset({State.BOUND_RX, State.BOUND_TRX})
-_NEEDS: Final = {
+_NEEDS: Final[Mapping[int, frozenset[State]]] = {
     Command.SUBMIT_SM: _SENDS,
     Command.SUBMIT_MULTI: _SENDS,
     Command.QUERY_SM: _SENDS,
@@ -52,6 +52,7 @@ _NEEDS: Final = {
 }
 """In which states a request may come (2.3)."""
 _WITHOUT_ANSWER: Final = frozenset({Command.OUTBIND, Command.ALERT_NOTIFICATION})
+_TOWARDS_ESME: Final = frozenset({Command.DELIVER_SM, Command.ALERT_NOTIFICATION})
 
 
 class Timers(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,11 +239,11 @@ class Session:
             return names.OK if self.state is State.OPEN else names.ALREADY_BOUND
         if pdu.command == Command.OUTBIND:
             return names.OK if self.role == "esme" and self.state is State.OPEN else names.WRONG_BIND_STATE
-        towards_esme = pdu.command in {Command.DELIVER_SM, Command.ALERT_NOTIFICATION}
+        towards_esme = pdu.command in _TOWARDS_ESME
         if pdu.command != Command.DATA_SM and towards_esme != (self.role == "esme"):
             return names.INVALID_COMMAND
         # While unbinding, what was on its way is still taken.
-        fits = self.state in _NEEDS[Command(pdu.command)] or self.state is State.UNBINDING
+        fits = self.state in _NEEDS[pdu.command] or self.state is State.UNBINDING
         return names.OK if fits else names.WRONG_BIND_STATE
 
     def _answered(self, pdu: Pdu, now_us: int) -> Iterator[Event]:
