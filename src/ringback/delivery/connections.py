@@ -152,12 +152,20 @@ class Line(asyncio.Protocol):
         else:
             self._fail(Stale(f"the connection ended without an answer{f': {exc}' if exc else ''}"))
 
+    def on_message_begin(self) -> None:
+        """See ``httptools``."""
+        if self._waiter is None:
+            # A second answer to one request.
+            self.close()
+
     def on_status(self, reason: bytes) -> None:
         """See ``httptools``."""
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See ``httptools``."""
+        if self._waiter is None:
+            return
         if len(value) > MAX_LINE_BYTES or len(name) > MAX_LINE_BYTES:
             self._fail(Broken(f"a header of the answer is over {MAX_LINE_BYTES} bytes"))
         self._headers.append((_text(name), _text(value)))
@@ -229,6 +237,8 @@ class Pool:
         connect_timeout_s: float,
         body_cap: int,
         resolver: AbstractResolver | None = None,
+        keep_s: float = KEEP_S,
+        fresh_s: float = FRESH_S,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._policy = policy
@@ -237,6 +247,8 @@ class Pool:
         self._body_cap = body_cap
         self._resolver = PolicyResolver(policy, resolver or ThreadedResolver())
         self._new_socket = guarded_socket(policy)
+        self._keep_s = keep_s
+        self._fresh_s = fresh_s
         self._idle: defaultdict[Place, deque[Line]] = defaultdict(deque)
         self._names: dict[tuple[str, int], tuple[float, list[ResolveResult]]] = {}
         self._sweep: asyncio.TimerHandle | None = None
@@ -253,7 +265,7 @@ class Pool:
         try:
             return await self._ask(place, line, request, until_s)
         except Stale:
-            if line.was_idle_s < FRESH_S:
+            if line.was_idle_s < self._fresh_s:
                 raise
         return await self._ask(place, await self._dial(place, until_s), request, until_s)
 
@@ -267,7 +279,7 @@ class Pool:
             line.used_at_s = self._loop.time()
             self._idle[place].append(line)
             if self._sweep is None:
-                self._sweep = self._loop.call_later(KEEP_S, self._close_idle)
+                self._sweep = self._loop.call_later(self._keep_s, self._close_idle)
         return reply
 
     async def close(self) -> None:
@@ -286,21 +298,21 @@ class Pool:
             # The one used last: the others get old and go.
             line = lines.pop()
             line.was_idle_s = self._loop.time() - line.used_at_s
-            if line.is_reusable and line.was_idle_s < KEEP_S:
+            if line.is_reusable and line.was_idle_s < self._keep_s:
                 return line
             line.close()
         return None
 
     def _close_idle(self) -> None:
         self._sweep = None
-        until_s = self._loop.time() - KEEP_S
+        until_s = self._loop.time() - self._keep_s
         for place, lines in list(self._idle.items()):
             while lines and (lines[0].used_at_s <= until_s or not lines[0].is_reusable):
                 lines.popleft().close()
             if not lines:
                 del self._idle[place]
         if self._idle:
-            self._sweep = self._loop.call_later(KEEP_S, self._close_idle)
+            self._sweep = self._loop.call_later(self._keep_s, self._close_idle)
 
     async def _dial(self, place: Place, until_s: float) -> Line:
         async with asyncio.timeout_at(min(until_s, self._loop.time() + self._connect_timeout_s)):

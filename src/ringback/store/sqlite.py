@@ -41,7 +41,7 @@ class SqliteStore:
         self._shares_process = shares_process
         self._writing = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
         self._reading = _engine(path, busy_timeout_s=busy_timeout_s, connections=READERS, query_only=True)
-        self._turn = Turn(path.with_name(TURN_FILE), timeout_s=busy_timeout_s)
+        self._turn = Turn(path.with_name(TURN_FILE), timeout_s=busy_timeout_s, is_urgent=shares_process)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
 
