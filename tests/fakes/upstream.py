@@ -24,7 +24,7 @@ _numbers = itertools.count(1)
 def settings(url: str, **more: Any) -> PlivoSettings:
     """Name the account of an endpoint."""
     given = {"auth_id": AUTH_ID, "auth_token": TOKEN, "public_url": "https://ringback.example", "deadline_s": 5.0}
-    return PlivoSettings(base_url=url, **{**given, **more})
+    return PlivoSettings(**{"base_url": url, **given, **more})
 
 
 def says(status: int, content: Any = None, **headers: str) -> Answer:
@@ -72,16 +72,25 @@ async def takes_everything(request: web.Request) -> web.StreamResponse:
 async def one_above_the_other(
     directory: Path, *, above: dict[str, Any] | None = None, below: dict[str, Any] | None = None
 ) -> AsyncIterator[tuple[Running, Running]]:
-    """Run a Ringback whose carrier is an account of another one; gives it and the other one."""
+    """Run a Ringback whose carrier is an account of another one; gives it and the other one.
+
+    ``above`` are groups of the other one's settings, ``below`` settings of the carrier.
+    """
     with held_port() as port:
         pass
     async with running(settings_for(directory / "upstream", **(above or {}))) as upstream:
-        plivo = {
-            "auth_id": upstream.account.auth_id,
-            "auth_token": upstream.account.tokens[0],
-            "base_url": upstream.url,
-            "public_url": f"http://127.0.0.1:{port}",
-        }
-        groups = {"plivo": plivo, **(below or {})}
-        async with running(settings_for(directory / "ours", server={"port": port}, **groups)) as ours:
+        plivo = account_of(upstream, f"http://127.0.0.1:{port}") | (below or {})
+        async with running(settings_for(directory / "ours", server={"port": port}, plivo=plivo)) as ours:
             yield ours, upstream
+
+
+def account_of(upstream: Running, public_url: str, **more: Any) -> dict[str, Any]:
+    """Name the account of another Ringback, whose callbacks are to come to ``public_url``."""
+    account = {"auth_id": upstream.account.auth_id, "auth_token": upstream.account.tokens[0]}
+    return {**account, "base_url": upstream.url, "public_url": public_url, **more}
+
+
+def nowhere() -> str:
+    """Name an address where nobody listens."""
+    with held_port() as port:
+        return f"http://127.0.0.1:{port}"
