@@ -228,6 +228,18 @@ async def test_media_are_uploaded_once_and_named_in_their_order(tmp_path: Path) 
     assert json.loads(sent_again.body)["media_ids"] == ["theirs-2", "theirs-1"]
 
 
+async def test_an_upload_that_is_gone_is_made_again(tmp_path: Path) -> None:
+    gone = error(400, "media_ids parameter names media that you have not uploaded, or that have expired")
+    message = outbound(type="mms", media=(medium(tmp_path, "one"),))
+    async with recording_endpoint() as endpoint:
+        endpoint.answer_next(uploaded("a"), taken(), gone, uploaded("b"), taken("m"), gone)
+        found = await submitted(endpoint.url, message, message, message)
+        assert [json.loads(each.body)["media_ids"] for each in endpoint.requests if each.target == MESSAGES] == [
+            ["a"], ["a"], ["b"],
+        ]  # fmt: skip
+    assert [type(each) for each in found] == [Accepted, Deferred, Accepted]
+
+
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [

@@ -176,6 +176,11 @@ async def test_a_callback_counts_once_and_only_when_it_is_signed(tmp_path: Path)
         _, theirs = await names(ours, uuid)
         forged = await call(ours.http, ours.url, target, said(theirs, "undelivered"), token="wrong", base=base)
         assert forged == 403
+        ((refused, _),) = await ours.platform.store.read(lambda tx: received.newest(tx, limit=1))
+        why = await _page(ours, f"received/{refused.id}/signature")
+        assert "carriers/plivo" in why
+        assert "No source of this name" not in why
+        assert token not in why
         assert (await ours.until_status(uuid, "sent")).error_code is None
         for _ in range(2):
             assert await call(ours.http, ours.url, target, said(theirs, "delivered"), token=token, base=base) == 200
@@ -239,7 +244,7 @@ async def test_a_carrier_is_made_by_command_and_its_secrets_are_not_shown(tmp_pa
             message = await ours.until_status(answer["message_uuid"][0], "delivered")
             assert message.connector == "upstream"
             assert message.carrier_ref is not None
-            page = await _message_page(ours, message.uuid)
+            page = await _page(ours, f"messages/{message.uuid}")
             assert message.carrier_ref in page
             assert page.count("carriers/upstream") == 3
             assert given["auth_token"] not in page + json.dumps(shown)
@@ -251,13 +256,13 @@ def _is_up(tx: sa.Connection, carrier: str) -> bool:
     )
 
 
-async def _message_page(ours: Running, uuid: str) -> str:
+async def _page(ours: Running, path: str) -> str:
     store, clock = ours.platform.store, ours.platform.clock
     key = urlsplit(await make_login_link(store, clock, DashboardSettings(), ours.url)).query.removeprefix("key=")
     async with aiohttp.ClientSession(ours.url, cookie_jar=aiohttp.CookieJar(unsafe=True)) as operator:
         async with operator.post("/dashboard/login", data={"key": key}, allow_redirects=False):
             pass
-        async with operator.get(f"/dashboard/messages/{uuid}") as response:
+        async with operator.get(f"/dashboard/{path}") as response:
             assert response.status == 200
             return await response.text()
 

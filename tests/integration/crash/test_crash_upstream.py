@@ -6,6 +6,7 @@ answered and lost would never reach its application.
 """
 
 import asyncio
+import itertools
 import random
 import sys
 from pathlib import Path
@@ -15,13 +16,14 @@ import pytest
 import sqlalchemy as sa
 from aiohttp import web
 
+from ringback.runtime import SystemClock
 from ringback.store import inbound, postgres, sqlite
 from ringback.store.inbound import Request
 from ringback.store.port import Store
 from ringback.wiring.chance import new_id
 from tests.fakes.numbers import OURS, own_number
-from tests.fakes.platform import Running, running, settings_for
-from tests.fakes.upstream import account_of, nowhere
+from tests.fakes.process import create_account, served
+from tests.fakes.upstream import nowhere
 from tests.integration.crash.test_crash import (
     AT_ONCE,
     KILLS,
@@ -37,7 +39,12 @@ from tests.integration.crash.test_crash import (
 
 KILLS_HERE = max(AT_ONCE, KILLS // 4)
 PHONE = "15005550001"
-PATIENT = {"retry_delays_s": [1] * 60, "deadline_s": 3.0, "park_after_failures": 1_000_000}
+PATIENT = {
+    "RINGBACK_SIMULATOR__SPEED": "20",
+    "RINGBACK_DELIVERY__RETRY_DELAYS_S": ",".join(["1"] * 60),
+    "RINGBACK_DELIVERY__DEADLINE_S": "3",
+    "RINGBACK_DELIVERY__PARK_AFTER_FAILURES": "1000000",
+}
 
 
 class BothWays(Traffic):
@@ -54,18 +61,18 @@ class BothWays(Traffic):
         self.came.add(dict(parse_qsl((await request.read()).decode()))["Text"])
         return web.Response()
 
-    async def bring(self, upstream: Running) -> None:
-        """Have the one above bring one message after the other, until cancelled."""
-        number = 0
-        while True:
-            now_us = upstream.platform.clock.now_us()
-            number += 1
+    async def bring(self, upstream: Store) -> None:
+        """Have the one above bring a message for every fourth that goes out, until cancelled."""
+        clock = SystemClock()
+        for number in itertools.count(1):
+            while number * 4 > len(self.accepted):
+                await self.something_arrives(within_s=1)
+            now_us = clock.now_us()
             wanted = Request(
                 id=new_id(now_us), src=PHONE, dst=OURS, type="sms", text=f"Hello {number}", media_urls=(),
                 requested_at_us=now_us,
             )  # fmt: skip
-            await upstream.platform.store.write(lambda tx, wanted=wanted: inbound.request(tx, wanted))  # type: ignore[misc]
-            await self.something_arrives(within_s=0.1)
+            await upstream.write(lambda tx, wanted=wanted: inbound.request(tx, wanted))  # type: ignore[misc]
 
 
 def _still_to_be_told(tx: sa.Connection) -> int:
@@ -103,14 +110,23 @@ async def test_nothing_is_lost_between_two_platforms(
     public_url = nowhere()
     web_flags = ("--port", str(urlsplit(public_url).port))
     dice, kills = random.Random(20261129), 0
-    async with running(settings_for(tmp_path / "upstream", delivery=PATIENT)) as upstream:
-        account = account_of(upstream, public_url, poll_per_s=0, deadline_s=1.2)
-        settings["RINGBACK_MESSAGING__SUBMIT_LEASE_S"] = "4"
-        settings |= {f"RINGBACK_PLIVO__{name.upper()}": str(value) for name, value in account.items()}
+    above = tmp_path / "upstream"
+    upstream = sqlite.open_store(above, busy_timeout_s=4)
+    account = create_account(above)
+    async with served(above, account, **PATIENT) as station:
+        settings |= {
+            "RINGBACK_MESSAGING__SUBMIT_LEASE_S": "8",
+            "RINGBACK_PLIVO__AUTH_ID": account["auth_id"],
+            "RINGBACK_PLIVO__AUTH_TOKEN": account["auth_token"],
+            "RINGBACK_PLIVO__BASE_URL": station.url,
+            "RINGBACK_PLIVO__PUBLIC_URL": public_url,
+            "RINGBACK_PLIVO__POLL_PER_S": "0",
+            "RINGBACK_PLIVO__DEADLINE_S": "2.5",
+        }
         async with at_work(directory, settings, BothWays, web_flags) as (stations, traffic, senders):
             assert stations[0].now is not None
             hook = f"{public_url}/hooks/carriers/plivo/sms_inbound"
-            await own_number(upstream.platform.store, upstream.account.auth_id, message_url=hook)
+            await own_number(upstream, account["auth_id"], message_url=hook)
             ours = stations[0].now.account["auth_id"]
             await own_number(store, ours, message_url=f"{traffic.url}/in")
             senders.append(asyncio.create_task(traffic.bring(upstream)))
@@ -124,13 +140,14 @@ async def test_nothing_is_lost_between_two_platforms(
             await stop_sending(senders)
             await traffic.until_complete()
             async with asyncio.timeout(120):
-                while await upstream.platform.store.read(_still_to_be_told) or await store.read(_unfinished):
+                while await upstream.read(_still_to_be_told) or await store.read(_unfinished):
                     await traffic.something_arrives(within_s=0.2)
             duplicates = account_for(traffic, stations)
-        there, answered = await store.read(_inbound), await upstream.platform.store.read(_taken)
-        handed_over = await upstream.platform.store.read(
+        there, answered = await store.read(_inbound), await upstream.read(_taken)
+        handed_over = await upstream.read(
             lambda tx: tx.execute(sa.text("SELECT count(*) FROM messages WHERE direction = 'outbound'")).scalar_one()
         )
+    await upstream.close()
     await check_database(store, traffic)
     assert answered
     assert sorted(there) == sorted(answered), "each message from a phone that was answered 200 is there, once"

@@ -168,6 +168,7 @@ class UpstreamAccount:
 
     async def _hand_over(self, message: Outbound) -> SubmitOutcome:
         media: tuple[str, ...] | Rejected | Deferred | None = None
+        reused = [each.id for each in message.media if self._is_uploaded(each.id, self._clock.now_us())]
         if message.type == "mms":
             media = await self._uploaded(message.media)
         if isinstance(media, Rejected | Deferred):
@@ -187,7 +188,13 @@ class UpstreamAccount:
         answer = await self._ask("POST", upstream.MESSAGES, json=fields)
         if isinstance(answer, Reply) and answer.status < 300:
             self._handed_over.add(self._clock.now_us())
-        return judge_sent(answer, src=message.src)
+        outcome = judge_sent(answer, src=message.src)
+        if reused and isinstance(outcome, Rejected) and outcome.error_code == upstream.INVALID:
+            # They may not be there any more; uploaded anew, they are not to blame.
+            for media_id in reused:
+                self._uploads.pop(media_id, None)
+            return Deferred(retry_after_s=BUSY_PAUSE_S, detail=outcome.detail)
+        return outcome
 
     async def _uploaded(self, media: Sequence[OutboundMedia]) -> tuple[str, ...] | Rejected | Deferred:
         """Return what upstream calls these, in this order; those that it does not have yet are uploaded first."""
@@ -242,9 +249,11 @@ class UpstreamAccount:
             self._look.clear()
             if self._state != "up":
                 await self._ask("GET", "")
-            tries = 0 if self._state == "up" else tries + 1
-            pause_s = PROBE_PAUSES_S[min(tries, len(PROBE_PAUSES_S) - 1)]
-            await _first(self._look, within_s=pause_s)
+                tries += 1
+            if self._state == "up":
+                tries = 0
+            # The first pause is also how long it takes to notice that a message has met a closed door.
+            await _first(self._look, within_s=PROBE_PAUSES_S[min(tries, len(PROBE_PAUSES_S) - 1)])
 
     def _become(self, state: State, detail: str) -> None:
         if state != self._state:
@@ -253,9 +262,6 @@ class UpstreamAccount:
                 log.info("upstream_up", carrier=self.name)
             elif state == "down":
                 log.warning("upstream_down", carrier=self.name, reason=detail)
-            if self._state == "up":
-                # Whoever looks now and then was content, and begins anew.
-                self._look.set()
         self._state, self._detail = state, detail
 
     # ---- what became of messages ----
