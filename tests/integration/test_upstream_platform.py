@@ -164,6 +164,36 @@ async def test_a_phone_reaches_the_application_through_both(pair: tuple[Running,
         await upstream.until_status(arrived.carrier_ref.removeprefix("mo:"), "delivered")
 
 
+async def test_what_a_log_hides_is_hidden_in_what_came_back(pair: tuple[Running, Running]) -> None:
+    ours, upstream = pair
+    _, answer = await ours.send(dst="15005550030", log="false", text="thistextisfoundnowhereelse")
+    uuid = answer["message_uuid"][0]
+    await ours.until_status(uuid, "undelivered")
+    _, theirs = await names(ours, uuid)
+    hook = f"{ours.url}/hooks/carriers/plivo/sms_inbound"
+    await own_number(upstream.platform.store, upstream.account.auth_id, message_url=hook)
+    await own_number(ours.platform.store, ours.account.auth_id, log_incoming_messages=False)
+    now_us = upstream.platform.clock.now_us()
+    phone = Request(
+        id=new_id(now_us), src="15005550077", dst=OURS, type="sms", text="thisoneneither", media_urls=(),
+        requested_at_us=now_us,
+    )  # fmt: skip
+    await upstream.platform.store.write(lambda tx: inbound.request(tx, phone))
+    came = messages.Filter(direction="inbound")
+    ((arrived,),) = [await ours.until(lambda tx: messages.page(tx, came, limit=1, offset=0))]
+    kept = await ours.platform.store.read(lambda tx: received.newest(tx, limit=10))
+    assert {said.message_uuid for _, said in kept if said} == {theirs, arrived.carrier_ref.removeprefix("mo:")}
+    paths = ["received", f"messages/{uuid}", f"messages/{arrived.uuid}"]
+    paths += [f"received/{request.id}{page}" for request, _ in kept for page in ("", "/signature")]
+    for path in paths:
+        shown = await _page(ours, path)
+        assert not any(
+            hidden in shown for hidden in ("15005550030", "15005550077", "thistextisfoundnowhereelse", "thisoneneither")
+        ), path
+    request = await _page(ours, f"received/{kept[-1][0].id}")
+    assert f"/dashboard/messages/{uuid}" in request
+
+
 async def test_a_callback_counts_once_and_only_when_it_is_signed(tmp_path: Path) -> None:
     target = "/hooks/carriers/plivo/sms_status"
     # Nothing comes from upstream by itself: it is told to call somebody who does not listen.
