@@ -28,6 +28,8 @@ from ringback.dialect.upstream import credentials
 from ringback.model.errors import ConfigInvalid, StoreUnavailable
 from ringback.model.status import Status
 from ringback.runtime import SystemClock
+from ringback.settings import load
+from ringback.wiring.connectors import of_groups
 from tests.data.media import PNG
 from tests.fakes.endpoint import Answer, hang, recording_endpoint, reset, status
 from tests.fakes.process import held_port
@@ -418,3 +420,11 @@ async def test_nothing_is_asked_where_nothing_shall_be() -> None:
 def test_settings_that_cannot_work_are_refused(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigInvalid, match=re.escape(complaint)):
         connector("http://127.0.0.1:1", **given)
+
+
+def test_only_one_group_can_be_the_only_carrier() -> None:
+    flags: dict[str, dict[str, object]] = {"smpp": {"host": "smsc"}, "plivo": {"auth_id": AUTH_ID}}
+    with pytest.raises(ConfigInvalid, match="both name the only carrier"):
+        of_groups(load(file=None, environment={}, flags=flags))
+    by_environment = load(file=None, environment={"RINGBACK_PLIVO__AUTH_ID": AUTH_ID}, flags={})
+    assert [(each.name, each.kind) for each in of_groups(by_environment)] == [("plivo", "plivo")]

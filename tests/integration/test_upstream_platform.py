@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import aiohttp
 import msgspec
@@ -278,6 +278,13 @@ async def test_a_carrier_is_made_by_command_and_its_secrets_are_not_shown(tmp_pa
             assert message.carrier_ref in page
             assert page.count("carriers/upstream") == 3
             assert given["auth_token"] not in page + json.dumps(shown)
+            # With settings that cannot be read nobody can tell a right signature: it is to be sent again.
+            file.write_text('{"auth_id": 7}')
+            await asyncio.to_thread(command, "set", "upstream", "--kind", "plivo", "--settings", str(file))
+            await ours.until(lambda tx: not _is_up(tx, "upstream"))
+            hook = f"{ours.url}/hooks/carriers/upstream/sms_status"
+            async with ours.http.post(hook, data=urlencode(said("m", "sent"))) as response:
+                assert response.status == 503
 
 
 def _is_up(tx: sa.Connection, carrier: str) -> bool:

@@ -54,7 +54,7 @@ async def sync_carriers(settings: Settings, store: Store, clock: SystemClock) ->
         for each in settings.carriers
     ]
     if not carriers:
-        carriers = _of_groups(settings)
+        carriers = of_groups(settings)
     routes = [configured_route(each, source="file") for each in settings.routes]
     _refuse_twice("carriers", [each.name for each in carriers])
     _refuse_twice("routes", [each.name for each in routes])
@@ -70,7 +70,7 @@ async def sync_carriers(settings: Settings, store: Store, clock: SystemClock) ->
     await store.write(lambda tx: routing.sync_file(tx, carriers, routes, now_us=now_us))
 
 
-def _of_groups(settings: Settings) -> list[Carrier]:
+def of_groups(settings: Settings) -> list[Carrier]:
     """Return the carrier that the group of a kind stands for, where the settings list none."""
     found = [
         *([Carrier(name=SMPP, kind="smpp", source="file")] if settings.smpp.host else ()),
