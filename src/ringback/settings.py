@@ -209,6 +209,33 @@ class SmppSettings(Group, frozen=True, kw_only=True):
     """Codes of the carrier's receipts as those of callbacks, such as ``1=50``; others are ``1000``, unknown."""
 
 
+class PlivoSettings(Group, frozen=True, kw_only=True):
+    """A Plivo account as a carrier, or that of another Ringback, instead of the simulated one."""
+
+    auth_id: str = ""
+    """Id of the account or subaccount; with one, messages go there and no longer to the simulated carrier."""
+    auth_token: str = ""
+    """Its auth token."""
+    more_tokens: tuple[str, ...] = ()
+    """Tokens that may sign its callbacks besides: the main account's, and the old one during a rotation."""
+    base_url: str = "https://api.plivo.com"
+    """Scheme, host and port of the API. The rules for URLs of customers do not apply: it may be a private address."""
+    public_url: str = ""
+    """Scheme, host and port under which its callbacks reach this Ringback; ``server.public_base_url`` by default."""
+    require_v3: bool = False
+    """Refuse callbacks signed with V2 alone, which covers the URL and not what the request says."""
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
+    """Requests in flight at once, in each process; Plivo takes 100."""
+    deadline_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
+    """For so long an answer is awaited; then nobody knows whether the account has the message."""
+    poll_per_s: Rate = 2.0
+    """Messages a second that are asked about after a restart, in case their callbacks were lost; 0 asks about none."""
+    log: Literal["true", "false", "content_only", "number_only"] = "true"
+    """What the account keeps of texts and numbers, as the API's ``log``."""
+    ca_file: str = ""
+    """PEM file of authorities that are trusted besides the system's."""
+
+
 class ForwardSettings(Group, frozen=True, kw_only=True):
     """A URL of your own to which what a source says is handed on, signed anew and retried like any callback."""
 
@@ -366,6 +393,7 @@ class Settings(Group, frozen=True, kw_only=True):
     delivery: DeliverySettings = DeliverySettings()
     simulator: SimulatorSettings = SimulatorSettings()
     smpp: SmppSettings = SmppSettings()
+    plivo: PlivoSettings = PlivoSettings()
     sources: dict[str, SourceSettings] = {}
     carriers: tuple[CarrierSettings, ...] = ()
     routes: tuple[RouteSettings, ...] = ()
@@ -381,7 +409,7 @@ class Settings(Group, frozen=True, kw_only=True):
 
 ENV_PREFIX: Final = "RINGBACK_"
 LISTS: Final = frozenset(
-    {"tokens", "retry_delays_s", "roles", "egress_allow", "trusted_proxies", "error_codes", "events"}
+    {"tokens", "more_tokens", "retry_delays_s", "roles", "egress_allow", "trusted_proxies", "error_codes", "events"}
 )
 """Settings that an environment variable gives as values with commas between."""
 

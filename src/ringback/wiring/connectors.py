@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from ringback.carriers.plivo.configure import upstream_account
 from ringback.carriers.port import Connector
 from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
@@ -18,13 +19,23 @@ from ringback.model.errors import ConfigInvalid
 from ringback.model.routes import Carrier, CarrierKind
 from ringback.routing.configured import configured_route
 from ringback.runtime import Clock, SystemClock
-from ringback.settings import Invalid, Settings, SimulatorSettings, SmppSettings, read_script
+from ringback.settings import (
+    Invalid,
+    PlivoSettings,
+    Settings,
+    SimulatorSettings,
+    SmppSettings,
+    SourceSettings,
+    read_script,
+)
 from ringback.store import routing
 from ringback.store.port import Store
 
-OfKind = TypeVar("OfKind", SimulatorSettings, SmppSettings)
+OfKind = TypeVar("OfKind", SimulatorSettings, SmppSettings, PlivoSettings)
 SMPP: Final = "smpp"
 """The carrier, where none is configured but the group ``smpp`` names a host."""
+PLIVO: Final = "plivo"
+"""The carrier, where none is configured but the group of that name names an account."""
 Maker = Callable[[Carrier, Settings, Clock], Connector]
 """Makes a connector; raises ``ConfigInvalid``."""
 
@@ -42,8 +53,8 @@ async def sync_carriers(settings: Settings, store: Store, clock: SystemClock) ->
         )
         for each in settings.carriers
     ]
-    if not carriers and settings.smpp.host:
-        carriers = [Carrier(name=SMPP, kind="smpp", source="file")]
+    if not carriers:
+        carriers = of_groups(settings)
     routes = [configured_route(each, source="file") for each in settings.routes]
     _refuse_twice("carriers", [each.name for each in carriers])
     _refuse_twice("routes", [each.name for each in routes])
@@ -57,6 +68,20 @@ async def sync_carriers(settings: Settings, store: Store, clock: SystemClock) ->
                     f"settings: route {route.name} leads to carrier {route.carrier}, which is not there"
                 )
     await store.write(lambda tx: routing.sync_file(tx, carriers, routes, now_us=now_us))
+
+
+def of_groups(settings: Settings) -> list[Carrier]:
+    """Return the carrier that the group of a kind stands for, where the settings list none."""
+    found = [
+        *([Carrier(name=SMPP, kind="smpp", source="file")] if settings.smpp.host else ()),
+        *([Carrier(name=PLIVO, kind="plivo", source="file")] if settings.plivo.auth_id else ()),
+    ]
+    if len(found) > 1:
+        raise ConfigInvalid(
+            "settings: smpp.host and plivo.auth_id both name the only carrier: list them as [[carriers]], with "
+            "[[routes]] to them"
+        )
+    return found
 
 
 def _refuse_twice(what: str, names: list[str]) -> None:
@@ -93,11 +118,27 @@ def _script(own: SimulatorSettings) -> Script:
         raise ConfigInvalid(str(error)) from error
 
 
-def _not_there(carrier: Carrier, _: Settings, __: Clock) -> Connector:
-    raise ConfigInvalid(
-        f"carrier {carrier.name} is of kind {carrier.kind}, which this Ringback does not have yet: "
-        "use kind simulator or smpp, or a later version"
+def _plivo(carrier: Carrier, settings: Settings, clock: Clock) -> Connector:
+    return upstream_account(
+        _own(carrier, settings.plivo),
+        name=carrier.name,
+        public_base_url=settings.server.public_base_url,
+        lease_s=settings.messaging.submit_lease_s,
+        clock=clock,
     )
 
 
-MAKERS: Final[dict[CarrierKind, Maker]] = {"simulator": _simulator, "smpp": _smpp, "plivo": _not_there}
+def source_of(carrier: Carrier, settings: Settings) -> SourceSettings | None:
+    """Return whose callbacks a carrier sends; ``None`` for one that sends none. Raises ``ConfigInvalid``."""
+    if carrier.kind != "plivo":
+        return None
+    own = _own(carrier, settings.plivo)
+    return SourceSettings(
+        auth_id=own.auth_id,
+        tokens=tuple(token for token in (own.auth_token, *own.more_tokens) if token),
+        require_v3=own.require_v3,
+        public_url=own.public_url,
+    )
+
+
+MAKERS: Final[dict[CarrierKind, Maker]] = {"simulator": _simulator, "smpp": _smpp, "plivo": _plivo}

@@ -9,13 +9,14 @@ from typing import Annotated, Final, Literal
 import msgspec
 import structlog
 
+from ringback.carriers.lately import Lately
 from ringback.carriers.port import Snapshot
 from ringback.carriers.smpp import names
 from ringback.carriers.smpp.connection import Answer, Connection, Down, Handler, Outcome
 from ringback.carriers.smpp.names import Command
 from ringback.carriers.smpp.pdu import Bind, Body, Pdu
 from ringback.carriers.smpp.session import Session, Timers
-from ringback.carriers.smpp.window import Lately, Pace, Window
+from ringback.carriers.smpp.window import Pace, Window
 from ringback.runtime import Clock
 
 log = structlog.stdlib.get_logger("ringback.smpp")

@@ -55,24 +55,3 @@ class Pace:
         at_us = max(self._next_us, float(now_us))
         self._next_us = at_us + self._step_us
         return round(at_us - now_us)
-
-
-class Lately:
-    """Counts what happens, and says how often it did in the last whole seconds."""
-
-    SECONDS: Final = 5
-
-    def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-
-    def add(self, now_us: int) -> None:
-        """Count one."""
-        second = now_us // SECOND_US
-        if second not in self._counts:
-            self._counts = {each: count for each, count in self._counts.items() if each >= second - self.SECONDS}
-        self._counts[second] = self._counts.get(second, 0) + 1
-
-    def per_s(self, now_us: int) -> float:
-        """Return how many there were a second; the second that has begun does not count."""
-        now = now_us // SECOND_US
-        return sum(count for second, count in self._counts.items() if now - self.SECONDS <= second < now) / self.SECONDS
