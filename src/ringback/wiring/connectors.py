@@ -6,14 +6,14 @@ A new kind is one more entry in ``MAKERS``.
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from ringback.carriers.port import Connector
 from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
-from ringback.carriers.smpp.configure import smpp_carrier
+from ringback.carriers.smpp.configure import smpp_carrier, with_quirks
 from ringback.model.errors import ConfigInvalid
 from ringback.model.routes import Carrier, CarrierKind
 from ringback.routing.configured import configured_route
@@ -71,15 +71,18 @@ def _simulator(carrier: Carrier, settings: Settings, clock: Clock) -> Connector:
 
 
 def _smpp(carrier: Carrier, settings: Settings, clock: Clock) -> Connector:
-    own = _own(carrier, settings.smpp)
+    own = _converted(carrier, with_quirks(settings.smpp, carrier.settings, name=carrier.name), SmppSettings)
     return smpp_carrier(own, name=carrier.name, clock=clock, chance=secrets.SystemRandom().random)
 
 
 def _own(carrier: Carrier, common: OfKind) -> OfKind:
     """Return what applies to a carrier: its own settings, and for the rest those of the kind's group."""
-    given = msgspec.structs.asdict(common) | carrier.settings
+    return _converted(carrier, msgspec.structs.asdict(common) | carrier.settings, type(common))
+
+
+def _converted(carrier: Carrier, given: dict[str, Any], kind: type[OfKind]) -> OfKind:
     try:
-        return msgspec.convert(given, type(common), strict=False, dec_hook=lambda _, value: Path(value))
+        return msgspec.convert(given, kind, strict=False, dec_hook=lambda _, value: Path(value))
     except msgspec.ValidationError as error:
         raise ConfigInvalid(f"carrier {carrier.name}: {error}") from error
 
