@@ -64,6 +64,7 @@ def smpp_carrier(settings: SmppSettings, *, name: str, clock: Clock, chance: Cal
         reading=reading_of(settings, name=name),
         statuses=statuses_of(settings, name=name),
         error_codes=error_codes_of(settings, name=name),
+        network_tag=settings.network_parameter,
         name=name,
     )
 

@@ -12,7 +12,7 @@ from ringback.carriers.port import Exchange
 from ringback.carriers.smpp import names
 from ringback.carriers.smpp.names import Command
 from ringback.carriers.smpp.outline import outline
-from ringback.carriers.smpp.pdu import Bind, Body, MessageResp, Nothing, Pdu
+from ringback.carriers.smpp.pdu import Bind, Body, MessageResp, Nothing, Pdu, Tlvs
 from ringback.carriers.smpp.session import (
     BOUND,
     Answered,
@@ -40,6 +40,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     message_id: str = ""
+    tlvs: Tlvs = ()
 
 
 class Busy(msgspec.Struct, frozen=True):
@@ -236,8 +237,8 @@ class Connection(asyncio.Protocol):
                 outcome = Busy(pause_s, names.status_name(answer.status))
             else:
                 self.window.answered(now_us, _congestion(answer.body))
-                name = answer.body.message_id if isinstance(answer.body, MessageResp) else ""
-                outcome = Answer(answer.status, name)
+                body = answer.body if isinstance(answer.body, MessageResp) else MessageResp()
+                outcome = Answer(answer.status, body.message_id, body.tlvs)
         waiting = self._answers.pop(request.sequence, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeGuard
@@ -56,6 +57,8 @@ STATE_CODES: Final[Mapping[str, str]] = {"EXPIRED": "80", "REJECTD": "100"}
 """Of states of receipts that come without a code that the operator has mapped; others are ``1000``."""
 UNKNOWN_ERROR: Final = "1000"
 NO_ROUTE: Final = "90"
+_NETWORK: Final = re.compile(r"[0-9]{5,6}")
+"""Three digits of MCC and two or three of MNC."""
 
 
 class Statuses(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +85,13 @@ class SmppConnector:
         reading: Reading = Reading(),  # noqa: B008 - a frozen value
         statuses: Statuses | None = None,
         error_codes: Mapping[str, str] | None = None,
+        network_tag: int = 0,
         name: str,
     ) -> None:
-        """``error_codes`` maps codes of receipts, without leading zeros, to those of callbacks."""
+        """``error_codes`` maps codes of receipts, without leading zeros, to those of callbacks.
+
+        ``network_tag`` is that of the parameter of answers that has MCC and MNC, 0 where none has.
+        """
         self.name = name
         self._shape = shape
         self._clock = clock
@@ -96,6 +103,7 @@ class SmppConnector:
             Link(each, name=f"{name}-{number}", clock=clock, chance=chance, handler=self._asked)
             for number, each in enumerate(links, 1)
         ]
+        self._network_tag = network_tag
         self._turns = itertools.count()
         self._receipts: ReceiptSink = _nobody
         self._inbound: InboundSink = _nobody_inbound
@@ -171,13 +179,17 @@ class SmppConnector:
             outcomes = await self._send(link, bodies)
         except FieldTooLong as error:
             return Rejected(error_code="10", detail=str(error))
-        return judge(
+        outcome = judge(
             outcomes,
             self._submitted_ids,
             uuid=message.message_uuid,
             statuses=self._statuses,
             last_only=self._shape.receipts == "last",
         )
+        network = _network_in(outcomes, self._network_tag)
+        if isinstance(outcome, Accepted) and network:
+            return msgspec.structs.replace(outcome, mcc=network[:3], mnc=network[3:])
+        return outcome
 
     # ---- out ----
 
@@ -276,6 +288,13 @@ def judge(
     if last_only and not rejected:
         return Accepted(carrier_refs=refs[-1:])
     return Accepted(carrier_refs=refs, rejected=rejected)
+
+
+def _network_in(found: Sequence[Outcome], tag: int) -> str:
+    """Return MCC and MNC as digits, where an answer has them."""
+    told = (value for each in found if isinstance(each, Answer) for known, value in each.tlvs if known == tag)
+    text = next(told, b"").rstrip(b"\0").decode("latin-1")
+    return text if _NETWORK.fullmatch(text) else ""
 
 
 def _took(outcome: Outcome) -> TypeGuard[Answer]:

@@ -9,8 +9,11 @@ from typing import Any, Final
 
 _CODES: Final = ("10", "20", "30", "40", "50", "60", "70", "80", "90", "100", "110", "1000")
 VENDOR: Final = 0x400
+NETWORK: Final = 0x1403
+"""Tag of the parameter in answers with MCC and MNC of the destination."""
 
 KNOWN: Final[Mapping[str, Any]] = {
+    "network_parameter": NETWORK,
     "error_codes": tuple(f"{code}={code}" for code in _CODES),
     "status_codes": tuple(f"{VENDOR + int(code):#x}={code}" for code in _CODES if int(code) < 0x100),
 }
