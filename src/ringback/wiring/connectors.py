@@ -67,7 +67,9 @@ def _refuse_twice(what: str, names: list[str]) -> None:
 
 def _simulator(carrier: Carrier, settings: Settings, clock: Clock) -> Connector:
     own = _own(carrier, settings.simulator)
-    return SimulatedCarrier(clock=clock, script=_script(own), seed=own.seed, speed=own.speed, name=carrier.name)
+    return SimulatedCarrier(
+        clock=clock, script=simulator_script(own), seed=own.seed, speed=own.speed, name=carrier.name
+    )
 
 
 def _smpp(carrier: Carrier, settings: Settings, clock: Clock) -> Connector:
@@ -87,7 +89,8 @@ def _converted(carrier: Carrier, given: dict[str, Any], kind: type[OfKind]) -> O
         raise ConfigInvalid(f"carrier {carrier.name}: {error}") from error
 
 
-def _script(own: SimulatorSettings) -> Script:
+def simulator_script(own: SimulatorSettings) -> Script:
+    """Return the script of a simulated carrier. Raises ``ConfigInvalid``."""
     if own.script is None:
         return BUILT_IN
     try:
