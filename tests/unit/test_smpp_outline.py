@@ -31,6 +31,8 @@ SAR = ((names.SAR_REFERENCE, b"\0\1"), (0x1400, b"abc"))
             Pdu(Command.SUBMIT_SM | RESPONSE, 7, MessageResp(message_id="38601fa")),
             "submit_sm_resp ESME_ROK #7, 24 bytes, message_id 38601fa",
         ),
+        (Pdu(Command.SUBMIT_SM | RESPONSE, 7, MessageResp()), "submit_sm_resp ESME_ROK #7, 17 bytes, no message_id"),
+        (Pdu(Command.DELIVER_SM | RESPONSE, 9, MessageResp()), "deliver_sm_resp ESME_ROK #9, 17 bytes"),
         (
             Pdu(Command.SUBMIT_SM | RESPONSE, 7, Nothing(), 0x58),
             "submit_sm_resp ESME_RTHROTTLED #7, 16 bytes",

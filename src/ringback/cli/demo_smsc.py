@@ -70,7 +70,7 @@ async def demo_carrier(settings: Settings, choice: CarrierChoice) -> AsyncIterat
         ),
     )
     try:
-        yield DemoCarrier(led, f"a simulated carrier, over SMPP on port {port}", lambda: smsc.pending)
+        yield DemoCarrier(led, "a simulated carrier over SMPP", lambda: smsc.pending)
     finally:
         smsc.stop()
         await running

@@ -5,7 +5,6 @@ from typing import Final
 from ringback.carriers.smpp import names
 from ringback.carriers.smpp.pdu import (
     Bind,
-    Body,
     DataSm,
     MessageResp,
     Pdu,
@@ -27,10 +26,11 @@ def outline(pdu: Pdu) -> str:
     """
     status = f" {names.status_name(pdu.status)}" if pdu.is_response else ""
     told = [f"{names.command_name(pdu.command)}{status} #{pdu.sequence}", f"{len(encode(pdu))} bytes"]
-    return ", ".join(told + _within(pdu.body))
+    return ", ".join(told + _within(pdu))
 
 
-def _within(body: Body) -> list[str]:
+def _within(pdu: Pdu) -> list[str]:
+    body = pdu.body
     told: list[str] = []
     match body:
         case ShortMessage():
@@ -38,7 +38,9 @@ def _within(body: Body) -> list[str]:
         case DataSm():
             told = _fields(body)
         case MessageResp():
-            told = [f"message_id {body.message_id or 'empty'}"]
+            named = [f"message_id {body.message_id}"] if body.message_id else []
+            # Of other answers it is always empty.
+            told = named or (["no message_id"] if pdu.command == names.Command.SUBMIT_SM | names.RESPONSE else [])
         case Bind():
             told = [f"interface_version 0x{body.interface_version:02x}"]
         case QueryResp():
