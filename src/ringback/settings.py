@@ -251,6 +251,8 @@ class SmppSettings(Group, frozen=True, kw_only=True):
     """Statuses, beside those of SMPP, with which it says that it wants less, such as ``0x45``."""
     trouble_statuses: tuple[str, ...] = ()
     """Statuses, beside those of SMPP, after which a message is tried again in 5 s."""
+    lenient_parameters: bool = False
+    """Take a last parameter that is shorter than it says for what there is of it; otherwise the PDU is refused."""
     network_parameter: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
     """Tag of the parameter in answers that has MCC and MNC as digits; 0 where there is none."""
 

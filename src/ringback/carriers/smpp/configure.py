@@ -134,6 +134,7 @@ def _link(settings: SmppSettings, kind: BindType, throttles: frozenset[int]) -> 
         window=settings.window,
         per_s=settings.per_s,
         throttles=throttles,
+        lenient_parameters=settings.lenient_parameters,
         timers=Timers(
             response_s=settings.response_s,
             enquire_link_s=settings.enquire_link_s,

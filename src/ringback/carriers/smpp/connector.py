@@ -186,9 +186,9 @@ class SmppConnector:
             statuses=self._statuses,
             last_only=self._shape.receipts == "last",
         )
-        network = _network_in(outcomes, self._network_tag)
-        if isinstance(outcome, Accepted) and network:
-            return msgspec.structs.replace(outcome, mcc=network[:3], mnc=network[3:])
+        if self._network_tag and isinstance(outcome, Accepted):
+            network = _network_in(outcomes, self._network_tag)
+            return msgspec.structs.replace(outcome, mcc=network[:3] or None, mnc=network[3:] or None)
         return outcome
 
     # ---- out ----

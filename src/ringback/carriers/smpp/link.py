@@ -48,6 +48,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Submissions a second at most; 0 for no limit."""
     throttles: frozenset[int] = names.TRY_LATER
     """Statuses with which the peer says that it wants less."""
+    lenient_parameters: bool = False
+    """Take a last parameter that is shorter than it says for what there is of it."""
     timers: Timers = Timers()
     connect_s: Seconds = 10.0
     """For the TCP connection and TLS."""
@@ -143,7 +145,7 @@ class Link:
     async def _connect(self) -> str | None:
         """Connect and bind; returns why that failed."""
         settings = self.settings
-        session = Session("esme", settings.timers, now_us=self._clock.now_us())
+        session = Session("esme", settings.timers, now_us=self._clock.now_us(), is_lenient=settings.lenient_parameters)
 
         def made() -> Connection:
             return Connection(
