@@ -121,6 +121,8 @@ class Link:
         """End the bind in order, and make it anew at once."""
         self._again.set()
         if self._now is not None:
+            # It takes nothing from now on.
+            self.is_up.clear()
             self._now.unbind()
 
     def snapshot(self) -> Snapshot:
