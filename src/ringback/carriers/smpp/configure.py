@@ -34,7 +34,7 @@ def with_quirks(common: SmppSettings, own: Mapping[str, Any], *, name: str) -> d
     given = {field: value for field, value in group.items() if value != _DEFAULTS[field]} | dict(own)
     merged: dict[str, Any] = {**_DEFAULTS, **known, **given}
     for field, value in known.items():
-        if isinstance(value, tuple) and field in given:
+        if isinstance(value, tuple) and isinstance(given.get(field), list | tuple):
             merged[field] = (*value, *given[field])
     return merged
 
