@@ -149,8 +149,11 @@ async def _prepare(settings: Settings) -> tuple[Account, bool]:
 async def _exercise(
     platform: Platform, carrier: DemoCarrier, account: Account, count: int, timeout_s: float, *, quiet: bool
 ) -> Report:
-    if platform.carrier is None:
+    if "submit" not in platform.settings.roles:
         raise ConfigInvalid("the demo needs every role: leave out roles")
+    if platform.carrier is None:
+        # Of another carrier nobody knows whether it has more to say.
+        raise ConfigInvalid("the demo sends through the simulated carrier: leave out your own, or --messages")
     callback_url = f"{platform.base_url}/hooks/{SOURCE}/sms_status"
     progress = Console(stderr=True, quiet=quiet or not sys.stderr.isatty())
     with progress.status(f"sending {count} messages through the official SDK ..."):
