@@ -6,7 +6,7 @@ A new kind is one more entry in ``MAKERS``.
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -14,7 +14,7 @@ from ringback.carriers.plivo.configure import upstream_account
 from ringback.carriers.port import Connector
 from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.carriers.simulator.script import BUILT_IN, Script, parse_script
-from ringback.carriers.smpp.configure import smpp_carrier
+from ringback.carriers.smpp.configure import smpp_carrier, with_quirks
 from ringback.model.errors import ConfigInvalid
 from ringback.model.routes import Carrier, CarrierKind
 from ringback.routing.configured import configured_route
@@ -92,24 +92,30 @@ def _refuse_twice(what: str, names: list[str]) -> None:
 
 def _simulator(carrier: Carrier, settings: Settings, clock: Clock) -> Connector:
     own = _own(carrier, settings.simulator)
-    return SimulatedCarrier(clock=clock, script=_script(own), seed=own.seed, speed=own.speed, name=carrier.name)
+    return SimulatedCarrier(
+        clock=clock, script=simulator_script(own), seed=own.seed, speed=own.speed, name=carrier.name
+    )
 
 
 def _smpp(carrier: Carrier, settings: Settings, clock: Clock) -> Connector:
-    own = _own(carrier, settings.smpp)
+    own = _converted(carrier, with_quirks(settings.smpp, carrier.settings, name=carrier.name), SmppSettings)
     return smpp_carrier(own, name=carrier.name, clock=clock, chance=secrets.SystemRandom().random)
 
 
 def _own(carrier: Carrier, common: OfKind) -> OfKind:
     """Return what applies to a carrier: its own settings, and for the rest those of the kind's group."""
-    given = msgspec.structs.asdict(common) | carrier.settings
+    return _converted(carrier, msgspec.structs.asdict(common) | carrier.settings, type(common))
+
+
+def _converted(carrier: Carrier, given: dict[str, Any], kind: type[OfKind]) -> OfKind:
     try:
-        return msgspec.convert(given, type(common), strict=False, dec_hook=lambda _, value: Path(value))
+        return msgspec.convert(given, kind, strict=False, dec_hook=lambda _, value: Path(value))
     except msgspec.ValidationError as error:
         raise ConfigInvalid(f"carrier {carrier.name}: {error}") from error
 
 
-def _script(own: SimulatorSettings) -> Script:
+def simulator_script(own: SimulatorSettings) -> Script:
+    """Return the script of a simulated carrier. Raises ``ConfigInvalid``."""
     if own.script is None:
         return BUILT_IN
     try:

@@ -112,8 +112,10 @@ class _Open(msgspec.Struct, frozen=True):
 class Session:
     """One connection."""
 
-    def __init__(self, role: Literal["esme", "smsc"], timers: Timers, *, now_us: int) -> None:
+    def __init__(self, role: Literal["esme", "smsc"], timers: Timers, *, now_us: int, is_lenient: bool = False) -> None:
+        """``is_lenient``: the peer's PDUs are read as ``pdu.decode`` says."""
         self.role = role
+        self._is_lenient = is_lenient
         self.state = State.OPEN
         self._timers = timers
         self._framer = Framer()
@@ -197,7 +199,7 @@ class Session:
 
     def _take(self, frame: Frame, now_us: int) -> Iterator[Event]:
         try:
-            pdu = decode(frame)
+            pdu = decode(frame, is_lenient=self._is_lenient)
         except PduMalformed as error:
             yield Malformed(f"{names.command_name(frame.command)}: {error}")
             yield from self._refuse(frame, error)
