@@ -52,8 +52,8 @@ class CarrierReceipt(msgspec.Struct, frozen=True, kw_only=True):
 def is_receipt(body: ShortMessage | DataSm) -> bool:
     """Say whether a ``deliver_sm`` tells about a message that was submitted.
 
-    By ``esm_class``; some peers leave it 0, and then ``receipted_message_id`` tells, if what comes with it can be read as
-    a receipt. Other peers send it with messages from phones, which would be lost.
+    By ``esm_class``; some peers leave it 0, and then ``receipted_message_id`` tells, if what comes with it can be read
+    as a receipt. Other peers send it with messages from phones, which would be lost.
     """
     if body.esm_class & _KINDS:
         return bool(body.esm_class & (IS_RECEIPT | IS_INTERMEDIATE))
