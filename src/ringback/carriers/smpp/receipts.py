@@ -66,13 +66,16 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """Where the error code is taken from when both have one."""
 
     def is_receipt(self, body: ShortMessage | DataSm) -> bool:
-        """Say whether a ``deliver_sm`` tells about a message that was submitted."""
+        """Say whether a ``deliver_sm`` tells about a message that was submitted.
+
+        Some peers send ``receipted_message_id`` with messages from phones, which would be lost: alone it says nothing.
+        """
         if body.esm_class & _KINDS:
             return bool(body.esm_class & (IS_RECEIPT | IS_INTERMEDIATE))
         if self.mark == "class":
             return False
         if any(tag == names.RECEIPTED_MESSAGE_ID for tag, _ in body.tlvs):
-            return True
+            return self.read(body) is not None
         written = _written(body) if self.mark == "text" else {}
         return "id" in written and self._state(written.get("stat", "")) in STATES
 
