@@ -29,7 +29,6 @@ SRC = "14155550100"
         (400, "", "10", False),
         (409, "anything else", "10", False),
         (422, "anything else", "10", False),
-        (401, "authentication credentials were not provided", "90", True),
         (402, "", "900", True),
         (403, "messages to AQ are blocked for this account", "450", True),
         (404, "not found", "90", True),

@@ -137,7 +137,7 @@ def refusal(status: int, text: str, *, src: str) -> Refusal:
     return Refusal(INVALID, detail)
 
 
-_BY_STATUS: Final[Mapping[int, str]] = {401: NO_ROUTE, 402: NO_CREDIT, 403: COUNTRY_CLOSED}
+_BY_STATUS: Final[Mapping[int, str]] = {402: NO_CREDIT, 403: COUNTRY_CLOSED}
 _BY_TEXT: Final = (
     ("insufficient", NO_CREDIT, True),
     ("mms enabled", BAD_SENDER, True),

@@ -50,6 +50,9 @@ def judge_uploaded(outcome: Outcome, *, expected: int) -> tuple[str, ...] | Reje
 
 def _not_taken(outcome: Outcome, *, src: str) -> Rejected | Deferred:
     match outcome:
+        case Reply(status=401):
+            # As a bind that is refused: the operator has to set the new token, and no message is at fault.
+            return Deferred(retry_after_s=TROUBLED_PAUSE_S, detail="answered 401", reason="down")
         case Reply(status=408 | 429, retry_after_s=wanted_s):
             pause_s = wanted_s or THROTTLED_PAUSE_S
             return Deferred(retry_after_s=pause_s, detail=f"answered {outcome.status}")
