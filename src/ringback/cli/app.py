@@ -11,6 +11,7 @@ from ringback.cli import (
     bins,
     callbacks,
     carriers,
+    conversion,
     credit,
     demo,
     endpoints,
@@ -62,6 +63,7 @@ callbacks.app.command("cancel")(replays.cancel)
 app.add_typer(bins.app, name="bin")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(carriers.app, name="carriers")
+app.add_typer(conversion.app, name="conversion")
 app.add_typer(routes.app, name="routes")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(numbers.app, name="numbers")

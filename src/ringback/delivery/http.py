@@ -4,8 +4,6 @@ import asyncio
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Final, Literal, Self
 
 import aiohttp
@@ -14,7 +12,8 @@ import yarl
 from aiohttp.abc import AbstractResolver
 
 from ringback.delivery.request import Headers, Request
-from ringback.egress import EgressPolicy, guarded_connector, refusal_of
+from ringback.dialect.times import retry_after_s
+from ringback.egress import EgressPolicy, guarded_connector, refusal_of, trusting
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import DeliverySettings, Invalid
 
@@ -55,7 +54,7 @@ class HttpClient:
     async def __aenter__(self) -> Self:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
         self._session = aiohttp.ClientSession(
-            connector=guarded_connector(self._policy, resolver=self._resolver, tls=_tls(self._settings.ca_file)),
+            connector=guarded_connector(self._policy, resolver=self._resolver, tls=trusting(self._settings.ca_file)),
             timeout=aiohttp.ClientTimeout(
                 total=self._settings.deadline_s, connect=self._settings.connect_timeout_s, ceil_threshold=60
             ),
@@ -116,29 +115,12 @@ class HttpClient:
             )
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigInvalid(f"settings: delivery.ca_file: no certificates can be read from {ca_file}") from error
-    return context
-
-
 def retry_after_us(answer: Answer, now_us: int) -> int:
     """Return for how long an answer of 429 or 503 asks to wait (RFC 9110 section 10.2.3), at most an hour; else 0."""
     if answer.http_status not in {429, 503}:
         return 0
-    text = next((value for name, value in answer.headers if name.lower() == "retry-after"), "").strip()
-    if text.isascii() and text.isdigit():
-        wait_s = float(text[:9])
-    else:
-        try:
-            wait_s = parsedate_to_datetime(text).timestamp() - now_us / 1_000_000
-        except (ValueError, IndexError):
-            return 0
-    return round(min(max(wait_s, 0.0), MAX_RETRY_AFTER_S) * 1_000_000)
+    text = next((value for name, value in answer.headers if name.lower() == "retry-after"), "")
+    return round(min(retry_after_s(text, now_us), MAX_RETRY_AFTER_S) * 1_000_000)
 
 
 async def _read(content: aiohttp.StreamReader, cap: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -41,6 +42,17 @@ def iso_time_us(text: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return at_us if at_us >= 0 else None
+
+
+def retry_after_s(text: str, now_us: int) -> float:
+    """Read the header ``Retry-After`` (RFC 9110 section 10.2.3): seconds to wait, 0 for the past and for nonsense."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(parsedate_to_datetime(text).timestamp() - now_us / 1_000_000, 0.0)
+    except (ValueError, IndexError):
+        return 0.0
 
 
 def second(at_us: int) -> str:

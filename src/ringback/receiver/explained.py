@@ -14,7 +14,7 @@ from ringback.settings import SourceSettings
 from ringback.store import accounts
 from ringback.store.accounts import Account
 from ringback.store.port import Store
-from ringback.store.received import ReceivedRequest
+from ringback.store.received import RECONCILED, ReceivedRequest
 
 _headers = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
@@ -90,7 +90,7 @@ def arrived(stored: ReceivedRequest) -> Arrived:
         target=stored.target,
         headers=_headers(stored.headers),
         body=stored.body,
-        kind=kind_of(stored.target),
+        kind="record" if stored.verdict == RECONCILED else kind_of(stored.target),
     )
 
 

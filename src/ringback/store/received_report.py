@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from ringback.model.vocabulary import ENDS, THEIRS, Word
 from ringback.store.port import Transaction
+from ringback.store.received import RECONCILED
 from ringback.store.schema import received_events, received_requests
 
 
@@ -25,6 +26,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Came after one with a higher ``Sequence``."""
     late: int
     """Came without a ``Sequence`` after a word of higher rank."""
+    reconciled: int
+    """Filled in from the provider's list by ``ringback reconcile``; counted among the statuses, not the requests."""
     without_sent: int
     """Messages that were delivered or undelivered, and of which ``sent`` never came."""
     sequence_gaps: int
@@ -69,6 +72,8 @@ def reports(tx: Transaction, *, since_us: int = 0) -> list[Report]:
     )
     for source, accepted, verdict, total in tx.execute(query):
         facts = found.setdefault(source, {"source": source, "requests": 0, "refused": {}, "statuses": {}})
+        if verdict == RECONCILED:
+            continue
         facts["requests"] += total
         if not accepted:
             facts["refused"][verdict] = total
@@ -92,6 +97,7 @@ def reports(tx: Transaction, *, since_us: int = 0) -> list[Report]:
             duplicates=counts.get((source, "duplicate"), 0),
             out_of_order=counts.get((source, "out_of_order"), 0),
             late=counts.get((source, "late"), 0),
+            reconciled=counts.get((source, RECONCILED), 0),
             **_whole(gaps.get(source, nothing)),
         )
         for source in sorted(found)

@@ -18,6 +18,7 @@ from ringback.dialect.signatures import (
 )
 from ringback.model.vocabulary import Why, Word, word_of
 from ringback.receiver.event import Arrived, Event, whole_number
+from ringback.receiver.sources.plivo_api import record_pairs
 from ringback.receiver.sources.port import Judgement, Terms, Text
 
 SCHEMES: Final = ("v3", "v2")
@@ -75,6 +76,9 @@ class Plivo:
 
     def read(self, request: Arrived) -> Event | None:
         """Read a status callback or an inbound message; names in small letters, with or without ``_``, do as well."""
+        if request.kind == "record":
+            told = record_pairs(request.body)
+            return _status(dict(told), told)
         pairs = request.params
         if not pairs:
             return None
