@@ -22,6 +22,7 @@ from ringback.cli import (
     pricing,
     receive,
     received,
+    reconcile,
     replays,
     routes,
     sandbox,
@@ -54,6 +55,7 @@ account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
 app.command("tail")(tail.tail)
+app.command("reconcile")(reconcile.reconcile)
 app.add_typer(account.app, name="account")
 app.add_typer(pricing.app, name="pricing")
 app.add_typer(sandbox.app, name="sandbox")
@@ -71,6 +73,7 @@ app.add_typer(optouts.app, name="optouts")
 receive.app.command("explain")(received.explain)
 receive.app.command("report")(received.report)
 receive.app.command("list")(received.list_received)
+receive.app.command("gaps")(received.gaps)
 app.add_typer(receive.app, name="receive")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(tls.app, name="tls")

@@ -1,6 +1,7 @@
 """Explains stored requests: with today's tokens, which may differ from those of the day when they came."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,18 @@ from ringback.store.port import Store
 from ringback.store.received import RECONCILED, ReceivedRequest
 
 _headers = msgspec.json.Decoder(list[tuple[str, str]]).decode
+
+
+NO_REQUEST: Final = Explanation(
+    verdict=RECONCILED,
+    accepted=True,
+    offered=(),
+    nonces=(),
+    tried=(),
+    left_out=0,
+    cause="no callback, so nothing is signed: a record of the provider's list, filled in by ringback reconcile",
+    proven=True,
+)
 
 
 class Explainer:
@@ -39,6 +52,8 @@ class Explainer:
 
     async def explain(self, stored: ReceivedRequest) -> Explanation | None:
         """Explain a request, ``None`` when its source is not configured any more. Raises ``StoreUnavailable``."""
+        if stored.verdict == RECONCILED:
+            return NO_REQUEST
         source = self._sources.get(stored.source)
         if source is None:
             return None

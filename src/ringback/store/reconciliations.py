@@ -123,8 +123,9 @@ def unfinished(tx: Transaction, source: str) -> Run | None:
     if row is None:
         return None
     fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
-    place = msgspec.json.decode(fields.pop("place"), type=Place)
-    return Run(**fields, place=place, counts=msgspec.json.decode(fields.pop("counts"), type=Counts))
+    fields["place"] = msgspec.json.decode(row.place, type=Place)
+    fields["counts"] = msgspec.json.decode(row.counts, type=Counts)
+    return Run(**fields)
 
 
 def not_seen(tx: Transaction, run_id: str, uuids: Sequence[str]) -> set[str]:
