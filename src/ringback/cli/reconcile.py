@@ -18,7 +18,7 @@ from ringback.model.errors import ConfigInvalid, NotFound
 from ringback.receiver.forward import iso
 from ringback.receiver.reconcile import Reconciler, new_run
 from ringback.receiver.rest import RestClient
-from ringback.receiver.sources.plivo_api import LISTS_A_MINUTE
+from ringback.receiver.sources.provider_api import LISTS_A_MINUTE
 from ringback.receiver.sources.upstream import Upstream, upstream_of
 from ringback.settings import Settings
 from ringback.store import reconciliations

@@ -10,7 +10,7 @@ from ringback.dialect.times import iso_time_us
 from ringback.model.errors import ConfigInvalid, InvalidRequest
 from ringback.receiver.forward import iso
 from ringback.receiver.keep import MAX_MESSAGE_ID
-from ringback.receiver.sources.plivo_api import VALUES
+from ringback.receiver.sources.provider_api import VALUES
 from ringback.receiver.sources.upstream import upstream_of
 from ringback.settings import SourceSettings
 from ringback.store.conversions_out import ConversionOut, NewConversion

@@ -20,7 +20,7 @@ from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId
 from ringback.receiver.rest import Reply, RestClient
-from ringback.receiver.sources.plivo_api import conversion_body, conversion_target
+from ringback.receiver.sources.provider_api import conversion_body, conversion_target
 from ringback.receiver.sources.upstream import Upstream, has_api, upstream_of
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import SourceSettings

@@ -26,7 +26,7 @@ from ringback.receiver.event import JSON, Arrived, Event
 from ringback.receiver.keep import Keeper, Kept, can_be_kept, kept_event
 from ringback.receiver.rest import Reply
 from ringback.receiver.source import PROVIDERS
-from ringback.receiver.sources.plivo_api import Page, Unreadable, message_target, page_target, read_page
+from ringback.receiver.sources.provider_api import Page, Unreadable, message_target, page_target, read_page
 from ringback.receiver.sources.upstream import Upstream
 from ringback.runtime import Clock, persist
 from ringback.settings import SourceSettings

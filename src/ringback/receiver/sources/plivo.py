@@ -18,8 +18,8 @@ from ringback.dialect.signatures import (
 )
 from ringback.model.vocabulary import Why, Word, word_of
 from ringback.receiver.event import Arrived, Event, whole_number
-from ringback.receiver.sources.plivo_api import record_pairs
 from ringback.receiver.sources.port import Judgement, Terms, Text
+from ringback.receiver.sources.provider_api import record_pairs
 
 SCHEMES: Final = ("v3", "v2")
 _V3: Final = ("x-plivo-signature-v3", "x-plivo-signature-ma-v3")

@@ -4,7 +4,7 @@ import msgspec
 
 from ringback.model.errors import ConfigInvalid
 from ringback.model.retry import RetryPlan
-from ringback.receiver.sources.plivo_api import API_URL
+from ringback.receiver.sources.provider_api import API_URL
 from ringback.settings import SourceSettings
 
 

@@ -3,7 +3,7 @@ them. An account may do so for the sources that name it in ``account`` or ``auth
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 from starlette.requests import Request
@@ -23,8 +23,6 @@ from ringback.web.api.events import MOST, USUAL, cursor_of, whole_of
 from ringback.web.api.messages import decode_fields
 from ringback.web.body import read_body
 from ringback.web.errors import guarded, json_response
-
-MANY: Final = "conversions"
 
 
 class ConversionOutApi:
@@ -59,7 +57,7 @@ class ConversionOutApi:
         sources = await self._own(request)
         given = decode_fields(await read_body(request, self._max_body_bytes), request.headers.get("content-type", ""))
         now_us = self._clock.now_us()
-        said = _several(given, sources, now_us) if MANY in given else [_one(given, sources, now_us)]
+        said = _several(given, sources, now_us) if "conversions" in given else [_one(given, sources, now_us)]
         taken = await self._store.write(partial(conversions_out.add, said=said, now_us=now_us))
         self._wakeups.signal("conversions")
         told = [
@@ -108,15 +106,15 @@ def _one(given: Mapping[str, Any], sources: Mapping[str, SourceSettings], now_us
 
 
 def _several(given: Mapping[str, Any], sources: Mapping[str, SourceSettings], now_us: int) -> list[NewConversion]:
-    entries = given[MANY]
+    entries = given["conversions"]
     if not isinstance(entries, list) or not 0 < len(entries) <= conversions.MOST:
-        raise InvalidRequest(f"{MANY} must be a list of 1 to {conversions.MOST} conversions")
+        raise InvalidRequest(f"conversions must be a list of 1 to {conversions.MOST} conversions")
     said = []
     for number, entry in enumerate(entries):
         if not isinstance(entry, dict):
-            raise InvalidRequest(f"{MANY}[{number}]: must be a JSON object")
+            raise InvalidRequest(f"conversions[{number}]: must be a JSON object")
         try:
             said.append(_one({"source": given.get("source"), **entry}, sources, now_us))
         except InvalidRequest as error:
-            raise InvalidRequest(f"{MANY}[{number}]: {error}") from error
+            raise InvalidRequest(f"conversions[{number}]: {error}") from error
     return said

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from ringback.receiver.conversions import MOST as MOST_AT_ONCE
-from ringback.receiver.sources.plivo_api import VALUES
+from ringback.receiver.sources.provider_api import VALUES
 from ringback.store.conversions_out import STATES
 from ringback.web.api.events import MOST, USUAL
 from ringback.web.api.openapi import shapes
