@@ -107,6 +107,23 @@ async def test_what_has_failed_can_be_tried_once_more(store: Store, how: str) ->
     assert each.attempts_made == 0
 
 
+async def test_an_earlier_word_is_not_retried_after_a_later_one(store: Store) -> None:
+    await add(store, said("m"))
+    await record(store, verdict((await claim(store))[0], "failed"))
+    await add(store, said("m", "NOT_CONVERTED"))
+    retry = partial(conversions_out.retry_failed, source=None, message_uuid=None, now_us=LATER_US, limit=10)
+    assert await store.write(retry) == 0
+    assert [each.value for each in await claim(store)] == ["NOT_CONVERTED"]
+
+
+async def test_nothing_is_due_while_an_earlier_one_waits(store: Store) -> None:
+    """Whoever looks for work would look without a pause."""
+    await add(store, said("m"), said("m", "NOT_CONVERTED"))
+    [first] = await claim(store)
+    await record(store, verdict(first, "pending", due_at_us=LATER_US))
+    assert await store.read(partial(conversions_out.next_due_at_us, source="a")) == LATER_US
+
+
 async def test_pages_totals_and_the_standing_word(store: Store) -> None:
     await add(store, said("m"), said("n"), said("m", "NOT_CONVERTED"), said("m", source="b"))
     await record(store, verdict((await claim(store, limit=1))[0], "sent"))

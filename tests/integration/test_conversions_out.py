@@ -313,5 +313,6 @@ async def test_the_command_takes_one_or_a_file_and_shows_what_has_failed(
     shown = conversion("list", "--state", "failed", "--json", "--limit", "5000").stdout.splitlines()
     assert len(shown) == 602
     assert {json.loads(line)["error"] for line in shown} == {"answered 404: Not Found"}
-    assert "602 are reported once more" in conversion("retry").stdout
+    # All but one, of whose message something else was said afterwards.
+    assert "601 are reported once more" in conversion("retry").stdout
     assert "m-599" in conversion("list", "--message", "m-599").stdout

@@ -218,19 +218,21 @@ def list_conversions(
         for each in found:
             typer.echo(json.dumps(conversions.shown(each)))
         return
-    table = Table("recorded at (UTC)", "source", "message", "value", "state", "attempts", "next (UTC)", "error")
+    table = Table("recorded at (UTC)", "source", "value", "state", "attempts", "message")
     for each in found:
         table.add_row(
             shown_time(each.recorded_at_us),
             each.source,
-            each.message_uuid,
-            each.value,
+            each.value.lower(),
             each.state,
             str(each.attempts_made),
-            "" if each.due_at_us is None else shown_time(each.due_at_us),
-            each.error or "",
+            each.message_uuid,
         )
     Console().print(table)
+    for each in found:
+        if each.error:
+            then = "" if each.due_at_us is None else f"; tried again at {shown_time(each.due_at_us)}"
+            typer.echo(f"{each.message_uuid}: {each.error}{then}")
 
 
 @app.command()

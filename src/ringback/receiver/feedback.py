@@ -35,6 +35,7 @@ CONCURRENCY: Final = 64
 IN_HAND: Final = 16
 """Reports of one source at a time: a provider that does not answer holds up nobody else's."""
 LEASE_S: Final = 60.0
+NO_TURN_PAUSE_S: Final = 0.05
 LEAST_WAIT_S: Final = 5.0
 """For so long a source rests after a 429 that says nothing better."""
 MOST_WAIT_S: Final = 3_600.0
@@ -172,7 +173,9 @@ class FeedbackSender:
                 pace.take(len(taken))
                 self._in_hand[name] += len(taken)
                 claimed += taken
-            waits_s.append(max(pace.wait_s(now_us), 0.01))
+            if self._in_hand[name] < IN_HAND:
+                # Else whichever ends first wakes it.
+                waits_s.append(max(pace.wait_s(now_us), NO_TURN_PAUSE_S))
         return claimed, min(waits_s, default=None)
 
     def _due(self, tx: Transaction) -> dict[str, int]:

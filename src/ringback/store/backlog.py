@@ -46,7 +46,7 @@ def backlog(tx: Transaction, now_us: int) -> Backlog:
             )
         ),
         _up_to_limit(sa.select(sa.literal_column("1")).where(replays.c.due_at_us.is_not(None))),
-        _up_to_limit(sa.select(sa.literal_column("1")).where(conversions_out.c.due_at_us.is_not(None))),
+        _up_to_limit(sa.select(sa.literal_column("1")).where(conversions_out.c.state == "pending")),
         *(
             _up_to_limit(sa.select(sa.literal_column("1")).where(endpoints.c.state == state.value))
             for state in CircuitState

@@ -5,7 +5,7 @@ somebody reports it, and stays when it is over, so that a second report of the s
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -41,7 +41,7 @@ class ConversionOut(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     attempts_made: int
     due_at_us: int | None
-    """When it is tried next, or its lease ends."""
+    """When it is tried next, or its lease ends; ``None`` once it is over, and while it waits for an earlier one."""
     lease_token: str | None
     tried_at_us: int | None
     http_status: int | None
@@ -63,22 +63,15 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 Taken = Literal["new", "again", "duplicate"]
 """``again``: it had failed, and is tried once more."""
 
-_OLDER: Final = conversions_out.alias("older")
 _DUE: Final = (
     sa.select(conversions_out)
     .where(
         conversions_out.c.source == sa.bindparam("source"),
         conversions_out.c.due_at_us <= sa.bindparam("now_us", type_=sa.BigInteger),
-        ~sa.exists().where(
-            _OLDER.c.source == conversions_out.c.source,
-            _OLDER.c.message_uuid == conversions_out.c.message_uuid,
-            _OLDER.c.id < conversions_out.c.id,
-            _OLDER.c.state == "pending",
-        ),
     )
     .order_by(conversions_out.c.due_at_us, conversions_out.c.id)
     .limit(sa.bindparam("limit", type_=sa.Integer))
-    .with_for_update(skip_locked=True, of=conversions_out)
+    .with_for_update(skip_locked=True)
 )
 _NEXT_DUE: Final = sa.select(sa.func.min(conversions_out.c.due_at_us)).where(
     conversions_out.c.source == sa.bindparam("source"), conversions_out.c.due_at_us.is_not(None)
@@ -87,7 +80,7 @@ _NEXT_DUE: Final = sa.select(sa.func.min(conversions_out.c.due_at_us)).where(
 
 def add(tx: Transaction, said: Sequence[NewConversion], *, now_us: int) -> list[Taken]:
     """Store conversions that are to be reported, each unless it is what the last one of its message says."""
-    one_at_a_time(tx, *(f"conversions to {each.source}" for each in said))
+    _alone(tx, [each.source for each in said])
     last = _last(tx, said)
     rows: list[dict[str, Any]] = []
     again: list[int] = []
@@ -96,9 +89,11 @@ def add(tx: Transaction, said: Sequence[NewConversion], *, now_us: int) -> list[
         message = each.source, each.message_uuid
         id_, value, state = last.get(message, (None, "", ""))
         if value != each.value:
+            # Behind one that waits it has no time of its own: that comes when the other is over.
+            due_at_us = None if state == "pending" else now_us
             rows.append(
                 msgspec.structs.asdict(each)
-                | {"recorded_at_us": now_us, "state": "pending", "attempts_made": 0, "due_at_us": now_us}
+                | {"recorded_at_us": now_us, "state": "pending", "attempts_made": 0, "due_at_us": due_at_us}
             )
             last[message] = None, each.value, "pending"
             taken.append("new")
@@ -113,7 +108,14 @@ def add(tx: Transaction, said: Sequence[NewConversion], *, now_us: int) -> list[
     return taken
 
 
-def _last(tx: Transaction, said: Sequence[NewConversion]) -> dict[tuple[str, str], tuple[int | None, str, str]]:
+def _alone(tx: Transaction, sources: Sequence[str]) -> None:
+    """Keep others from adding behind one that is just ending, and from ending one that somebody adds behind."""
+    one_at_a_time(tx, *(f"conversions to {source}" for source in sources))
+
+
+def _last(
+    tx: Transaction, said: Sequence[NewConversion | ConversionOut]
+) -> dict[tuple[str, str], tuple[int | None, str, str]]:
     query = (
         sa.select(conversions_out)
         .where(
@@ -135,8 +137,14 @@ def _revive(tx: Transaction, ids: Sequence[int], *, now_us: int) -> None:
 
 
 def retry_failed(tx: Transaction, *, source: str | None, message_uuid: str | None, now_us: int, limit: int) -> int:
-    """Report up to ``limit`` failed ones once more, oldest first; returns how many."""
-    ids = [each.id for each in page(tx, source=source, message_uuid=message_uuid, state="failed", limit=limit)]
+    """Report up to ``limit`` failed ones once more, oldest first; returns how many.
+
+    Those after which something else was said of their message are left: they would not be the last word any more.
+    """
+    failed = page(tx, source=source, message_uuid=message_uuid, state="failed", limit=limit)
+    _alone(tx, [each.source for each in failed])
+    last = {id_ for id_, _, _ in _last(tx, failed).values()}
+    ids = [each.id for each in failed if each.id in last]
     _revive(tx, ids, now_us=now_us)
     return len(ids)
 
@@ -144,7 +152,7 @@ def retry_failed(tx: Transaction, *, source: str | None, message_uuid: str | Non
 def claim(
     tx: Transaction, source: str, *, now_us: int, lease_until_us: int, lease_token: str, limit: int
 ) -> list[ConversionOut]:
-    """Lease up to ``limit`` that are due, and behind no other of their message."""
+    """Lease up to ``limit`` that are due."""
     found = tx.execute(_DUE, {"source": source, "now_us": now_us, "limit": limit})
     due = [ConversionOut(**row._mapping) for row in found]  # noqa: SLF001 - SQLAlchemy's public name
     if due:
@@ -162,12 +170,16 @@ def next_due_at_us(tx: Transaction, source: str) -> int | None:
     return due
 
 
-def record(tx: Transaction, verdicts: Iterable[Verdict]) -> int:
-    """Store what came of attempts whose lease is still held; returns how many these were."""
+def record(tx: Transaction, verdicts: Sequence[Verdict]) -> int:
+    """Store what came of attempts whose lease is still held; returns how many these were.
+
+    With one that is over, the next of its message becomes due.
+    """
+    _alone(tx, [verdict.conversion.source for verdict in verdicts])
     recorded = 0
     for verdict in verdicts:
         values = {name: getattr(verdict, name) for name in Verdict.__struct_fields__ if name != "conversion"}
-        recorded += tx.execute(
+        held = tx.execute(
             conversions_out.update()
             .where(
                 conversions_out.c.id == verdict.conversion.id,
@@ -175,7 +187,22 @@ def record(tx: Transaction, verdicts: Iterable[Verdict]) -> int:
             )
             .values(**values, lease_token=None)
         ).rowcount
+        if held and verdict.state != "pending":
+            _let_next_go(tx, verdict)
+        recorded += held
     return recorded
+
+
+def _let_next_go(tx: Transaction, verdict: Verdict) -> None:
+    of = conversions_out.c
+    waits = sa.select(sa.func.min(of.id)).where(
+        of.source == verdict.conversion.source,
+        of.message_uuid == verdict.conversion.message_uuid,
+        of.state == "pending",
+    )
+    following = tx.execute(waits).scalar_one()
+    if following is not None:
+        tx.execute(conversions_out.update().where(of.id == following).values(due_at_us=verdict.tried_at_us))
 
 
 def page(
@@ -224,15 +251,14 @@ def totals(tx: Transaction) -> dict[str, Counter[str]]:
 
 def prune(tx: Transaction, *, before_us: int, limit: int) -> int:
     """Remove up to ``limit`` that are over and were reported before ``before_us``; returns how many."""
-    query = (
-        sa.select(conversions_out.c.id)
-        .where(
-            # Ids go up with time: the oldest are looked at, and no more of them than there may be to remove.
-            conversions_out.c.state != "pending",
-            conversions_out.c.recorded_at_us < before_us,
+    ids: list[int] = []
+    for state in ("sent", "failed"):
+        # Ids go up with time: where the oldest are too young, so are the others.
+        oldest = (
+            sa.select(conversions_out.c.id, conversions_out.c.recorded_at_us)
+            .where(conversions_out.c.state == state)
+            .order_by(conversions_out.c.id)
+            .limit(limit - len(ids))
         )
-        .order_by(conversions_out.c.id)
-        .limit(limit)
-    )
-    ids = list(tx.execute(query).scalars())
+        ids += [row.id for row in tx.execute(oldest) if row.recorded_at_us < before_us]
     return tx.execute(conversions_out.delete().where(conversions_out.c.id.in_(ids))).rowcount if ids else 0

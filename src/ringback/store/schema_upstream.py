@@ -20,7 +20,7 @@ conversions_out = sa.Table(
     # pending, sent, or failed: the provider refused it, or the plan is used up.
     sa.Column("state", sa.String(8), nullable=False),
     sa.Column("attempts_made", sa.Integer, nullable=False),
-    # When to try next, or when the lease ends; null once it is over.
+    # When to try next, or when the lease ends; null once it is over, and behind an earlier one of the message.
     sa.Column("due_at_us", _Time, nullable=True),
     sa.Column("lease_token", _Uuid, nullable=True),
     sa.Column("tried_at_us", _Time, nullable=True),
