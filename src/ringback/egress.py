@@ -288,7 +288,7 @@ def guarded_socket(policy: EgressPolicy) -> aiohttp.SocketFactoryType:
     return open_socket
 
 
-def trusting(ca_file: Path | None, *, setting: str) -> ssl.SSLContext:
+def trusting(ca_file: Path | None, *, setting: str = "delivery.ca_file") -> ssl.SSLContext:
     """Make a TLS context that trusts the system's authorities, and those of a file. Raises ``ConfigInvalid``."""
     context = ssl.create_default_context()
     if ca_file is not None:

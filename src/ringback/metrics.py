@@ -32,6 +32,7 @@ UNKNOWN_ENDS: Final = ("resubmitted", "waiting")
 ATTEMPT_OUTCOMES: Final = ("ok", "http_status", "timeout", "dns", "connect", "tls", "broken", "blocked")
 INBOUND_RESULTS: Final = ("taken", "duplicate", "refused")
 REPLY_RESULTS: Final = ("accepted", "refused", "ignored", "malformed", "repeated")
+CONVERSION_RESULTS: Final = ("sent", "failed", "put_off")
 CALLBACK_ENDS: Final = ("delivered", "given_up")
 TRANSACTION_KINDS: Final = ("read", "write")
 TRANSACTION_RESULTS: Final = ("ok", "unavailable", "rolled_back", "abandoned")
@@ -118,6 +119,11 @@ class Metrics:
                 registry=self._registry,
             )
         )
+        self.conversions_out = self._counts(
+            "ringback_conversions_reported_total",
+            "Reports of conversions to providers by what came of them.",
+            result=CONVERSION_RESULTS,
+        )
         self.answers = Counts(
             Counter(
                 "ringback_http_answers_total",
@@ -181,6 +187,11 @@ class Metrics:
             "Callbacks that became owed within the last hour and were given up; counted up to 100000.",
             registry=self._backlog,
         )
+        self._conversions_waiting = Gauge(
+            "ringback_conversions_waiting",
+            "Conversions that are not reported to their provider yet; counted up to 100000.",
+            registry=self._backlog,
+        )
         self._replays = Gauge(
             "ringback_replays_running", "Replays that have not ended; counted up to 100000.", registry=self._backlog
         )
@@ -202,6 +213,7 @@ class Metrics:
         endpoints: Mapping[str, int],
         replays: int,
         oldest_due_s: float,
+        conversions: int = 0,
     ) -> None:
         """Take what the database says now."""
         self._callbacks_waiting.set(callbacks)
@@ -210,6 +222,7 @@ class Metrics:
         for state, total in endpoints.items():
             self._endpoints.labels(state).set(total)
         self._replays.set(replays)
+        self._conversions_waiting.set(conversions)
         self._oldest_due.set(oldest_due_s)
         self._backlog_is_known = True
 

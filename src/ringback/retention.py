@@ -20,7 +20,16 @@ from ringback.metrics import Metrics
 from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
-from ringback.store import captures, country_counts, media, pacing, powerpacks, pruning
+from ringback.store import (
+    captures,
+    conversions_out,
+    country_counts,
+    media,
+    pacing,
+    powerpacks,
+    pruning,
+    reconciliations,
+)
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store, Transaction
 from ringback.store.pruning import Pruned
@@ -56,6 +65,8 @@ KINDS: Final = (
     "pacing",
     "other_callbacks",
     "captures",
+    "conversions_out",
+    "reconciled_messages",
 )
 
 
@@ -119,6 +130,16 @@ class Retention:
                     removed,
                     "received_requests",
                     lambda tx: pruning.prune_received(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+                )
+                await self._sweep_kind(
+                    removed,
+                    "conversions_out",
+                    lambda tx: conversions_out.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+                )
+                await self._sweep_kind(
+                    removed,
+                    "reconciled_messages",
+                    lambda tx: reconciliations.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
                 )
             await self._sweep_limits(removed, now_us)
             await self._sweep_kind(removed, "captures", lambda tx: captures.prune(tx, now_us=now_us, limit=BATCH))

@@ -318,6 +318,15 @@ class SourceSettings(Group, frozen=True, kw_only=True):
     """Scheme, host and port that the provider calls, when they differ from ``server.public_base_url``."""
     tolerance_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 300
     """How far the time that Standard Webhooks sign may be from ours."""
+    api_url: str = ""
+    """Where the provider's REST API is, to which conversions are reported and whose list ``ringback reconcile`` reads;
+    by default the provider's own."""
+    api_token: str = ""
+    """The token for that API; by default the first of ``tokens``."""
+    api_per_s: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 20.0
+    """Conversions reported a second, by each process."""
+    api_retry_delays_s: tuple[Seconds, ...] = (60.0, 120.0, 240.0, 900.0, 3_600.0, 14_400.0, 43_200.0)
+    """Pauses after a conversion could not be reported; when they are used up it has failed."""
     forward: dict[str, ForwardSettings] = {}
     """URLs of your own, by name: see ``sources.NAME.forward.NAME``."""
 
@@ -457,8 +466,8 @@ class Settings(Group, frozen=True, kw_only=True):
 
 ENV_PREFIX: Final = "RINGBACK_"
 LISTS: Final = frozenset(
-    {"tokens", "more_tokens", "retry_delays_s", "roles", "egress_allow", "trusted_proxies", "error_codes", "events"}
-    | {"states", "status_codes", "throttle_statuses", "trouble_statuses"}
+    {"tokens", "more_tokens", "retry_delays_s", "api_retry_delays_s", "roles", "egress_allow", "trusted_proxies"}
+    | {"error_codes", "events", "states", "status_codes", "throttle_statuses", "trouble_statuses"}
 )
 """Settings that an environment variable gives as values with commas between."""
 

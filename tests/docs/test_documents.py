@@ -229,9 +229,11 @@ def test_every_error_text_is_documented() -> None:
         for name in (
             "docs/api.md",
             "docs/bins.md",
+            "docs/conversions.md",
             "docs/limits.md",
             "docs/numbers.md",
             "docs/receiver.md",
+            "docs/reconciling.md",
             "docs/operating.md",
             "docs/smpp.md",
             "docs/upstream.md",

@@ -11,6 +11,7 @@ from ringback.cli import (
     bins,
     callbacks,
     carriers,
+    conversion,
     credit,
     demo,
     endpoints,
@@ -21,6 +22,7 @@ from ringback.cli import (
     pricing,
     receive,
     received,
+    reconcile,
     replays,
     routes,
     sandbox,
@@ -53,6 +55,7 @@ account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
 app.command("tail")(tail.tail)
+app.command("reconcile")(reconcile.reconcile)
 app.add_typer(account.app, name="account")
 app.add_typer(pricing.app, name="pricing")
 app.add_typer(sandbox.app, name="sandbox")
@@ -62,6 +65,7 @@ callbacks.app.command("cancel")(replays.cancel)
 app.add_typer(bins.app, name="bin")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(carriers.app, name="carriers")
+app.add_typer(conversion.app, name="conversion")
 app.add_typer(routes.app, name="routes")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(numbers.app, name="numbers")
@@ -69,6 +73,7 @@ app.add_typer(optouts.app, name="optouts")
 receive.app.command("explain")(received.explain)
 receive.app.command("report")(received.report)
 receive.app.command("list")(received.list_received)
+receive.app.command("gaps")(received.gaps)
 app.add_typer(receive.app, name="receive")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(tls.app, name="tls")

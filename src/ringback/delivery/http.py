@@ -56,7 +56,7 @@ class HttpClient:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
         self._pool = Pool(
             self._policy,
-            tls=trusting(self._settings.ca_file, setting="delivery.ca_file"),
+            tls=trusting(self._settings.ca_file),
             connect_timeout_s=self._settings.connect_timeout_s,
             body_cap=self._settings.response_cap_bytes,
             resolver=self._resolver,

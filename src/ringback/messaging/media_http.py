@@ -60,7 +60,7 @@ class MediaHttp:
     async def __aenter__(self) -> Self:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
         self._session = aiohttp.ClientSession(
-            connector=guarded_connector(self._policy, tls=trusting(self._settings.ca_file, setting="delivery.ca_file")),
+            connector=guarded_connector(self._policy, tls=trusting(self._settings.ca_file)),
             timeout=aiohttp.ClientTimeout(total=self._deadline_s, connect=self._settings.connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,

@@ -1,6 +1,7 @@
 """Explains stored requests: with today's tokens, which may differ from those of the day when they came."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,9 +16,21 @@ from ringback.settings import SourceSettings
 from ringback.store import accounts
 from ringback.store.accounts import Account
 from ringback.store.port import Store
-from ringback.store.received import ReceivedRequest
+from ringback.store.received import RECONCILED, ReceivedRequest
 
 _headers = msgspec.json.Decoder(list[tuple[str, str]]).decode
+
+
+NO_REQUEST: Final = Explanation(
+    verdict=RECONCILED,
+    accepted=True,
+    offered=(),
+    nonces=(),
+    tried=(),
+    left_out=0,
+    cause="no callback, so nothing is signed: a record of the provider's list, filled in by ringback reconcile",
+    proven=True,
+)
 
 
 async def _no_carrier(_: str) -> SourceSettings | None:
@@ -46,6 +59,8 @@ class Explainer:
 
     async def explain(self, stored: ReceivedRequest) -> Explanation | None:
         """Explain a request, ``None`` when its source is not configured any more. Raises ``StoreUnavailable``."""
+        if stored.verdict == RECONCILED:
+            return NO_REQUEST
         source = self._sources.get(stored.source)
         if source is None and (carrier := carrier_of(stored.source)):
             source = await self._carriers(carrier)
@@ -99,7 +114,7 @@ def arrived(stored: ReceivedRequest) -> Arrived:
         target=stored.target,
         headers=_headers(stored.headers),
         body=stored.body,
-        kind=kind_of(stored.target),
+        kind="record" if stored.verdict == RECONCILED else kind_of(stored.target),
     )
 
 

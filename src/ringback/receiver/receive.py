@@ -16,14 +16,13 @@ from ringback.metrics import Metrics
 from ringback.model.errors import NotFound, StoreUnavailable, TryLater
 from ringback.model.ids import NewId
 from ringback.receiver.event import Arrived, Event, Kind
-from ringback.receiver.forward import Received, callbacks_for, targets_of
+from ringback.receiver.keep import Keeper, Kept, can_be_kept, kept_event
 from ringback.receiver.source import PROVIDERS
 from ringback.receiver.sources.port import Terms
 from ringback.runtime import BacklogFullError, Batcher, Clock
 from ringback.settings import SourceSettings
-from ringback.store import callbacks, received, received_log
 from ringback.store.accounts import AccountCache
-from ringback.store.port import Store, Transaction
+from ringback.store.port import Store
 from ringback.store.received import ReceivedEvent, ReceivedRequest
 from ringback.store.wakeups import Wakeups
 
@@ -31,7 +30,6 @@ _encode = msgspec.json.Encoder().encode
 
 MAX_WAITING_BYTES: Final = 64_000_000
 """Bytes of requests that may wait for the database at once: bounds the memory that a burst takes."""
-MAX_MESSAGE_ID: Final = 64
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,13 +56,6 @@ class Stored(msgspec.Struct, frozen=True):
     """What it says, if it was accepted."""
 
 
-class _Judged(msgspec.Struct, frozen=True):
-    request: ReceivedRequest
-    event: ReceivedEvent | None
-    said: Event | None = None
-    """All of it, where it is to be handed on."""
-
-
 class Receiver:
     """Takes in callbacks of configured sources: statuses, and inbound messages."""
 
@@ -89,9 +80,9 @@ class Receiver:
         self._sources = sources
         self._public_base_url = public_base_url
         self._metrics = metrics
-        self._targets = {name: found for name, source in sources.items() if (found := targets_of(name, source))}
+        self._keeper = Keeper(sources, new_id)
         self._waiting_bytes = 0
-        self._batcher: Batcher[_Judged, None] = Batcher(
+        self._batcher: Batcher[Kept, None] = Batcher(
             self._write, max_waiting=max_waiting, shared_errors=(StoreUnavailable,)
         )
 
@@ -131,7 +122,7 @@ class Receiver:
 
     def _judge(
         self, incoming: Incoming, source: SourceSettings, tokens: tuple[str, ...], now_us: int
-    ) -> tuple[_Judged, Stored]:
+    ) -> tuple[Kept, Stored]:
         provider = PROVIDERS[source.provider]
         request = Arrived(
             method=incoming.method,
@@ -151,10 +142,10 @@ class Receiver:
             answer, word = Stored("forbidden"), judgement.objection
         else:
             event = provider.read(request)
-            if event is None or not _can_be_kept(event):
+            if event is None or not can_be_kept(event):
                 answer, word = Stored("malformed"), "malformed"
             else:
-                said, answer = _kept(event, request_id, incoming.source, now_us), Stored("accepted", event)
+                said, answer = kept_event(event, request_id, incoming.source, now_us), Stored("accepted", event)
         kept = ReceivedRequest(
             id=request_id,
             source=incoming.source,
@@ -167,61 +158,10 @@ class Receiver:
             verdict=word,
             accepted=said is not None,
         )
-        return _Judged(kept, said, event if said is not None and incoming.source in self._targets else None), answer
+        return Kept(kept, said, event if said is not None else None), answer
 
-    async def _write(self, judged: list[_Judged]) -> Sequence[None]:
-        if await self._store.write(partial(self._put, judged=judged)):
+    async def _write(self, judged: list[Kept]) -> Sequence[None]:
+        if await self._store.write(partial(self._keeper.put, kept=judged)):
             self._wakeups.signal("callbacks")
         self._wakeups.signal("received")
         return [None] * len(judged)
-
-    def _put(self, tx: Transaction, *, judged: list[_Judged]) -> bool:
-        """Store everything, and owe what is to be handed on; tells whether anything is."""
-        said = [item.event for item in judged if item.event is not None]
-        flagged = received.store(tx, [item.request for item in judged], said)
-        whole = {item.request.id: item.said for item in judged if item.said is not None}
-        handed_on = [
-            Received(
-                request_id=each.request_id,
-                source=each.source,
-                provider=self._sources[each.source].provider,
-                received_at_us=each.received_at_us,
-                flag=each.flag,
-                event=event,
-            )
-            for each in flagged
-            if (event := whole.get(each.request_id)) is not None
-        ]
-        owed = list(callbacks_for(handed_on, self._targets, new_id=self._new_id))
-        callbacks.add(tx, [new for new, _ in owed])
-        received_log.note_forwards(tx, owed)
-        received_log.append(tx, flagged)
-        callbacks.wake(tx, [new for new, _ in owed])
-        return bool(owed)
-
-
-def _can_be_kept(event: Event) -> bool:
-    """Tell whether a database can hold what an event says in fields; as it came it is kept in any case."""
-    texts = (
-        event.message_id, event.their_status, event.from_number, event.to_number,
-        event.error_code, event.mcc, event.mnc, event.total_amount,
-    )  # fmt: skip
-    return len(event.message_id) <= MAX_MESSAGE_ID and not any("\x00" in text for text in texts if text)
-
-
-def _kept(event: Event, request_id: str, source: str, now_us: int) -> ReceivedEvent:
-    return ReceivedEvent(
-        request_id=request_id,
-        source=source,
-        received_at_us=now_us,
-        message_uuid=event.message_id,
-        status=event.their_status,
-        sequence=event.sequence,
-        from_number=event.from_number,
-        to_number=event.to_number,
-        error_code=event.error_code,
-        mcc=event.mcc,
-        mnc=event.mnc,
-        units=event.units,
-        total_amount=event.total_amount,
-    )

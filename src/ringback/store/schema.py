@@ -44,6 +44,8 @@ accounts = sa.Table(
     sa.Column("address", sa.Text, nullable=False, default=""),
     sa.Column("state", sa.Text, nullable=False, default=""),
     sa.Column("timezone", sa.Text, nullable=False, default="Etc/UTC"),
+    # Made for the owner of a source, to fetch its events: changes and sends nothing.
+    sa.Column("reads_only", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
 )
 sa.Index(
     "ix_accounts_parent_id",
@@ -408,7 +410,7 @@ received_events = sa.Table(
     sa.Column("units", sa.Integer, nullable=True),
     sa.Column("total_amount", sa.Text, nullable=True),
     sa.Column("received_at_us", _Time, nullable=False),
-    # Empty, or why it changes nothing: duplicate, out_of_order.
+    # Empty, or why it changes nothing: duplicate, out_of_order, late; or reconciled: from the provider's list.
     sa.Column("flag", sa.String(12), nullable=False),
     sqlite_with_rowid=False,
 )

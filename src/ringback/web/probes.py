@@ -111,6 +111,7 @@ class Probes:
             endpoints=found.endpoints,
             replays=found.replays,
             oldest_due_s=found.oldest_due_s,
+            conversions=found.conversions,
         )
         self._read_at_us = now_us
 

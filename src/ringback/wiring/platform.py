@@ -17,6 +17,7 @@ from ringback.messaging.accept import Acceptor
 from ringback.messaging.media_http import MediaHttp
 from ringback.model.errors import ConfigInvalid
 from ringback.receiver.opening import open_sources
+from ringback.receiver.rest import RestClient
 from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Role, Settings
 from ringback.store.follow import ClockFollower
@@ -25,7 +26,7 @@ from ringback.store.wakeups import Wakeups
 from ringback.web.probes import Probes
 from ringback.web.server import listen
 from ringback.wiring.backbone import base_url
-from ringback.wiring.calling import delivering, replaying, retaining
+from ringback.wiring.calling import delivering, replaying, reporting, retaining
 from ringback.wiring.core import acceptor_of, open_core
 from ringback.wiring.sending import answering, fetching, overdue, simulated, submitting
 from ringback.wiring.serving import open_tls, probes_of, warn_of_deaf_sources, web_server
@@ -83,7 +84,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             ]
         if "deliver" in settings.roles:
             http = await stack.enter_async_context(HttpClient(settings.delivery))
-            workers += [retaining(core), replaying(core), delivering(core, http)]
+            rest = await stack.enter_async_context(RestClient(settings.delivery, core.clock))
+            workers += [retaining(core), replaying(core), reporting(core, rest), delivering(core, http)]
         if sock is not None:
             acceptor = acceptor_of(core)
             probes = probes_of(core)

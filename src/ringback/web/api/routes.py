@@ -28,6 +28,7 @@ from ringback.web.api.bins import BinApi
 from ringback.web.api.callbacks import CallbackApi
 from ringback.web.api.caller_ids import CallerIdApi
 from ringback.web.api.conversions import ConversionApi
+from ringback.web.api.conversions_out import ConversionOutApi
 from ringback.web.api.endpoints import EndpointApi
 from ringback.web.api.events import EventApi
 from ringback.web.api.gate import Gate
@@ -103,7 +104,7 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         *operator.routes(),
         *server.routes(),
         *_bins(parts, writing),
-        *_events(parts, reading),
+        *_events(parts, reading, writing),
     ]
 
 
@@ -116,9 +117,12 @@ def _bins(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
     return list(api.routes())
 
 
-def _events(parts: ApiParts, reading: dict[str, Any]) -> list[BaseRoute]:
-    sources = parts.settings.sources
-    return list(EventApi(sources=sources, wakeups=parts.wakeups, stopping=parts.stopping, **reading).routes())
+def _events(parts: ApiParts, reading: dict[str, Any], writing: dict[str, Any]) -> list[BaseRoute]:
+    received: dict[str, Any] = {"sources": parts.settings.sources, "wakeups": parts.wakeups}
+    return [
+        *EventApi(stopping=parts.stopping, **received, **reading).routes(),
+        *ConversionOutApi(**received, **writing).routes(),
+    ]
 
 
 def _sending(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:

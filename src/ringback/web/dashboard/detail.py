@@ -15,9 +15,20 @@ from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
 from ringback.model.message import INBOUND_REF, Event, Message
 from ringback.model.redaction import redactor
-from ringback.store import callbacks, conversions, endpoints, media, messages, received, replies, resends
+from ringback.store import (
+    callbacks,
+    conversions,
+    conversions_out,
+    endpoints,
+    media,
+    messages,
+    received,
+    replies,
+    resends,
+)
 from ringback.store.callbacks import Attempt, Callback
 from ringback.store.conversions import Conversion
+from ringback.store.conversions_out import ConversionOut
 from ringback.store.media import Media
 from ringback.store.port import Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
@@ -87,6 +98,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
     event: ReceivedEvent
     request: ReceivedRequest
+    converted: ConversionOut | None = None
+    """What was reported to the source's provider."""
 
 
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
@@ -271,7 +284,9 @@ def _read(tx: Transaction, uuid: str) -> Found:
     if message is None:
         return Found(message=None, events=[], owed=[], due={}, arrivals=[])
     made = callbacks.of_message(tx, uuid)
-    said = received.of_messages(tx, _names(message))[:_RECEIVED_SHOWN]
+    names = _names(message)
+    said = received.of_messages(tx, names)[:_RECEIVED_SHOWN]
+    reported = conversions_out.standing(tx, names)
     return Found(
         message=message,
         events=messages.timeline(tx, uuid),
@@ -280,7 +295,7 @@ def _read(tx: Transaction, uuid: str) -> Found:
         conversions=conversions.history(tx, uuid) if message.trackable else (),
         due=callbacks.due_times(tx, [callback.id for callback, _ in made]),
         arrivals=[
-            Arrival(event=event, request=request)
+            Arrival(event=event, request=request, converted=reported.get((event.source, uuid)))
             for event in said
             if (request := received.request(tx, event.request_id)) is not None
         ],
