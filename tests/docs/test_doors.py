@@ -119,7 +119,7 @@ def _tokens(path: Path) -> list[tuple[str, bool]]:
 
 def test_lock_files_pin_by_hash_and_name_no_registry() -> None:
     locks = sorted((ROOT / "requirements").glob("*.lock"))
-    assert [lock.name for lock in locks] == ["build.lock", "dev.lock", "runtime.lock"]
+    assert [lock.name for lock in locks] == ["build.lock", "dev.lock", "fuzz.lock", "runtime.lock"]
     for lock in locks:
         text = lock.read_text()
         assert "://" not in text, lock.name

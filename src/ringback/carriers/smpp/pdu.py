@@ -320,7 +320,7 @@ def decode(frame: Frame, *, is_lenient: bool = False) -> Pdu:
         raise PduMalformed(f"0x{frame.command:08x} is no command", status=names.INVALID_COMMAND)
     if layout.kind is Opaque:
         return Pdu(frame.command, frame.sequence, Opaque(content=frame.content), frame.status)
-    if not frame.content and (frame.status != names.OK or frame.command & RESPONSE):
+    if not frame.content and frame.command & RESPONSE:
         # Answers that refuse leave their body out, and some peers leave out an empty message_id too.
         return Pdu(frame.command, frame.sequence, Nothing() if frame.status else layout.kind(), frame.status)
     return Pdu(frame.command, frame.sequence, _read(frame.content, layout, is_lenient=is_lenient), frame.status)

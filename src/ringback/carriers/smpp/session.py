@@ -154,13 +154,19 @@ class Session:
         return sequence
 
     def respond(self, request: Pdu, body: Body | None = None, *, status: int = names.OK) -> None:
-        """Answer a request of the peer; with a status other than OK without a body (as 4.4.2 has it)."""
-        if self.state is State.CLOSED:
+        """Answer a request of the peer; with a status other than OK without a body (as 4.4.2 has it).
+
+        Where the standard has no answer, to outbind and alert_notification, nothing is sent.
+        """
+        if self.state is State.CLOSED or request.command in _WITHOUT_ANSWER:
             return
         self._out += encode(Pdu(request.command | RESPONSE, request.sequence, body or Nothing(), status))
 
     def accept_bind(self, request: Pdu, system_id: str) -> None:
-        """Take a bind: the connection is bound as it asked."""
+        """Take a bind: the connection is bound as it asked, unless it has ended or was bound by another meanwhile."""
+        if self.state is not State.OPEN:
+            self.respond(request, status=names.ALREADY_BOUND)
+            return
         self.respond(request, BindResp(system_id=system_id, tlvs=((names.INTERFACE_VERSION, b"\x34"),)))
         self.state = _BOUND_BY[Command(request.command)]
 
@@ -222,7 +228,10 @@ class Session:
             if known is not None:
                 yield Answered(known.request, None)
             return
-        command = frame.command | RESPONSE if is_known(frame.command) else Command.GENERIC_NACK
+        command = frame.command | RESPONSE
+        if not is_known(command):
+            # No command at all, or one that has no answer of its own.
+            command = Command.GENERIC_NACK
         self._out += encode(Pdu(command, frame.sequence, status=error.status))
 
     def _asked(self, pdu: Pdu) -> Iterator[Event]:
@@ -260,6 +269,9 @@ class Session:
             return
         self._busy_at_us = now_us
         request = known.request
+        if pdu.command == Command.GENERIC_NACK and pdu.status == names.OK:
+            # It refuses whatever its status says: taken for an OK, the message would be lost.
+            pdu = msgspec.structs.replace(pdu, status=names.UNKNOWN_ERROR)
         if request.command == Command.UNBIND:
             yield from self._close("unbound")
             return
