@@ -72,7 +72,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         if self.mark == "class":
             return False
         if any(tag == names.RECEIPTED_MESSAGE_ID for tag, _ in body.tlvs):
-            return True
+            # Some send it with messages from phones, which would be lost.
+            return self.read(body) is not None
         written = _written(body) if self.mark == "text" else {}
         return "id" in written and self._state(written.get("stat", "")) in STATES
 
