@@ -79,7 +79,7 @@ class Ledger(Traffic):
 
     async def something_arrives(self, *, within_s: float) -> None:
         """Read what is new in the journals."""
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(min(LOOK_S, within_s))
         for journal in self._journals:
             for line in journal.news():
                 if line.what == "callback":
