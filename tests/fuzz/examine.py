@@ -80,6 +80,7 @@ def examine(data: bytes) -> None:
             closed += isinstance(event, Closed)
         for event in events:
             closed += sum(isinstance(each, Closed) for each in _answer(session, event, plan))
+        closed += sum(isinstance(each, Closed) for each in session.tick(now_us=1))
         out += session.take_output()
         assert len(session._framer._buffer) <= pdu.MOST_BYTES + last - first, "it piles up"
     assert all(count == 1 for count in answered.values()), "one answer was taken for two"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ringback.carriers.smpp import names
 from ringback.carriers.smpp.names import BINDS, RESPONSE, Command
-from ringback.carriers.smpp.pdu import Alert, Bind, Framer, Outbind, Pdu, ShortMessage, decode, encode
+from ringback.carriers.smpp.pdu import Alert, Bind, Framer, MessageResp, Outbind, Pdu, ShortMessage, decode, encode
 from ringback.carriers.smpp.session import Answered, Closed, Received, Session, State, Timers
 from tests.fuzz.examine import REQUESTS, SILENT, examine
 from tests.unit.test_smpp_pdu import PDUS
@@ -107,3 +107,38 @@ def test_a_request_without_a_body_is_told_so(command: int) -> None:
     session.receive(encode(Pdu(command, 7, status=names.SYSTEM_ERROR)), now_us=1)
     ((told,)) = map(decode, Framer().feed(session.take_output()))
     assert (told.command, told.sequence, told.status) == (command | RESPONSE, 7, names.INVALID_COMMAND_LENGTH)
+
+
+def test_what_was_asked_before_an_unbind_is_answered_before_it() -> None:
+    session = session_for("smsc")
+    bind = Pdu(Command.BIND_TRANSCEIVER, 1, Bind(system_id="me", password=""))
+    session.receive(encode(bind), now_us=0)
+    session.accept_bind(bind, "them")
+    session.take_output()
+    asked = [Pdu(Command.SUBMIT_SM, at, ShortMessage(dest="15005550001")) for at in (2, 3)]
+    late = Pdu(Command.SUBMIT_SM, 5, ShortMessage(dest="15005550001"))
+    stream = b"".join(map(encode, [*asked, Pdu(Command.UNBIND, 4), late]))
+    events = session.receive(stream, now_us=1)
+    assert events[:2] == [Received(each) for each in asked]
+    for each in reversed(asked):
+        assert session.tick(now_us=2) == []
+        session.respond(each, MessageResp(message_id="1"))
+    assert session.tick(now_us=3) == [Closed("the peer has unbound", ())]
+    told = [(each.command, each.sequence, each.status) for each in map(decode, Framer().feed(session.take_output()))]
+    assert told == [
+        (Command.SUBMIT_SM | RESPONSE, 5, names.WRONG_BIND_STATE),
+        (Command.SUBMIT_SM | RESPONSE, 3, names.OK),
+        (Command.SUBMIT_SM | RESPONSE, 2, names.OK),
+        (Command.UNBIND | RESPONSE, 4, names.OK),
+    ]
+
+
+def test_an_unbind_does_not_wait_for_ever() -> None:
+    session = session_for("smsc")
+    bind = Pdu(Command.BIND_TRANSCEIVER, 1, Bind(system_id="me", password=""))
+    session.receive(encode(bind) + encode(Pdu(Command.UNBIND, 2)), now_us=0)
+    assert session.tick(now_us=29_999_999) == []
+    assert session.tick(now_us=30_000_000) == [Closed("the peer has unbound", ())]
+    session.accept_bind(bind, "them")
+    (told,) = map(decode, Framer().feed(session.take_output()))
+    assert (told.command, told.sequence) == (Command.UNBIND | RESPONSE, 2)
