@@ -48,7 +48,8 @@ def need_capturing() -> None:
     tried = subprocess.run(["dumpcap", "-q", "-i", "lo", "-c", "1", "-a", "duration:0", "-w", os.devnull],
                            capture_output=True, text=True, check=False, timeout=20)  # fmt: skip
     if tried.returncode:
-        pytest.skip(f"dumpcap may not capture here, which takes root or CAP_NET_RAW: {tried.stderr.strip()[-200:]}")
+        said = [line for line in tried.stderr.splitlines() if line.startswith("dumpcap: ")]
+        pytest.skip(f"capturing takes root or CAP_NET_RAW and CAP_NET_ADMIN; {said[-1] if said else tried.stderr}")
 
 
 @asynccontextmanager

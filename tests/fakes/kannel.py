@@ -122,12 +122,6 @@ class Kannel:
         async with self._session.get(f"http://127.0.0.1:{self._admin}/status.txt?password=x") as response:
             return await response.text()
 
-    async def until_reported(self, *types: int, within_s: float = 20) -> None:
-        """Wait until each message sent has had these reports, in any order."""
-        await self.until_heard(
-            lambda: all(sorted(found) == sorted(types) for found in self.reports.values()), within_s=within_s
-        )
-
     async def until_heard(self, done: Callable[[], bool], *, within_s: float = 20) -> None:
         """Wait until something holds of what has come."""
         async with asyncio.timeout(within_s):
