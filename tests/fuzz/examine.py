@@ -33,7 +33,11 @@ OURS: Final = 3
 DEFAULTS: Final[tuple[coding.Default, ...]] = ("gsm", "gsm_packed", "latin1")
 READINGS: Final = tuple(
     Reading(mark=mark, text_ids=form, parameter_ids=form, errors_from=source)
-    for mark, form, source in (("parameter", "text", "parameter"), ("text", "hex", "text"), ("class", "decimal", "text"))
+    for mark, form, source in (
+        ("parameter", "text", "parameter"),
+        ("text", "hex", "text"),
+        ("class", "decimal", "text"),
+    )
 )
 
 Told = tuple[int, int, int | None]
