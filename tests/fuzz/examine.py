@@ -11,9 +11,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ringback.carriers.smpp import coding, inbound, names, pdu, receipts
+from ringback.carriers.smpp import coding, inbound, names, pdu
 from ringback.carriers.smpp.names import BINDS, RESPONSE, Command
 from ringback.carriers.smpp.pdu import Bind, DataSm, Frame, Framer, MessageResp, Pdu, ShortMessage
+from ringback.carriers.smpp.receipts import Reading
 from ringback.carriers.smpp.session import Answered, Closed, Event, Received, Session, State, Timers
 from ringback.model.errors import PduMalformed
 
@@ -27,12 +28,17 @@ REQUESTS: Final = frozenset(
 )  # fmt: skip
 """Those that have a response of their own (5.1.2.1)."""
 SILENT: Final = frozenset({Command.OUTBIND, Command.ALERT_NOTIFICATION})
-FORMS: Final[tuple[receipts.IdFormat, ...]] = ("text", "decimal", "hex")
-MARKS: Final[tuple[receipts.Mark, ...]] = ("class", "parameter", "text")
-READINGS: Final = [receipts.Reading(mark=mark, text_ids=form, parameter_ids=form) for mark in MARKS for form in FORMS]
 OURS: Final = 3
 """Requests of the examined side that are open when the bytes come."""
 DEFAULTS: Final[tuple[coding.Default, ...]] = ("gsm", "gsm_packed", "latin1")
+READINGS: Final = tuple(
+    Reading(mark=mark, text_ids=form, parameter_ids=form, errors_from=source)
+    for mark, form, source in (
+        ("parameter", "text", "parameter"),
+        ("text", "hex", "text"),
+        ("class", "decimal", "text"),
+    )
+)
 
 Told = tuple[int, int, int | None]
 """Command, sequence number, and of a generic_nack the status."""
@@ -194,7 +200,6 @@ def _understood(body: ShortMessage | DataSm) -> None:
         reading.is_receipt(body)
         receipt = reading.read(body)
         if receipt is not None:
-            said += [receipt.state, receipt.error]
-            said += [receipts.canonical(receipt.message_id, form) for form in FORMS]
+            said += [receipt.message_id, receipt.state, receipt.error]
     # A database wants texts that UTF-8 has bytes for.
     assert all(isinstance(text.encode(), bytes) for text in said)
