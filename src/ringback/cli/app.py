@@ -15,6 +15,7 @@ from ringback.cli import (
     demo,
     endpoints,
     limits,
+    listen,
     login,
     numbers,
     optouts,
@@ -30,6 +31,7 @@ from ringback.cli import (
     smsc,
     tail,
     tls,
+    trigger,
 )
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
@@ -53,6 +55,8 @@ account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
 app.command("tail")(tail.tail)
+app.command("listen")(listen.listen)
+app.command("trigger")(trigger.trigger)
 app.add_typer(account.app, name="account")
 app.add_typer(pricing.app, name="pricing")
 app.add_typer(sandbox.app, name="sandbox")
