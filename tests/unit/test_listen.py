@@ -102,7 +102,7 @@ def test_rows_stand_in_the_order_of_captures_whatever_is_answered_first() -> Non
     text = drawn(screen)
     assert "http://x/bin/listen → http://y" in text
     assert "204 5 ms" in text
-    assert "019ab000 undelivered 30" in text
+    assert "00000001 undelivered 30" in text
 
 
 def test_the_screen_holds_so_many_rows() -> None:
@@ -153,7 +153,7 @@ def test_choosing_and_details() -> None:
     assert screen.press("r") == "resend"
     screen.press("enter")
     assert "capture 1" in drawn(screen)
-    assert "ErrorCode=30" in drawn(screen)
+    assert "ErrorCode: 30" in drawn(screen)
     screen.press("escape")
     assert chosen(screen) == 4
     assert screen.press("q") == "quit"

@@ -2,6 +2,7 @@
 
 import shlex
 from collections import deque
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -23,11 +24,14 @@ NARROW: Final = 100
 FRAME_LINES: Final = 6
 """Lines that are not rows of the list."""
 BODY_SHOWN: Final = 4_000
+ANSWER_SHOWN: Final = 200
+ID_SHOWN: Final = 8
+"""Of a message's id, from its end: time-ordered ones begin alike."""
 
 _CONSOLE: Final = Console(quiet=True)
 """For breaking lines only."""
 
-HINTS: Final = "q quit  p pause  f filter  r resend  enter details  ↑↓ choose  end newest"
+HINTS: Final = "q quit  p pause  f filter  r resend  enter details  ↑↓ page choose  end newest"
 
 
 class Screen:
@@ -43,6 +47,7 @@ class Screen:
         self._typing: str | None = None
         self._chosen: int | None = None
         self._details = False
+        self._scrolled = 0
         self._note = ""
         self._height = 20
 
@@ -83,7 +88,10 @@ class Screen:
             self._frozen = list(self._rows) if self._frozen is None else None
         elif key in {"f", "F", "/"}:
             self._typing = self._words
+        elif self._details and key in {"page up", "page down"}:
+            self._scrolled = max(self._scrolled + (self._height if key == "page down" else -self._height) // 2, 0)
         elif key == "enter":
+            self._scrolled = 0
             self._details = not self._details and self.chosen() is not None
         elif key == "escape":
             self._details, self._chosen = False, None
@@ -188,7 +196,7 @@ class Screen:
         callback = Text("")
         if said is not None:
             callback = Text(
-                f"{_plain(said.message_id[:8])} {_plain(said.their_status)}", style=_colour(said.their_status)
+                f"{_plain(said.message_id[-ID_SHOWN:])} {_plain(said.their_status)}", style=_colour(said.their_status)
             )
             if said.error_code not in {None, "000"}:
                 callback.append(f" {_plain(said.error_code or '')}")
@@ -209,17 +217,28 @@ class Screen:
         item = heard.capture
         text = Text()
         text.append(f"{_plain(item.method)} {_plain(heard.rest)}\n", style="bold")
-        for name, value in headers_of(item):
-            text.append(f"{_plain(name)}: ", style="dim")
-            text.append(f"{_plain(value)}\n")
-        text.append("\n" + _body(item.body))
+        if heard.verdict is not None:
+            text.append_text(Text("signed: ").append_text(_signed(heard.verdict))).append("\n")
         if heard.sent is not None:
-            text.append("\n\n")
-            text.append_text(_answer(heard))
-            text.append(f" {_plain(heard.sent.error or '')}\n")
-            text.append(_body(heard.sent.body))
-        lines = text.wrap(_CONSOLE, max(width - 4, 10))[: max(self._height - 1, 1)]
+            text.append_text(Text("answer: ").append_text(_answer(heard)))
+            text.append(f" {_plain(heard.sent.error or '')} {_body(heard.sent.body)[:ANSWER_SHOWN]}\n")
+        text.append("\n")
+        _append_pairs(text, heard.said.raw if heard.said is not None else ())
+        if heard.said is None and item.body:
+            text.append(_body(item.body) + "\n")
+        text.append("\n")
+        _append_pairs(text, headers_of(item))
+        lines = text.wrap(_CONSOLE, max(width - 4, 10))
+        room = max(self._height - 1, 1)
+        self._scrolled = min(self._scrolled, max(len(lines) - room, 0))
+        lines = lines[self._scrolled : self._scrolled + room]
         return Panel(Text("\n").join(lines), title=f"capture {item.number}, {_clock(item.received_at_us)} UTC")
+
+
+def _append_pairs(text: Text, pairs: Iterable[tuple[str, str]]) -> None:
+    for name, value in pairs:
+        text.append(f"{_plain(name)}: ", style="dim")
+        text.append(f"{_plain(value)}\n")
 
 
 def _signed(verdict: str | None) -> Text:

@@ -119,10 +119,11 @@ class Filter(msgspec.Struct, frozen=True):
         return cls(tuple(terms), tuple(texts))
 
     def takes(self, heard: Heard) -> bool:
-        """Say whether a capture is wanted; of a path the beginning is enough, of other values all has to fit."""
+        """Say whether a capture is wanted; of a path the beginning is enough, of an id any part."""
         for name, wanted in self.terms:
             value = heard.values(name).lower()
-            if not (value.startswith(wanted) if name in {"path", "uuid"} else value == wanted):
+            fits = {"path": value.startswith(wanted), "uuid": wanted in value}.get(name, value == wanted)
+            if not fits:
                 return False
         return all(_mentions(heard.capture, text) for text in self.texts)
 
