@@ -8,6 +8,7 @@ import typer
 from ringback import __version__
 from ringback.cli import (
     account,
+    bin_insight,
     bins,
     callbacks,
     carriers,
@@ -63,6 +64,8 @@ app.add_typer(sandbox.app, name="sandbox")
 callbacks.app.command("replay")(replays.replay)
 callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
+bins.app.command("schema")(bin_insight.schema)
+bins.app.command("explain")(bin_insight.explain)
 app.add_typer(bins.app, name="bin")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(carriers.app, name="carriers")

@@ -231,8 +231,8 @@ class Screen:
         lines = text.wrap(_CONSOLE, max(width - 4, 10))
         room = max(self._height - 1, 1)
         self._scrolled = min(self._scrolled, max(len(lines) - room, 0))
-        lines = lines[self._scrolled : self._scrolled + room]
-        return Panel(Text("\n").join(lines), title=f"capture {item.number}, {_clock(item.received_at_us)} UTC")
+        seen = lines[self._scrolled : self._scrolled + room]
+        return Panel(Text("\n").join(seen), title=f"capture {item.number}, {_clock(item.received_at_us)} UTC")
 
 
 def _append_pairs(text: Text, pairs: Iterable[tuple[str, str]]) -> None:

@@ -12,10 +12,13 @@ from ringback.inspector.exports import header, headers_of, target_of
 from ringback.receiver.event import Arrived, Event
 from ringback.receiver.explain import Asked, Explanation, Named, explain
 from ringback.receiver.source import PROVIDERS
-from ringback.receiver.sources.port import Provider, Terms
+from ringback.receiver.sources.port import Judgement, Provider, Terms
 from ringback.store.captures import Capture
 
 UNSIGNED: Final = "no_signature"
+NO_TOKENS: Final = "No token is known here, so nothing can be verified: give one, or make the account whose token it is"
+MOST_TOKENS: Final = 50
+"""Tokens that a signature is tried with: each costs time, and whoever has more names the one that is meant."""
 FITS: Final = frozenset({"v3", "v2", "v1", "twilio", "standard"})
 """Verdicts of captures that a known token has signed."""
 
@@ -52,20 +55,33 @@ def verdict(item: Capture, keys: Keys) -> str:
     provider = signed_by(request)
     if provider is None:
         return UNSIGNED
-    secrets = [token.secret for token in keys.tokens]
-    judged = provider.verify(request, _urls(item, keys), secrets, _terms(item))
+    judged = _judge(provider, item, keys)
     return judged.objection or judged.verified_by
 
 
 def explained(item: Capture, keys: Keys) -> Explanation | None:
-    """Explain a capture's signature; ``None`` when it carries none."""
+    """Explain a capture's signature; ``None`` when it carries none. May take a second where many tokens are known."""
     request = arrived(item)
     provider = signed_by(request)
     if provider is None:
         return None
-    return explain(
-        Asked(provider=provider, request=request, urls=_urls(item, keys), tokens=list(keys.tokens), terms=_terms(item))
+    fitting = _judge(provider, item, keys).secret_index
+    asked = Asked(
+        provider=provider,
+        request=request,
+        urls=_urls(item, keys),
+        # Once it is known whose the signature is, others only take room.
+        tokens=keys.tokens if fitting is None else [keys.tokens[fitting]],
+        terms=_terms(item),
     )
+    if not keys.tokens:
+        return msgspec.structs.replace(explain(asked), cause=NO_TOKENS, proven=False)
+    return explain(asked)
+
+
+def _judge(provider: Provider, item: Capture, keys: Keys) -> Judgement:
+    secrets = [token.secret for token in keys.tokens]
+    return provider.verify(arrived(item), _urls(item, keys), secrets, _terms(item))
 
 
 def _terms(item: Capture) -> Terms:
