@@ -304,19 +304,26 @@ def _remove(tx: Transaction, known: Bin, rows: Sequence[Any]) -> int:
 
 
 def _mentions(tx: Transaction, text: str) -> list[sa.ColumnElement[bool]]:
-    find_in = sa.func.instr if tx.dialect.name == "sqlite" else sa.func.strpos
     # Text is kept as it came over the wire, byte for byte in Latin-1.
     as_it_stands = text.encode("utf-8", "replace")
     kept, quoted = as_it_stands.decode("latin-1"), quote_plus(as_it_stands)
     found = [
         _in_body(tx, as_it_stands),
-        find_in(captures.c.path, kept) > 0,
-        find_in(captures.c.query, kept) > 0,
-        find_in(captures.c.headers, msgspec.json.encode(kept).decode()[1:-1]) > 0,
+        _in_text(tx, captures.c.path, kept),
+        _in_text(tx, captures.c.query, kept),
+        _in_text(tx, captures.c.headers, msgspec.json.encode(kept).decode()[1:-1]),
     ]
     if quoted != kept:
-        found += [_in_body(tx, quoted.encode()), find_in(captures.c.query, quoted) > 0]
+        found += [_in_body(tx, quoted.encode()), _in_text(tx, captures.c.query, quoted)]
     return found
+
+
+def _in_text(tx: Transaction, column: sa.ColumnElement[str], text: str) -> sa.ColumnElement[bool]:
+    if tx.dialect.name == "sqlite":
+        # Several times as fast as instr, which goes byte by byte. It ends at a NUL, which none of these columns has.
+        pattern = "".join(f"[{each}]" if each in "*?[" else each for each in text)
+        return column.op("GLOB")(f"*{pattern}*")
+    return sa.func.strpos(column, text) > 0
 
 
 def _in_body(tx: Transaction, form: bytes) -> sa.ColumnElement[bool]:
