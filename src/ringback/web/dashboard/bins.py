@@ -316,7 +316,13 @@ class Bins:
         if "signature" in request.query_params:
             told = await asyncio.to_thread(explained, item, keys)
         judged = await asyncio.to_thread(verdict, item, keys)
-        return {"verdict": judged, "told": told, "fitting": FITS, "reasons": REASONS}
+        return {
+            "verdict": judged,
+            "has_tokens": bool(tokens),
+            "told": told,
+            "fitting": FITS,
+            "reasons": REASONS,
+        }
 
     # ---- two ----
 
