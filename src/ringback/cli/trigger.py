@@ -90,16 +90,6 @@ def trigger(
 
     Needs neither a database nor a running Ringback. Exit code 1 when a callback was given up.
     """
-    if not url.lower().startswith(("http://", "https://")):
-        raise InvalidRequest("--url must begin with http:// or https://")
-    if method.upper() not in {"POST", "GET"}:
-        raise InvalidRequest("--method must be POST or GET")
-    if AUTH_ID.fullmatch(auth_id) is None:
-        raise InvalidRequest("--auth-id must be MA or SA and 18 capital letters or digits")
-    if not token_env:
-        raise ConfigInvalid(
-            "callbacks are signed: --token-env VARIABLE, which holds the token that your application verifies with"
-        )
     clock = SystemClock()
     wish = Wish(
         kind=kind,
@@ -115,10 +105,7 @@ def trigger(
         speed=speed,
         begin_us=clock.now_us() if now else BEGIN_US,
     )
-    check(wish)
-    tokens = tuple(tokens_of(token_env))
-    main = tuple(tokens_of(main_token_env or [])) or tokens
-    account = Account(wish.auth_id, "trigger", True, None, tokens, main)
+    account = _account(wish, token_env or [], main_token_env or [])
     plan = RetryPlan.of_text(retry_delays, name="--retry-delays") if retry_delays else PLIVO
     configure_logging("error")
     settings = DeliverySettings(egress_allow=ANYWHERE, deadline_s=deadline_s, connect_timeout_s=min(4.0, deadline_s))
@@ -136,6 +123,30 @@ def trigger(
         raise typer.Exit(130)
     if tally.given_up:
         raise typer.Exit(1)
+
+
+def _account(wish: Wish, token_env: list[str], main_token_env: list[str]) -> Account:
+    """Return whose messages they are. Raises ``InvalidRequest`` and ``ConfigInvalid`` for flags that cannot be."""
+    if not wish.url.lower().startswith(("http://", "https://")):
+        raise InvalidRequest("--url must begin with http:// or https://")
+    if wish.method not in {"POST", "GET"}:
+        raise InvalidRequest("--method must be POST or GET")
+    if AUTH_ID.fullmatch(wish.auth_id) is None:
+        raise InvalidRequest("--auth-id must be MA or SA and 18 capital letters or digits")
+    check(wish)
+    if not token_env:
+        raise ConfigInvalid(
+            "callbacks are signed: --token-env VARIABLE, which holds the token that your application verifies with"
+        )
+    tokens = tuple(tokens_of(token_env))
+    return Account(
+        auth_id=wish.auth_id,
+        name="trigger",
+        enabled=True,
+        parent_id=None,
+        tokens=tokens,
+        main_tokens=tuple(tokens_of(main_token_env)) or tokens,
+    )
 
 
 async def _run(engine: Trigger, wish: Wish, clock: SystemClock) -> tuple[Tally, bool, float]:

@@ -16,7 +16,7 @@ import msgspec
 from ringback.delivery.deliver import attempt_of, decide
 from ringback.delivery.http import HttpClient
 from ringback.delivery.request import build
-from ringback.model.retry import PLIVO, RetryPlan, most_specific
+from ringback.model.retry import RetryPlan, most_specific
 from ringback.runtime import Clock
 from ringback.store.accounts import Account
 from ringback.store.callbacks import DueCallback, NewCallback
@@ -73,8 +73,8 @@ class Trigger:
         account: Account,
         clock: Clock,
         new_nonce: Callable[[], str],
+        plan: RetryPlan,
         concurrency: int = CONCURRENCY,
-        plan: RetryPlan = PLIVO,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._http = http
