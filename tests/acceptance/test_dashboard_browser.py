@@ -461,7 +461,7 @@ async def test_a_capture_shows_up_on_the_open_page_of_its_bin(dashboard: Dashboa
     await tab.page.get_by_role("link", name="5", exact=True).click()
     await expect(tab.page.get_by_role("heading", name="Capture 5")).to_be_visible()
     await tab.page.get_by_role("link", name="Compare with attempt 2").click()
-    await expect(tab.page.get_by_role("heading", name="Captures 3 and 5")).to_be_visible()
+    await expect(tab.page.get_by_role("heading", name="Captures 2 and 5")).to_be_visible()
     await tab.page.goto(dashboard.base_url + "/dashboard/bins/shop")
     await expect(tab.page.locator("[data-state=live]")).to_be_visible()
     await dashboard.store.write(lambda tx: captures.clear(tx, "shop", limit=100))
