@@ -24,7 +24,7 @@ from ringback.cli.bins import ScriptLine
 from ringback.cli.keys import keyboard
 from ringback.cli.listen_screen import Screen
 from ringback.cli.listening import BEFORE_SENDING, Filter, Following, Heard
-from ringback.cli.options import ConfigFile, DataDir, Host, LogLevel, Port, reachable_url, settings_from
+from ringback.cli.options import ANYWHERE, ConfigFile, DataDir, Host, LogLevel, Port, reachable_url, settings_from
 from ringback.cli.tokens import TokenEnv, tokens_of
 from ringback.inspector.forward import Forwarder
 from ringback.inspector.keep import BinKeeper
@@ -42,8 +42,6 @@ from ringback.wiring.chance import new_id
 from ringback.wiring.platform import open_platform
 from ringback.wiring.serving import bin_keeper
 
-ANYWHERE: Final = ("0.0.0.0/0", "::/0")
-"""Whoever types an address on this machine may send requests there."""
 REDRAW_S: Final = 0.1
 LOOK_AT_SIZE_S: Final = 1.0
 LET_GO_S: Final = 10.0

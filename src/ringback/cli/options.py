@@ -2,13 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import Invalid, ServerSettings, Settings, load
 from ringback.wiring.backbone import base_url
+
+ANYWHERE: Final = ("0.0.0.0/0", "::/0")
+"""What may be dialled where an address was typed on this machine: whoever did could dial it without Ringback."""
 
 ConfigFile = Annotated[
     Path | None,

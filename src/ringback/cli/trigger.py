@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from ringback.cli.lives import BEGIN_US, KINDS, Wish, check, in_words, lives
-from ringback.cli.options import Json, RetryDelays
+from ringback.cli.options import ANYWHERE, Json, RetryDelays
 from ringback.cli.tokens import TokenEnv, tokens_of
 from ringback.delivery.http import HttpClient
 from ringback.delivery.trigger import CONCURRENCY, Tally, Trigger
@@ -28,8 +28,6 @@ from ringback.settings import DeliverySettings
 from ringback.store.accounts import Account
 from ringback.wiring.chance import new_nonce
 
-ANYWHERE: Final = ("0.0.0.0/0", "::/0")
-"""Whoever types an address on this machine may send requests there."""
 REDRAW_S: Final = 0.2
 
 Kind = Annotated[str, typer.Argument(help=f"How lives end: {', '.join(KINDS)}.", show_default=False)]
