@@ -73,7 +73,7 @@ format: $(DEV_STAMP)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 bench: $(DEV_STAMP)  ## run every benchmark, one JSON line each
-	@scripts/install-system-packages kannel nginx wrk
+	@scripts/install-system-packages chromium kannel nginx wrk
 	$(BIN)/python -m benchmarks all --json
 
 lock: | $(BIN)/python  ## re-resolve the lock files (needs uv)

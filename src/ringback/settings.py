@@ -46,6 +46,12 @@ class ServerSettings(Group, frozen=True, kw_only=True):
     """Let several processes listen on the same port; the kernel spreads connections over them."""
     max_waiting_requests: Count = 10_000
     """With more API calls than this waiting for the database, further ones get 503."""
+    max_connections: Count = 10_000
+    """With more connections than this open, each new one ends the one that has sent nothing for longest. It is fewer
+    where the system gives the process fewer descriptors."""
+    request_timeout_s: Seconds = 60.0
+    """A connection is closed whose request's head is not there after this time, or whose body has not gone on for so
+    long."""
     metrics: bool = True
     """Answer ``GET /metrics``, without asking who wants to know."""
     media_url_hours: Annotated[int, msgspec.Meta(ge=1, le=8_760)] = 24

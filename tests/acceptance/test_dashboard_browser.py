@@ -169,7 +169,9 @@ def capture(now_us: int, **changes: Any) -> NewCapture:
     """Make a request that a bin has captured."""
     fields: dict[str, Any] = {
         "bin": "shop", "received_at_us": now_us, "method": "POST", "path": "/bin/shop/" + "a-long-path" * 20,
-        "query": "x=%20" * 30, "headers": json.dumps([["Content-Type", FORM], ["X-Long", "value" * 60]]),
+        "query": "x=%20" * 30, "headers": json.dumps(
+            [["Content-Type", FORM], ["X-Long", "value" * 60], ["X-Plivo-Signature-V3", "YWJj"], ["Host", "h.example"]]
+        ),
         "body": b"MessageUUID=m&Status=sent&From=1&To=%2B2", "cut": "", "peer": "2001:db8:ffff:ffff:ffff:ffff::1",
         "group_key": "k",
     }  # fmt: skip
@@ -249,7 +251,8 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
         "/dashboard/numbers?held=rented",
         "/dashboard/bins",
         "/dashboard/bins/shop",
-        "/dashboard/bins/shop/3",
+        "/dashboard/bins/shop/schema",
+        "/dashboard/bins/shop/3?signature",
         "/dashboard/bins/shop/2?view=hex",
         "/dashboard/bins/shop/compare?left=1&right=2",
         "/dashboard/received",
@@ -464,11 +467,30 @@ async def test_a_capture_shows_up_on_the_open_page_of_its_bin(dashboard: Dashboa
     await dashboard.store.write(lambda tx: captures.store(tx, new, lambda *_: Planned("answer", 200)))
     dashboard.context.wakeups.signal("captures")
     await expect(tab.page.locator("tr#n-5")).to_be_visible()
+    await expect(tab.page.locator("[data-held]")).to_contain_text("5 in ")
+    await tab.page.get_by_role("button", name="Pause").click()
+    await dashboard.store.write(lambda tx: captures.clear(tx, "shop", limit=1))
+    dashboard.context.wakeups.signal("captures")
+    answered = Answered(bin_id=message_uuid(1), number=5, duration_us=7_000, outcome="answered")
+    await dashboard.store.write(lambda tx: captures.note_answered(tx, [answered]))
+    await expect(tab.page.locator("tr#n-1")).to_be_visible()
+    await tab.page.get_by_role("button", name="Resume").click()
+    await expect(tab.page.locator("tr#n-1")).to_be_hidden()
+    await expect(tab.page.locator("tr#n-5")).to_contain_text("7.0 ms")
     await tab.page.get_by_label("Contains").fill("needle")
     await tab.page.get_by_role("button", name="Search").click()
     await expect(tab.page.locator("tr[id^=n-]")).to_have_count(1)
     await tab.page.get_by_role("link", name="5", exact=True).click()
     await expect(tab.page.get_by_role("heading", name="Capture 5")).to_be_visible()
-    await tab.page.get_by_role("link", name="Compare with attempt 1").click()
-    await expect(tab.page.get_by_role("heading", name="Captures 1 and 5")).to_be_visible()
+    await tab.page.get_by_role("link", name="Compare with attempt 2").click()
+    await expect(tab.page.get_by_role("heading", name="Captures 2 and 5")).to_be_visible()
+    await tab.page.goto(dashboard.base_url + "/dashboard/bins/shop")
+    await expect(tab.page.locator("[data-state=live]")).to_be_visible()
+    await dashboard.store.write(lambda tx: captures.clear(tx, "shop", limit=100))
+    dashboard.context.wakeups.signal("captures")
+    await expect(tab.page.get_by_role("heading", name="Nothing captured yet")).to_be_visible()
+    await dashboard.store.write(lambda tx: captures.store(tx, new, lambda *_: Planned("answer", 200)))
+    dashboard.context.wakeups.signal("captures")
+    await expect(tab.page.locator("tr#n-6")).to_be_visible()
+    await expect(tab.page.get_by_role("heading", name="Nothing captured yet")).to_be_hidden()
     assert tab.complaints == []

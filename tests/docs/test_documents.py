@@ -231,6 +231,7 @@ def test_every_error_text_is_documented() -> None:
             "docs/bins.md",
             "docs/conversions.md",
             "docs/limits.md",
+            "docs/listen.md",
             "docs/numbers.md",
             "docs/receiver.md",
             "docs/reconciling.md",

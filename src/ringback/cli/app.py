@@ -8,6 +8,7 @@ import typer
 from ringback import __version__
 from ringback.cli import (
     account,
+    bin_insight,
     bins,
     callbacks,
     carriers,
@@ -16,6 +17,7 @@ from ringback.cli import (
     demo,
     endpoints,
     limits,
+    listen,
     login,
     numbers,
     optouts,
@@ -32,6 +34,7 @@ from ringback.cli import (
     smsc,
     tail,
     tls,
+    trigger,
 )
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
@@ -56,12 +59,16 @@ account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
 app.command("tail")(tail.tail)
 app.command("reconcile")(reconcile.reconcile)
+app.command("listen")(listen.listen)
+app.command("trigger")(trigger.trigger)
 app.add_typer(account.app, name="account")
 app.add_typer(pricing.app, name="pricing")
 app.add_typer(sandbox.app, name="sandbox")
 callbacks.app.command("replay")(replays.replay)
 callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
+bins.app.command("schema")(bin_insight.schema)
+bins.app.command("explain")(bin_insight.explain)
 app.add_typer(bins.app, name="bin")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(carriers.app, name="carriers")

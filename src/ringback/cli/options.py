@@ -12,6 +12,9 @@ from ringback.model.errors import ConfigInvalid
 from ringback.settings import Invalid, ServerSettings, Settings, load
 from ringback.wiring.backbone import base_url
 
+ANYWHERE: Final = ("0.0.0.0/0", "::/0")
+"""What may be dialled where an address was typed on this machine: whoever did could dial it without Ringback."""
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", envvar="RINGBACK_CONFIG", help="TOML file with settings.", show_default=False),

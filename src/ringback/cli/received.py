@@ -50,6 +50,11 @@ def explain(
         typer.echo(json.dumps(shown | msgspec.to_builtins(told)))
         return
     typer.echo(f"request {stored.id} to {stored.source}, {shown_time(stored.received_at_us)} UTC: {stored.verdict}")
+    print_explanation(told)
+
+
+def print_explanation(told: Explanation) -> None:
+    """Print what is to be said of a signature."""
     typer.echo(f"{'cause' if told.proven else 'likely cause'}: {told.cause}")
     if told.nearest is not None:
         typer.echo("what would have fitted:")

@@ -5,6 +5,7 @@ sure that whoever changes a status cannot forget the rest.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -47,6 +48,11 @@ class Progress:
         self._counts: Counter[rollups.Key] = Counter()
         self.judged: Counter[tuple[Status, str]] = Counter()
         """How many changes to each status were made, and how many flagged instead."""
+
+    @property
+    def owed(self) -> Sequence[callbacks.NewCallback]:
+        """The callbacks that the changes have caused, in their order."""
+        return self._callbacks
 
     def accept(self, message: Message) -> None:
         """Take in a new message, whose first event is ``queued``."""

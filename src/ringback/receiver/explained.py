@@ -90,6 +90,15 @@ class Explainer:
         )  # fmt: skip
         return explain(asked)
 
+    async def known_tokens(self, most: int) -> list[Named]:
+        """Return the tokens of all sources and accounts, up to ``most`` of them. Raises ``StoreUnavailable``."""
+        return await known_tokens(self._store, self._clock, self._sources, most=most)
+
+    @property
+    def public_urls(self) -> tuple[str, ...]:
+        """Scheme, host and port that senders call, where the settings say so."""
+        return (self._public_base_url,) if self._public_base_url else ()
+
     def _urls(self, stored: ReceivedRequest, source: SourceSettings, request: Arrived) -> list[str]:
         if base := source.public_url or self._public_base_url:
             return [base.rstrip("/") + stored.target]
@@ -99,6 +108,16 @@ class Explainer:
             self._proxies.seen(peer=stored.peer, scheme=scheme, headers=headers).origin + stored.target
             for scheme in ("http", "https")
         ]
+
+
+async def known_tokens(store: Store, clock: Clock, sources: Mapping[str, SourceSettings], *, most: int) -> list[Named]:
+    """Return the tokens of all sources and accounts, up to ``most`` of them. Raises ``StoreUnavailable``."""
+    known = await store.read(lambda tx: accounts.list_all(tx, clock.now_us()))
+    found = [
+        *(token for name, source in sources.items() for token in named(source.tokens, of=f"source {name}, token")),
+        *(token for each in known for token in named(each.tokens, of=f"account {each.auth_id}, token")),
+    ]
+    return list({token.secret: token for token in reversed(found)}.values())[::-1][:most]
 
 
 def _tokens(source: SourceSettings, known: Sequence[Account]) -> list[Named]:

@@ -23,6 +23,7 @@ from ringback.store.wakeups import Wakeups
 from ringback.web.api.routes import ApiParts, Chance, api_routes
 from ringback.web.app import build_app
 from ringback.web.bin import BinDoor, bin_routes
+from ringback.web.connections import Connections, room_for
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
 from ringback.web.hooks.carriers import CarrierHooks
@@ -107,7 +108,9 @@ def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.sock
         ],
         core.metrics,
     )
-    return HttpServer(app, sock, stopping=stopping)
+    server = core.settings.server
+    connections = Connections(most=room_for(server.max_connections), patience_s=server.request_timeout_s)
+    return HttpServer(app, sock, stopping=stopping, connections=connections)
 
 
 def _carrier_hooks(
