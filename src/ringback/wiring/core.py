@@ -7,6 +7,7 @@ import msgspec
 
 from ringback.dialect.media import MediaUrls
 from ringback.messaging.accept import Acceptor
+from ringback.messaging.meter import RequestMeter
 from ringback.messaging.senders import Senders
 from ringback.metrics import Metrics
 from ringback.model.pricing import Tariff
@@ -40,6 +41,8 @@ class Core(msgspec.Struct, frozen=True):
     media_urls: MediaUrls
     limits: LimitsCache
     tariff: Cached[Tariff]
+    meter: RequestMeter
+    """Of requests by whichever door."""
 
 
 async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str) -> Core:
@@ -61,6 +64,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str
         await _media_urls(settings, store, listening_at),
         LimitsCache(store, settings.limits),
         _tariff(settings, store),
+        RequestMeter(),
     )
 
 
