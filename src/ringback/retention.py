@@ -20,7 +20,7 @@ from ringback.metrics import Metrics
 from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
-from ringback.store import captures, country_counts, media, pacing, powerpacks, pruning
+from ringback.store import captures, country_counts, media, pacing, powerpacks, pruning, smpp_owed
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store, Transaction
 from ringback.store.pruning import Pruned
@@ -56,6 +56,7 @@ KINDS: Final = (
     "pacing",
     "other_callbacks",
     "captures",
+    "smpp_owed",
 )
 
 
@@ -216,6 +217,11 @@ class Retention:
                 removed,
                 "other_callbacks",
                 lambda tx: pruning.prune_other_callbacks(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+            )
+            await self._sweep_kind(
+                removed,
+                "smpp_owed",
+                lambda tx: smpp_owed.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
             )
 
     async def _sweep_kind(self, removed: Counter[str], kind: str, prune: Callable[[Transaction], int]) -> None:

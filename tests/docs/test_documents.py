@@ -234,6 +234,7 @@ def test_every_error_text_is_documented() -> None:
             "docs/receiver.md",
             "docs/operating.md",
             "docs/smpp.md",
+            "docs/smpp-server.md",
         )
     )
     documented = [

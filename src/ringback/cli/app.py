@@ -27,6 +27,7 @@ from ringback.cli import (
     sdk_env,
     serve,
     simulate,
+    smpp_logins,
     smsc,
     tail,
     tls,
@@ -52,6 +53,7 @@ account.app.command("credit", context_settings={"ignore_unknown_options": True})
 account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
+account.app.add_typer(smpp_logins.app, name="smpp")
 app.command("tail")(tail.tail)
 app.add_typer(account.app, name="account")
 app.add_typer(pricing.app, name="pricing")
