@@ -120,7 +120,8 @@ class OwedTeller:
         self._deadline_s = HURRY_S
         until_s = asyncio.get_running_loop().time() + HURRY_S
         for deadline in self._deadlines:
-            deadline.reschedule(until_s)
+            if not deadline.expired():
+                deadline.reschedule(until_s)
 
     def look(self) -> None:
         """Look again: somebody has bound."""
