@@ -4,22 +4,21 @@ Kannel keeps messages and receipts in its spools and calls back twice a message:
 end. Ringback calls back three times, signed. Load, SMSC and sink run on the same cores as the gateway.
 """
 
-import asyncio
+import base64
 import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 from urllib.parse import urlencode
 
-import aiohttp
 import msgspec
-import uvloop
 
 from benchmarks.processes import (
     RINGBACK,
+    Load,
     Process,
     Usage,
     create_account,
@@ -28,6 +27,7 @@ from benchmarks.processes import (
     nginx,
     ringback,
     wait_for_port,
+    wrk,
 )
 from benchmarks.report import Figure, Report, Target
 
@@ -35,38 +35,41 @@ MESSAGES: Final = 20_000
 CONNECTIONS: Final = 64
 SLOW_MESSAGES: Final = 500
 SLOW_PER_S: Final = 50
+SLOW_CONNECTIONS: Final = 10
+MOST_S: Final = 300
+LOOK_EVERY_S: Final = 0.25
 QUIET_S: Final = 20.0
 """After so long without a callback no more are waited for."""
-FORMAT: Final = "$msec $arg_n $arg_Status$arg_s"
-TEXT: Final = "Your verification code is 123456. It is valid for ten minutes. Do not share it with anybody."
-
-Request = tuple[str, str, Mapping[str, Any]]
-"""Method, URL, and what aiohttp is told besides."""
+FORMAT: Final = "$msec $arg_n $arg_t $arg_Status$arg_s"
 
 
 class Gateway(msgspec.Struct, frozen=True):
     """A gateway that runs."""
 
     name: str
-    request: Callable[[int], Request]
+    url: str
+    load: tuple[str, str]
+    """Path and credentials, as ``load/gateway.lua`` wants them."""
     usage: Callable[[], Usage]
     final: str
     """The state of a message's last callback as the sink's log has it; ``-`` stands for what a URL does not have."""
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What came of one load. Times are seconds since 1970."""
+    """What the sink has seen of one load. Times are seconds since 1970."""
 
-    begun_s: float
-    accepted_s: dict[int, float]
     final_s: dict[int, float]
+    """When each message had its last callback."""
+    waits_s: list[float]
+    """How long after its request that was, in order."""
     callbacks: int
     last_s: float
 
     def after_ms(self, share: float) -> float:
-        """Return how long after its acceptance a message had its last callback, at most, for a share of them."""
-        waits = sorted(self.final_s[n] - at_s for n, at_s in self.accepted_s.items() if n in self.final_s)
-        return waits[min(int(len(waits) * share), len(waits) - 1)] * 1000 if waits else float("nan")
+        """Return how long after its request a message had its last callback, at most, for a share of them."""
+        if not self.waits_s:
+            return float("nan")
+        return self.waits_s[min(int(len(self.waits_s) * share), len(self.waits_s) - 1)] * 1000
 
 
 def run(directory: Path) -> Report:
@@ -77,8 +80,8 @@ def run(directory: Path) -> Report:
         place.mkdir()
         with nginx(place / "sink", log_format=FORMAT) as sink, _smsc(place) as smsc_port:
             log = place / "sink" / "arrivals.log"
-            with start(place, sink.url, smsc_port) as gateway:
-                figures |= {f"{name}_{key}": value for key, value in _measure(gateway, log).items()}
+            with start(place, smsc_port) as gateway:
+                figures |= {f"{name}_{key}": value for key, value in _measure(gateway, sink.url, log).items()}
     ratio = figures["ringback_messages_per_s"].value / figures["kannel_messages_per_s"].value
     figures["messages_per_s_to_kannel"] = Figure(ratio, "ratio")
     return Report(
@@ -95,73 +98,61 @@ def run(directory: Path) -> Report:
     )
 
 
-def _measure(gateway: Gateway, log: Path) -> dict[str, Figure]:
+def _measure(gateway: Gateway, sink: str, log: Path) -> dict[str, Figure]:
     with log.open("rb") as lines:
-        before = gateway.usage()
-        seen = uvloop.run(_load(gateway, lines, range(MESSAGES), per_s=0))
+        before, begun_s = gateway.usage(), time.time()
+        load = _send(gateway, sink, range(MESSAGES), connections=CONNECTIONS, pause_ms=0)
+        seen = _watch(gateway, lines, load.ok)
         after = gateway.usage()
-        slow = uvloop.run(_load(gateway, lines, range(MESSAGES, MESSAGES + SLOW_MESSAGES), per_s=SLOW_PER_S))
-    took_s = max(seen.final_s.values(), default=seen.last_s) - seen.begun_s
-    accepting_s = max(seen.accepted_s.values()) - seen.begun_s
-    done = sum(n in seen.final_s for n in seen.accepted_s)
-    slow_done = sum(n in slow.final_s for n in slow.accepted_s)
+        slow_load = _send(
+            gateway,
+            sink,
+            range(MESSAGES, MESSAGES + SLOW_MESSAGES),
+            connections=SLOW_CONNECTIONS,
+            pause_ms=SLOW_CONNECTIONS * 1000 // SLOW_PER_S,
+        )
+        slow = _watch(gateway, lines, slow_load.ok)
+    done = len(seen.final_s)
+    took_s = max(seen.final_s.values(), default=seen.last_s) - begun_s
     return {
         "messages_per_s": Figure(done / took_s, "messages/s"),
-        "accepted_per_s": Figure(len(seen.accepted_s) / accepting_s, "messages/s"),
-        "callbacks_per_s": Figure(seen.callbacks / (seen.last_s - seen.begun_s), "callbacks/s"),
+        "accepted_per_s": Figure(load.ok_per_s, "messages/s"),
+        "callbacks_per_s": Figure(seen.callbacks / (seen.last_s - begun_s), "callbacks/s"),
         "cpu_per_1000": Figure((after.cpu_s - before.cpu_s) / max(done, 1) * 1000, "CPU s per 1,000 messages"),
         "peak_rss": Figure(after.peak_rss_mb, "MB"),
         "p50_under_load": Figure(seen.after_ms(0.5), "ms"),
         "p99_under_load": Figure(seen.after_ms(0.99), "ms"),
         "p50_at_50_per_s": Figure(slow.after_ms(0.5), "ms"),
         "p99_at_50_per_s": Figure(slow.after_ms(0.99), "ms"),
-        "lost": Figure(len(seen.accepted_s) - done + len(slow.accepted_s) - slow_done, "messages"),
+        "lost": Figure(load.ok - done + slow_load.ok - len(slow.final_s), "messages"),
     }
 
 
-async def _load(gateway: Gateway, lines: BinaryIO, numbers: range, *, per_s: float) -> Seen:
-    """Send all, and wait until each has had its last callback, or none comes any more."""
-    accepted: dict[int, float] = {}
-    begun_s = time.time()
-    turns = iter(numbers)
-
-    async def work(session: aiohttp.ClientSession, which: int) -> None:
-        for n in turns:
-            if per_s:
-                await asyncio.sleep(max(begun_s + (n - numbers.start) / per_s - time.time(), 0))
-            method, url, more = gateway.request(n)
-            async with session.request(method, url, **more) as response:
-                await response.read()
-                if response.status == 202:
-                    accepted[n] = time.time()
-            if which == 0:
-                print(f"\r{gateway.name}: {len(accepted):,} of {len(numbers):,} accepted", end="", file=sys.stderr)
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONNECTIONS)) as session:
-        await asyncio.gather(*(work(session, which) for which in range(CONNECTIONS)))
-    print(file=sys.stderr)
-    async for found in _watched(lines, gateway):
-        print(f"\r{gateway.name}: {len(found[0]):,} of {len(accepted):,} ended", end="", file=sys.stderr)
-        if len(found[0]) >= len(accepted):
-            break
-    print(file=sys.stderr)
-    return Seen(begun_s, accepted, *found)
+def _send(gateway: Gateway, sink: str, numbers: range, *, connections: int, pause_ms: int) -> Load:
+    """Send all, each once, as fast as they are answered or each connection after a pause."""
+    print(f"{gateway.name}: sending {len(numbers):,} messages", file=sys.stderr)
+    arguments = (gateway.name, *gateway.load, f"{sink}/cb", str(numbers.start), str(len(numbers)), str(pause_ms))
+    return wrk(gateway.url, "gateway", *arguments, connections=connections, duration_s=MOST_S)
 
 
-async def _watched(lines: BinaryIO, gateway: Gateway) -> AsyncIterator[tuple[dict[int, float], int, float]]:
-    """Give what the sink has seen, twice a second: ends by message, callbacks, and when the last one came."""
+def _watch(gateway: Gateway, lines: BinaryIO, accepted: int) -> Seen:
+    """Wait until so many messages have had their last callback, or none comes any more."""
     final: dict[int, float] = {}
+    waits_s: list[float] = []
     callbacks, last_s, idle_s, rest = 0, time.time(), 0.0, b""
-    while idle_s < QUIET_S:
+    while len(final) < accepted and idle_s < QUIET_S:
         *whole, rest = (rest + lines.read()).split(b"\n")
-        idle_s = 0.0 if whole else idle_s + 0.5
+        idle_s = 0.0 if whole else idle_s + LOOK_EVERY_S
         for line in whole:
-            at_s, n, state = line.decode().split(" ")
+            at_s, n, sent_s, state = line.decode().split(" ")
             callbacks, last_s = callbacks + 1, float(at_s)
-            if state == gateway.final:
-                final.setdefault(int(n), last_s)
-        yield final, callbacks, last_s
-        await asyncio.sleep(0.5)
+            if state == gateway.final and int(n) not in final:
+                final[int(n)] = last_s
+                waits_s.append(last_s - float(sent_s))
+        print(f"\r{gateway.name}: {len(final):,} of {accepted:,} ended", end="", file=sys.stderr)
+        time.sleep(LOOK_EVERY_S)
+    print(file=sys.stderr)
+    return Seen(final, sorted(waits_s), callbacks, last_s)
 
 
 @contextlib.contextmanager
@@ -177,7 +168,7 @@ def _smsc(place: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _ringback(place: Path, sink: str, smsc_port: int) -> Iterator[Gateway]:
+def _ringback(place: Path, smsc_port: int) -> Iterator[Gateway]:
     environment = {
         "RINGBACK_STORE__DATA_DIR": str(place / "data"),
         "RINGBACK_DELIVERY__EGRESS_ALLOW": "127.0.0.1",
@@ -187,21 +178,11 @@ def _ringback(place: Path, sink: str, smsc_port: int) -> Iterator[Gateway]:
         "RINGBACK_SMPP__WINDOW": "100",
     }
     auth_id, token = create_account(environment)
-    headers = {"Authorization": aiohttp.encode_basic_auth(auth_id, token)}
+    basic = "Basic " + base64.b64encode(f"{auth_id}:{token}".encode()).decode()
+    load = (f"/v1/Account/{auth_id}/Message/", basic)
     roles = (("web",), ("submit", "deliver"))
     with ringback(environment, place / "ringback.log", roles=roles) as server:
-
-        def request(n: int) -> Request:
-            body = {
-                "src": "15005550100",
-                "dst": f"4915{n:09d}",
-                "text": TEXT,
-                "url": f"{sink}/cb?n={n}",
-                "method": "GET",
-            }
-            return "POST", f"{server.url}/v1/Account/{auth_id}/Message/", {"json": body, "headers": headers}
-
-        yield Gateway("ringback", request, server.usage, "delivered-")
+        yield Gateway("ringback", server.url, load, server.usage, "delivered-")
 
 
 _KANNEL: Final = """group = core
@@ -244,7 +225,7 @@ max-messages = 10
 
 
 @contextlib.contextmanager
-def _kannel(place: Path, sink: str, smsc_port: int) -> Iterator[Gateway]:
+def _kannel(place: Path, smsc_port: int) -> Iterator[Gateway]:
     for name in ("store", "dlr"):
         (place / name).mkdir()
     http = free_port()
@@ -260,18 +241,6 @@ def _kannel(place: Path, sink: str, smsc_port: int) -> Iterator[Gateway]:
             wait_for_port(port, served)
             boxes.append(Process(served.pid, ""))
 
-        def request(n: int) -> Request:
-            query = {
-                "username": "u",
-                "password": "p",
-                "from": "15005550100",
-                "to": f"4915{n:09d}",
-                "text": TEXT,
-                "dlr-mask": "31",
-                "dlr-url": f"{sink}/cb?n={n}&s=%d",
-            }
-            return "GET", f"http://127.0.0.1:{http}/cgi-bin/sendsms?{urlencode(query)}", {}
-
         def usage() -> Usage:
             parts = [box.usage() for box in boxes]
             return Usage(
@@ -280,4 +249,6 @@ def _kannel(place: Path, sink: str, smsc_port: int) -> Iterator[Gateway]:
                 peak_rss_mb=sum(part.peak_rss_mb for part in parts),
             )
 
-        yield Gateway("kannel", request, usage, "-1")
+        query = {"username": "u", "password": "p", "from": "15005550100", "dlr-mask": "31"}
+        path = f"/cgi-bin/sendsms?{urlencode(query)}"
+        yield Gateway("kannel", f"http://127.0.0.1:{http}", (path, "-"), usage, "-1")

@@ -136,12 +136,13 @@ class Load(msgspec.Struct, frozen=True):
     answered: int
     refused: int
     """Answers of 400 and above."""
-    broken: int
-    """Connections that failed and answers that did not come in time."""
     duration_s: float
-    p50_ms: float
-    p95_ms: float
-    p99_ms: float
+    broken: int = 0
+    """Connections that failed and answers that did not come in time."""
+    p50_ms: float = float("nan")
+    """Latencies are not known of loads that end with their last request."""
+    p95_ms: float = float("nan")
+    p99_ms: float = float("nan")
 
     @property
     def ok(self) -> int:

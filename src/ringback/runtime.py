@@ -97,14 +97,14 @@ class Batcher(Generic[Item, Result]):
     ``write`` gets a list of items and gives one result per item, in order. When it fails for a batch and
     the error is not one of ``shared_errors`` (those that have nothing to do with the items, such as a
     database that is away), each item is written alone, so that one bad item fails only its own caller.
-    ``weight`` says how much of ``max_weight`` an item takes.
+    ``weight`` says how much of ``max_weight`` an item takes; that may be asked for anew before each write.
     """
 
     def __init__(
         self,
         write: Callable[[list[Item]], Awaitable[Sequence[Result]]],
         *,
-        max_weight: int = 512,
+        max_weight: int | Callable[[], int] = 512,
         max_waiting: int = 20_000,
         weight: Callable[[Item], int] = lambda _: 1,
         shared_errors: tuple[type[Exception], ...] = (),
@@ -150,7 +150,8 @@ class Batcher(Generic[Item, Result]):
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         batch = [self._waiting.popleft()]
-        room = self._max_weight - self._weight(batch[0][0])
+        most = self._max_weight if isinstance(self._max_weight, int) else self._max_weight()
+        room = most - self._weight(batch[0][0])
         while self._waiting and self._weight(self._waiting[0][0]) <= room:
             entry = self._waiting.popleft()
             room -= self._weight(entry[0])

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from ringback.carriers.port import Exchange, Snapshot
 from ringback.delivery.replay import Replayer
 from ringback.dialect.callbacks import FORM
 from ringback.inspector import script
@@ -18,8 +19,9 @@ from ringback.metrics import Metrics
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.inventory import new_number
 from ringback.model.message import Message
+from ringback.model.routes import Carrier, Route
 from ringback.model.status import Status
-from ringback.store import bins, captures, endpoints, numbers, received, replays
+from ringback.store import bins, captures, endpoints, numbers, received, replays, routing
 from ringback.store.bins import Bin
 from ringback.store.captures import Answered, NewCapture, Planned
 from ringback.store.endpoints import Endpoint
@@ -193,6 +195,24 @@ def fill_bin(tx: Transaction, now_us: int) -> None:
     captures.note_answered(tx, ended)
 
 
+def link_carriers(tx: Transaction, now_us: int) -> None:
+    """A carrier over SMPP with a troubled link, and routes that lead there."""
+    settings = {"host": "smsc.a-host-of-a-very-long-name.example", "system_id": "ringback", "password": "secret"}
+    routing.put_carrier(tx, Carrier(name="north", kind="smpp", settings=settings), now_us=now_us)
+    routing.put_route(tx, Route(name="germany", carrier="north", prefix="49", sender="Shop*"), now_us=now_us)
+    said = ("submit_sm #7, 70 bytes, esm_class 0x00, data_coding 0x00", "submit_sm_resp ESME_RTHROTTLED #7, 16 bytes")
+    snapshot = Snapshot(
+        state="down",
+        since_us=now_us,
+        detail="north-1 down: no connection within 10 s",
+        window_allowed=25,
+        errors={"ESME_RTHROTTLED": 1_200, "ESME_RX_T_APPN": 3, "vendor 0x0000045a": 1},
+        exchanges=tuple(Exchange(at_us=now_us, direction="out", what=each) for each in said),
+    )
+    told = msgspec.json.encode(snapshot).decode()
+    routing.note_links(tx, [routing.Link(carrier="north", node="a-machine:12345", at_us=now_us, snapshot=told)])
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, scheme: str, width: int) -> None:
@@ -206,6 +226,7 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
     await dashboard.store.write(lambda tx: replay_in_every_state(tx, now_us))
     await dashboard.store.write(lambda tx: stock(tx, doubted))
     await dashboard.store.write(lambda tx: fill_bin(tx, now_us))
+    await dashboard.store.write(lambda tx: link_carriers(tx, now_us))
     retried = next(item for item in sent if "down.example" in (item.callback_url or ""))
     paths = [
         "/dashboard",
@@ -223,6 +244,7 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
         "/dashboard/callbacks?state=given_up&endpoint=https://down.example.org",
         "/dashboard/replays",
         "/dashboard/replays/new?endpoint=https://down.example.org",
+        "/dashboard/carriers",
         "/dashboard/numbers",
         "/dashboard/numbers?held=rented",
         "/dashboard/bins",

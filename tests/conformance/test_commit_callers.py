@@ -59,6 +59,7 @@ class Troubled:
         self._breaker = breaker
         self.next: Trouble | None = None
         self.read = store.read
+        self.background_batch = store.background_batch
 
     async def write(self, work: Callable[[Transaction], Any], *, durable: bool = True) -> Any:
         trouble = None

@@ -164,6 +164,7 @@ class Unsure:
         self._store = store
         self.is_lost = True
         self.read = store.read
+        self.background_batch = store.background_batch
 
     async def write(self, work: Callable[[Transaction], Any], *, durable: bool = True) -> Any:
         result = await self._store.write(work, durable=durable)

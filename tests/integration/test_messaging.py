@@ -56,6 +56,7 @@ class FailingStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.writes = 0
+        self.background_batch = store.background_batch
         self.fail_next: Failure | None = None
 
     async def write(self, work: Callable[[Transaction], T], *, durable: bool = True) -> T:

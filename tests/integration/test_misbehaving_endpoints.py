@@ -5,8 +5,6 @@ import socket
 import ssl
 import struct
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,37 +15,9 @@ from ringback.delivery.http import Answer, HttpClient, retry_after_us
 from ringback.delivery.request import Request
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import DeliverySettings
+from tests.fakes.raw_server import OK, Handler, says, server
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-OK = b"HTTP/1.1 200 OK\r\n"
 CAP = 16_384
-
-
-@asynccontextmanager
-async def server(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Listen on a free port; whoever is still being served is cut off at the end."""
-    tasks: set[asyncio.Task[Any]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        try:
-            await handler(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            tasks.discard(task)
-            writer.transport.abort()
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield listening.sockets[0].getsockname()[1]
-    finally:
-        listening.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def attempt(url: str, **settings: Any) -> Answer:
@@ -57,20 +27,6 @@ async def attempt(url: str, **settings: Any) -> Answer:
         request = Request(method="POST", url=url, headers=[("Content-Type", "text/plain")], body=b"hello")
         async with asyncio.timeout(5):
             return await client.attempt(request)
-
-
-def says(*parts: bytes, then: Handler | None = None) -> Handler:
-    """Answer with bytes as they are."""
-
-    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        for part in parts:
-            writer.write(part)
-        await writer.drain()
-        if then is not None:
-            await then(reader, writer)
-
-    return handler
 
 
 async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """One database, several processes: each with its roles, writing in turn."""
 
 import asyncio
+import fcntl
 import multiprocessing
 import os
 from collections import Counter
@@ -13,8 +14,9 @@ import pytest
 
 from ringback.model.errors import StoreUnavailable
 from ringback.store import messages
+from ringback.store.port import LARGE_BATCH, POLITE_BATCH
 from ringback.store.sqlite import open_store
-from ringback.store.turn import Turn
+from ringback.store.turn import GATE, Turn
 from ringback.store.wakeups import Wakeups
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.messages import message
@@ -68,8 +70,8 @@ async def test_a_change_by_somebody_else_is_signalled(tmp_path: Path) -> None:
     await theirs.close()
 
 
-def _hold(path: Path, pipe: Connection) -> None:
-    with Turn(path, timeout_s=5):
+def _hold(path: Path, pipe: Connection, is_urgent: bool = False) -> None:  # noqa: FBT001, FBT002
+    with Turn(path, timeout_s=5, is_urgent=is_urgent):
         pipe.send("held")
         pipe.recv()
     pipe.send("released")
@@ -118,6 +120,47 @@ def test_a_process_that_dies_loses_its_turn(tmp_path: Path) -> None:
     holder.kill()
     with Turn(path, timeout_s=10):
         holder.join()
+
+
+@pytest.mark.parametrize("is_urgent", [True, False])
+def test_whoever_ends_a_turn_knows_of_urgent_ones_that_wait(tmp_path: Path, is_urgent: bool) -> None:  # noqa: FBT001
+    path = tmp_path / "turn"
+    ours, theirs = multiprocessing.Pipe()
+    turn = Turn(path, timeout_s=5)
+    with turn:
+        waiting = multiprocessing.get_context("spawn").Process(target=_hold, args=(path, theirs, is_urgent))
+        waiting.start()
+        # A turn that ends while nobody waits at the gate says nothing about whoever comes next.
+        while not _has_queue(turn):
+            assert not ours.poll(0.01), "it did not wait"
+    assert turn.is_wanted is is_urgent
+    assert ours.recv() == "held"
+    ours.send("let go")
+    assert ours.recv() == "released"
+    waiting.join()
+    with turn:
+        pass
+    assert not turn.is_wanted
+
+
+def _has_queue(turn: Turn) -> bool:
+    try:
+        fcntl.lockf(turn._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, GATE)
+    except BlockingIOError:
+        return True
+    fcntl.lockf(turn._file, fcntl.LOCK_UN, 1, GATE)
+    return False
+
+
+@pytest.mark.parametrize(("shares_process", "batch"), [(True, POLITE_BATCH), (False, LARGE_BATCH)])
+async def test_background_writes_are_large_only_where_no_request_waits(
+    tmp_path: Path,
+    shares_process: bool,  # noqa: FBT001
+    batch: int,
+) -> None:
+    store = open_store(tmp_path, busy_timeout_s=2, shares_process=shares_process)
+    assert store.background_batch() == batch
+    await store.close()
 
 
 def test_nobody_is_starved_of_turns(tmp_path: Path) -> None:

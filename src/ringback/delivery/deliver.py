@@ -29,7 +29,7 @@ from ringback.store import endpoints
 from ringback.store.accounts import AccountCache
 from ringback.store.callbacks import MESSAGE, Attempt, DueCallback, Outcome
 from ringback.store.endpoints import Lane
-from ringback.store.port import POLITE_BATCH, Store, Transaction
+from ringback.store.port import Store, Transaction
 from ringback.store.wakeups import Wakeups
 
 log = structlog.stdlib.get_logger("ringback.delivery")
@@ -71,7 +71,7 @@ class Deliverer:
         self._others_next = False
         self._places = Places(capacity=settings.concurrency, endpoint_limit=settings.endpoint_concurrency)
         self._results: Batcher[Result, None] = Batcher(
-            self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
+            self._record, max_weight=store.background_batch, shared_errors=(StoreUnavailable,)
         )
 
     def worker(self) -> WorkLoop[Claimed]:
@@ -99,7 +99,7 @@ class Deliverer:
         lanes = OTHER_LANES if self._others_next else (Lane.FIRST,)
 
         def work(tx: Transaction) -> tuple[Taken, dict[Lane, int]]:
-            taken = claim(tx, self._places, terms, limit=min(limit, POLITE_BATCH * 2), lanes=lanes)
+            taken = claim(tx, self._places, terms, limit=min(limit, self._store.background_batch() * 2), lanes=lanes)
             return taken, endpoints.next_ready_at_us(tx)
 
         taken, next_ready_at_us = await self._store.write(work, durable=False)

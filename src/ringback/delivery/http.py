@@ -4,17 +4,18 @@ import asyncio
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import parsedate_to_datetime
-from pathlib import Path
+from functools import lru_cache
 from typing import Final, Literal, Self
+from urllib.parse import unquote, urlsplit
 
-import aiohttp
 import msgspec
-import yarl
+from aiohttp import encode_basic_auth
 from aiohttp.abc import AbstractResolver
 
+from ringback.delivery.connections import Broken, NameUnknown, Place, Pool, Reply
 from ringback.delivery.request import Headers, Request
-from ringback.egress import EgressPolicy, guarded_connector, refusal_of
+from ringback.dialect.times import retry_after_s
+from ringback.egress import EgressPolicy, refusal_of, trusting
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import DeliverySettings, Invalid
 
@@ -22,11 +23,10 @@ Outcome = Literal["ok", "http_status", "timeout", "dns", "connect", "tls", "brok
 """``ok`` is any 2xx whose body came, as far as it is read; ``http_status`` any other answer, redirects included;
 ``blocked``: the address is not one that the operator lets callbacks go to."""
 
-MAX_RETRY_AFTER_S: Final = 3600
 LOOKUP_THREADS: Final = 64
 """Name servers that do not answer hold a thread each for a while; they must not hold all of them."""
 
-MAX_HEADER_BYTES: Final = 16_384
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,28 +50,22 @@ class HttpClient:
             self._policy = EgressPolicy.parse(settings.egress_allow)
         except Invalid as error:
             raise ConfigInvalid(f"settings: delivery.egress_allow: {error}") from error
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
 
     async def __aenter__(self) -> Self:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
-        self._session = aiohttp.ClientSession(
-            connector=guarded_connector(self._policy, resolver=self._resolver, tls=_tls(self._settings.ca_file)),
-            timeout=aiohttp.ClientTimeout(
-                total=self._settings.deadline_s, connect=self._settings.connect_timeout_s, ceil_threshold=60
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # A proxy in the environment of the process is no decision about where callbacks go.
-            trust_env=False,
-            auto_decompress=False,
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            skip_auto_headers=("Accept-Encoding", "Content-Type"),
+        self._pool = Pool(
+            self._policy,
+            tls=trusting(self._settings.ca_file, setting="delivery.ca_file"),
+            connect_timeout_s=self._settings.connect_timeout_s,
+            body_cap=self._settings.response_cap_bytes,
+            resolver=self._resolver,
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._pool is not None:
+            await self._pool.close()
 
     async def attempt(self, request: Request) -> Answer:
         """Send the request and wait for the answer, at most for the deadline."""
@@ -82,78 +76,83 @@ class HttpClient:
             return Answer(outcome=outcome, error=text[:500], duration_us=_since_us(started_ns))
 
         try:
-            return await self._send(request, started_ns)
+            reply = await self._ask(request)
         except TimeoutError:
             return failed("timeout", f"no full answer within {self._settings.deadline_s:g} s")
-        except aiohttp.ClientConnectorDNSError as error:
-            return failed("blocked" if refusal_of(error) else "dns", refusal_of(error) or error)
-        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+        except NameUnknown as error:
+            return failed("dns", error)
+        except ssl.SSLError as error:
             return failed("tls", error)
-        except aiohttp.ClientConnectorError as error:
-            return failed("blocked" if refusal_of(error) else "connect", refusal_of(error) or error)
-        except (aiohttp.ClientError, OSError, ValueError, asyncio.IncompleteReadError) as error:
+        except (Broken, ValueError) as error:
             return failed("broken", error)
+        except OSError as error:
+            refusal = refusal_of(error)
+            return failed("blocked" if refusal else "connect", refusal or error)
+        return Answer(
+            outcome="ok" if 200 <= reply.status < 300 else "http_status",
+            http_status=reply.status,
+            headers=reply.headers,
+            body=reply.body,
+            error=None if reply.status < 300 else f"answered {reply.status} {reply.reason}".strip(),
+            duration_us=_since_us(started_ns),
+        )
 
-    async def _send(self, request: Request, started_ns: int) -> Answer:
-        if self._session is None:
+    async def _ask(self, request: Request) -> Reply:
+        if self._pool is None:
             raise RuntimeError("HttpClient is used outside its async with")
-        async with self._session.request(
-            request.method,
-            # Exactly as signed: no normalising on the way out.
-            yarl.URL(request.url, encoded=True),
-            headers=request.headers,
-            data=request.body,
-            allow_redirects=False,
-        ) as response:
-            body = await _read(response.content, self._settings.response_cap_bytes)
-            return Answer(
-                outcome="ok" if 200 <= response.status < 300 else "http_status",
-                http_status=response.status,
-                headers=[(_clean(name), _clean(value)) for name, value in response.headers.items()],
-                body=body,
-                error=None if response.status < 300 else f"answered {response.status} {response.reason or ''}".strip(),
-                duration_us=_since_us(started_ns),
-            )
+        place, head = written(request)
+        content = head + request.body if request.body else head
+        return await self._pool.ask(place, content, deadline_s=self._settings.deadline_s)
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigInvalid(f"settings: delivery.ca_file: no certificates can be read from {ca_file}") from error
-    return context
+def written(request: Request) -> tuple[Place, bytes]:
+    """Return where a request goes, and its head as sent: the URL exactly as signed.
+
+    Raises ``ValueError`` for a URL that no request can be made of.
+    """
+    scheme, _, rest = request.url.partition("#")[0].partition("://")
+    authority, slash, path = rest.partition("/")
+    if "?" in authority:
+        authority, slash, path = rest.partition("?")
+    target = slash + path
+    user, _, address = authority.rpartition("@")
+    place = _place(scheme.lower(), address)
+    if not target.startswith("/"):
+        target = f"/{target}"
+    if " " in target or not (target.isprintable() and address.isprintable()):
+        raise ValueError("the URL has a space or a control character, which must be percent-encoded")
+    lines = [f"{request.method} {target} HTTP/1.1", f"Host: {_host(address)}"]
+    if user:
+        lines.append(f"Authorization: {encode_basic_auth(*map(unquote, user.partition(':')[::2]))}")
+    lines += [f"{name}: {value}" for name, value in request.headers]
+    if request.method != "GET":
+        lines.append(f"Content-Length: {len(request.body or b'')}")
+    return place, ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+@lru_cache(maxsize=1024)
+def _place(scheme: str, address: str) -> Place:
+    parts = urlsplit(f"{scheme}://{address}")
+    if scheme not in _PORTS or not parts.hostname:
+        raise ValueError("the URL is not an http or https URL with a host")
+    return Place(scheme == "https", _ascii(parts.hostname), parts.port or _PORTS[scheme])
+
+
+@lru_cache(maxsize=1024)
+def _host(address: str) -> str:
+    return address if address.isascii() else _ascii(address)
+
+
+def _ascii(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def retry_after_us(answer: Answer, now_us: int) -> int:
     """Return for how long an answer of 429 or 503 asks to wait (RFC 9110 section 10.2.3), at most an hour; else 0."""
     if answer.http_status not in {429, 503}:
         return 0
-    text = next((value for name, value in answer.headers if name.lower() == "retry-after"), "").strip()
-    if text.isascii() and text.isdigit():
-        wait_s = float(text[:9])
-    else:
-        try:
-            wait_s = parsedate_to_datetime(text).timestamp() - now_us / 1_000_000
-        except (ValueError, IndexError):
-            return 0
-    return round(min(max(wait_s, 0.0), MAX_RETRY_AFTER_S) * 1_000_000)
-
-
-async def _read(content: aiohttp.StreamReader, cap: int) -> bytes:
-    """Read up to ``cap`` bytes; what follows is left, and the connection with it."""
-    parts: list[bytes] = []
-    size = 0
-    while size < cap and (part := await content.read(cap - size)):
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
-
-
-def _clean(text: str) -> str:
-    """Make what came over the wire plain text: aiohttp keeps undecodable bytes as lone surrogates."""
-    return str(text).encode("utf-8", "replace").decode()
+    text = next((value for name, value in answer.headers if name.lower() == "retry-after"), "")
+    return round(retry_after_s(text, now_us) * 1_000_000)
 
 
 def _since_us(started_ns: int) -> int:

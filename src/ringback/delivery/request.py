@@ -1,12 +1,11 @@
 """The HTTP request of one attempt, as a value: what is sent is decided here, and nowhere else."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
 from ringback import __version__
-from ringback.dialect.callbacks import FORM, with_query
+from ringback.dialect.callbacks import FORM, form, with_query
 from ringback.dialect.signatures import callback_headers
 from ringback.dialect.standard_webhooks import headers as standard_headers
 from ringback.store.accounts import Account
@@ -58,7 +57,7 @@ def build(callback: DueCallback, account: Account, *, nonce_v2: str, nonce_v3: s
         method="POST",
         url=callback.url,
         headers=[*headers, ("Content-Type", FORM if body is None else "application/json")],
-        body=urlencode(params).encode() if body is None else body,
+        body=form(params).encode() if body is None else body,
     )
 
 

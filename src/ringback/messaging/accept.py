@@ -8,8 +8,8 @@ from functools import partial
 
 import msgspec
 
+from ringback.dialect.callback_urls import canonical_callback_url
 from ringback.dialect.send import SendRequest
-from ringback.dialect.signatures import canonical_callback_url
 from ringback.messaging import mms
 from ringback.messaging.geo import refuse_blocked
 from ringback.messaging.pace import Pace, slots_of

@@ -15,16 +15,16 @@ import structlog
 
 from ringback.carriers.port import Inbound, InboundAnswer, NotTaken, Taken
 from ringback.dialect import send
+from ringback.dialect.callback_urls import canonical_callback_url
 from ringback.dialect.inbound import inbound_params, storable
 from ringback.dialect.keywords import HELP, OPT_IN, OPT_OUT, intent_of
-from ringback.dialect.signatures import canonical_callback_url
 from ringback.messaging.accept import Acceptor, Entry, Terms, store_entries
 from ringback.messaging.progress import Progress
 from ringback.metrics import Metrics
 from ringback.model import numbers, segments
 from ringback.model.errors import Refused, StoreUnavailable
 from ringback.model.ids import NewId
-from ringback.model.message import Message
+from ringback.model.message import INBOUND_REF, Message
 from ringback.model.pricing import Tariff
 from ringback.model.status import Status
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
@@ -114,7 +114,7 @@ class _Arrival(msgspec.Struct, frozen=True):
     @property
     def ref(self) -> str | None:
         """The carrier's name for the message, apart from those of messages that were sent through it."""
-        return None if self.inbound.carrier_ref is None else f"mo:{self.inbound.carrier_ref}"
+        return None if self.inbound.carrier_ref is None else INBOUND_REF + self.inbound.carrier_ref
 
 
 class _Valid(msgspec.Struct, frozen=True, kw_only=True):

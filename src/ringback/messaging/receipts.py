@@ -25,7 +25,7 @@ from ringback.model.message import Message
 from ringback.model.status import Status
 from ringback.runtime import Batcher, Clock
 from ringback.store import messages, parts, submissions
-from ringback.store.port import POLITE_BATCH, Store, Transaction
+from ringback.store.port import Store, Transaction
 from ringback.store.wakeups import Wakeups
 
 EARLY: Final = "early"
@@ -50,7 +50,7 @@ class ReceiptTaker:
         self._wakeups = wakeups
         self._metrics = metrics
         self._arrivals: Batcher[_Arrival, None] = Batcher(
-            self._record, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
+            self._record, max_weight=store.background_batch, shared_errors=(StoreUnavailable,)
         )
 
     async def take(self, receipt: Receipt) -> None:

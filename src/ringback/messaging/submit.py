@@ -8,7 +8,6 @@ have been handed over. What happens then its route says (``on_unknown``).
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -38,13 +37,11 @@ from ringback.routing.chooser import Chooser
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import MessagingSettings
 from ringback.store import messages, parts
-from ringback.store.port import POLITE_BATCH, Store, Transaction
+from ringback.store.port import Store, Transaction
 from ringback.store.submissions import Submission
 from ringback.store.wakeups import Wakeups
 
 RESUME_LIMIT = 100_000
-BATCH: Final = POLITE_BATCH // 2
-"""Submissions of one write. Each one changes a message and makes a callback owed: twice the work of other writes."""
 
 _WORDS = {Accepted: "accepted", Rejected: "rejected", Deferred: "deferred", Unknown: "unknown", type(None): "expired"}
 """What metrics call the outcomes."""
@@ -88,7 +85,7 @@ class Submitter:
         self._chooser = chooser or Chooser(partial(_only, connector.name))
         self._lane = Lane(connector.name, self._chooser)
         self._answers: Batcher[Answer, None] = Batcher(
-            self._record, max_weight=BATCH, shared_errors=(StoreUnavailable,)
+            self._record, max_weight=self._batch, shared_errors=(StoreUnavailable,)
         )
 
     def worker(self, capacity: int | None = None) -> WorkLoop[Turn]:
@@ -119,7 +116,7 @@ class Submitter:
         lease_until_us = now_us + round(self._settings.submit_lease_s * 1_000_000)
         token = self._new_id(now_us)
 
-        terms = Lease(token, now_us, lease_until_us, min(limit, BATCH))
+        terms = Lease(token, now_us, lease_until_us, min(limit, self._batch()))
 
         def work(tx: Transaction) -> tuple[list[Turn], int, int | None]:
             claimed = self._lane.claim(tx, terms)
@@ -149,6 +146,10 @@ class Submitter:
         again = sum(turn.submission.was_leased and not turn.is_lost for turn in turns)
         self._metrics.unknown_outcomes.add("resubmitted", count=again)
         return turns, None if next_due_at_us is None else (next_due_at_us - now_us) / 1_000_000
+
+    def _batch(self) -> int:
+        # Each submission changes a message and makes a callback owed: twice the work of other writes.
+        return self._store.background_batch() // 2
 
     async def submit(self, turn: Turn) -> None:
         """Hand one message over and record the answer."""

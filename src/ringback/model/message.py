@@ -1,6 +1,11 @@
 """Messages and their events. Times are UTC microseconds since 1970."""
 
+from typing import Final
+
 import msgspec
+
+INBOUND_REF: Final = "mo:"
+"""Stands before what a carrier calls an inbound message, apart from the names of messages that were sent through it."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,10 @@
 """Explains stored requests: with today's tokens, which may differ from those of the day when they came."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from ringback.carriers.hooks import carrier_of
 from ringback.receiver.event import Arrived, Event, Kind
 from ringback.receiver.explain import Asked, Explanation, Named, explain
 from ringback.receiver.proxies import Proxies
@@ -19,6 +20,10 @@ from ringback.store.received import ReceivedRequest
 _headers = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
 
+async def _no_carrier(_: str) -> SourceSettings | None:
+    return None
+
+
 class Explainer:
     """Knows the sources, and what to call their tokens."""
 
@@ -30,7 +35,9 @@ class Explainer:
         sources: Mapping[str, SourceSettings],
         public_base_url: str,
         proxies: Proxies,
+        carriers: Callable[[str], Awaitable[SourceSettings | None]] = _no_carrier,
     ) -> None:
+        self._carriers = carriers
         self._store = store
         self._clock = clock
         self._sources = sources
@@ -40,6 +47,8 @@ class Explainer:
     async def explain(self, stored: ReceivedRequest) -> Explanation | None:
         """Explain a request, ``None`` when its source is not configured any more. Raises ``StoreUnavailable``."""
         source = self._sources.get(stored.source)
+        if source is None and (carrier := carrier_of(stored.source)):
+            source = await self._carriers(carrier)
         if source is None:
             return None
         now_us = self._clock.now_us()

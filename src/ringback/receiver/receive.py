@@ -8,7 +8,7 @@ What waits for the database is bounded by count and by bytes. Beyond that the an
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -48,6 +48,14 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     peer: str
     kind: Kind = "status"
     """What the address is for that it came to."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A request that is kept."""
+
+    answer: Literal["accepted", "forbidden", "malformed"]
+    event: Event | None = None
+    """What it says, if it was accepted."""
 
 
 class _Judged(msgspec.Struct, frozen=True):
@@ -95,12 +103,16 @@ class Receiver:
         source = self._sources.get(incoming.source)
         if source is None:
             raise NotFound(f"no receiver source is called {incoming.source[:64]!r}; configure [sources.<name>]")
+        return (await self.take_from(source, incoming)).answer
+
+    async def take_from(self, source: SourceSettings, incoming: Incoming) -> Stored:
+        """Store a request of a source that is configured elsewhere. Raises ``TryLater`` when nothing was stored."""
         weight = len(incoming.body)
         if self._waiting_bytes + weight > MAX_WAITING_BYTES:
             raise TryLater("too many bytes are waiting, send again in a moment")
         now_us = self._clock.now_us()
         tokens = await self._tokens(source, now_us)
-        judged, answer = self._judge(incoming, source, tokens, now_us)
+        judged, stored = self._judge(incoming, source, tokens, now_us)
         self._waiting_bytes += weight
         try:
             await self._batcher.submit(judged)
@@ -109,7 +121,7 @@ class Receiver:
         finally:
             self._waiting_bytes -= weight
         self._metrics.received.add(incoming.source, judged.request.verdict)
-        return answer
+        return stored
 
     async def _tokens(self, source: SourceSettings, now_us: int) -> tuple[str, ...]:
         if not source.account:
@@ -119,7 +131,7 @@ class Receiver:
 
     def _judge(
         self, incoming: Incoming, source: SourceSettings, tokens: tuple[str, ...], now_us: int
-    ) -> tuple[_Judged, str]:
+    ) -> tuple[_Judged, Stored]:
         provider = PROVIDERS[source.provider]
         request = Arrived(
             method=incoming.method,
@@ -134,16 +146,16 @@ class Receiver:
         request_id = self._new_id(now_us)
         said: ReceivedEvent | None = None
         event: Event | None = None
-        answer, word = "accepted", judgement.verified_by
+        word: str = judgement.verified_by
         if judgement.objection:
-            answer, word = "forbidden", judgement.objection
+            answer, word = Stored("forbidden"), judgement.objection
         else:
             event = provider.read(request)
             if event is None or not _can_be_kept(event):
-                answer, word = "malformed", "malformed"
+                answer, word = Stored("malformed"), "malformed"
             else:
-                said = _kept(event, request_id, incoming.source, now_us)
-        stored = ReceivedRequest(
+                said, answer = _kept(event, request_id, incoming.source, now_us), Stored("accepted", event)
+        kept = ReceivedRequest(
             id=request_id,
             source=incoming.source,
             received_at_us=now_us,
@@ -155,7 +167,7 @@ class Receiver:
             verdict=word,
             accepted=said is not None,
         )
-        return _Judged(stored, said, event if said is not None and incoming.source in self._targets else None), answer
+        return _Judged(kept, said, event if said is not None and incoming.source in self._targets else None), answer
 
     async def _write(self, judged: list[_Judged]) -> Sequence[None]:
         if await self._store.write(partial(self._put, judged=judged)):

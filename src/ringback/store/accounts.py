@@ -1,5 +1,6 @@
 """Accounts, subaccounts and the tokens that authenticate and sign for them."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -166,22 +167,41 @@ class AccountCache:
         self._store = store
         self._ttl_us = round(ttl_s * 1_000_000)
         self._known: dict[str, tuple[int, Account | None]] = {}
+        self._reading: dict[str, asyncio.Task[Account | None]] = {}
 
     async def get(self, auth_id: str, now_us: int) -> Account | None:
         """Return an account, or ``None`` when there is none of that id. Raises ``StoreUnavailable``."""
         known = self._known.get(auth_id)
         if known and now_us - known[0] < self._ttl_us:
             return known[1]
-        account = await self._store.read(lambda tx: find(tx, auth_id, now_us))
+        reading = self._reading.get(auth_id)
+        if reading is None:
+            reading = self._reading[auth_id] = asyncio.create_task(self._read(auth_id, now_us))
+            # If whoever asked has gone away, nobody wants to hear of a failure.
+            reading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        # Shared by all who ask meanwhile, one of whom may go away.
+        return await asyncio.shield(reading)
+
+    async def _read(self, auth_id: str, now_us: int) -> Account | None:
+        task = asyncio.current_task()
+        try:
+            account = await self._store.read(lambda tx: find(tx, auth_id, now_us))
+        finally:
+            is_ours = self._reading.get(auth_id) is task
+            if is_ours:
+                del self._reading[auth_id]
         if len(self._known) > 10_000:
             # Ids come from requests: somebody who tries many must not fill the memory.
             self._known.clear()
-        self._known[auth_id] = (now_us, account)
+        if is_ours:
+            self._known[auth_id] = (now_us, account)
         return account
 
     def forget(self, auth_id: str) -> None:
         """Read an account anew when it is asked for next: it has been changed here."""
         self._known.pop(auth_id, None)
+        # Whatever is being read may be what was there before.
+        self._reading.pop(auth_id, None)
 
 
 def names(tx: Transaction, *, limit: int) -> list[tuple[str, str]]:

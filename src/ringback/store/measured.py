@@ -26,6 +26,10 @@ class MeasuredStore:
         """See ``Store.write``."""
         return await self._measured("write", self._store.write(work, durable=durable))
 
+    def background_batch(self) -> int:
+        """See ``Store.background_batch``."""
+        return self._store.background_batch()
+
     async def read(self, work: Callable[[Transaction], T]) -> T:
         """See ``Store.read``."""
         return await self._measured("read", self._store.read(work))

@@ -27,7 +27,7 @@ from ringback.store import outcome
 from ringback.store.deadline import Deadlines
 from ringback.store.notify import Notifications
 from ringback.store.outcome import Begun, CommitUnansweredError
-from ringback.store.port import Transaction
+from ringback.store.port import POLITE_BATCH, Transaction
 from ringback.store.upgrade import is_newer, upgrade
 from ringback.store.wakeups import Wakeups
 
@@ -102,6 +102,10 @@ class PostgresStore:
         """See ``Store.read``."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, _transact, self._reading, work, self._deadlines)
+
+    def background_batch(self) -> int:
+        """See ``Store.background_batch``: others wait for the rows of endpoints that a write has, at any size."""
+        return POLITE_BATCH
 
     async def clock_ahead_us(self, clock: Clock) -> int:
         """See ``Store.clock_ahead_us``: the server's clock counts, asked three times for the quickest answer."""

@@ -20,7 +20,7 @@ from alembic.util import CommandError
 
 from ringback.model.errors import DatabaseUnusable, DataDirUnusable, StoreUnavailable
 from ringback.runtime import Clock
-from ringback.store.port import Transaction
+from ringback.store.port import LARGE_BATCH, POLITE_BATCH, Transaction
 from ringback.store.turn import Turn
 from ringback.store.upgrade import is_newer, upgrade
 from ringback.store.wakeups import Wakeups
@@ -36,11 +36,12 @@ WATCH_INTERVAL_S: Final = 0.02
 class SqliteStore:
     """A ``Store`` in one file. Made by :func:`open_store`."""
 
-    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float, shares_process: bool = True) -> None:
         self._path = path
+        self._shares_process = shares_process
         self._writing = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
         self._reading = _engine(path, busy_timeout_s=busy_timeout_s, connections=READERS, query_only=True)
-        self._turn = Turn(path.with_name(TURN_FILE), timeout_s=busy_timeout_s)
+        self._turn = Turn(path.with_name(TURN_FILE), timeout_s=busy_timeout_s, is_urgent=shares_process)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
 
@@ -53,6 +54,10 @@ class SqliteStore:
         """See ``Store.read``."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, _transact, self._reading, "BEGIN", work)
+
+    def background_batch(self) -> int:
+        """See ``Store.background_batch``."""
+        return POLITE_BATCH if self._shares_process or self._turn.is_wanted else LARGE_BATCH
 
     async def clock_ahead_us(self, clock: Clock) -> int:
         """See ``Store.clock_ahead_us``: whoever has the file is on the same machine."""
@@ -121,9 +126,10 @@ class ChangeWatch:
         self._stopping.set()
 
 
-def open_store(data_dir: Path, *, busy_timeout_s: float) -> SqliteStore:
+def open_store(data_dir: Path, *, busy_timeout_s: float, shares_process: bool = True) -> SqliteStore:
     """Open the database in ``data_dir``, creating or upgrading it.
 
+    ``shares_process`` says that requests are answered in this process too, and wait for its background writes.
     Raises ``DataDirUnusable`` or ``DatabaseUnusable`` with one line that says what to do.
     """
     _prepare(data_dir)
@@ -143,7 +149,7 @@ def open_store(data_dir: Path, *, busy_timeout_s: float) -> SqliteStore:
     finally:
         turn.close()
     path.chmod(0o600)
-    return SqliteStore(path, busy_timeout_s=busy_timeout_s)
+    return SqliteStore(path, busy_timeout_s=busy_timeout_s, shares_process=shares_process)
 
 
 def _engine(path: Path, *, busy_timeout_s: float, connections: int, query_only: bool = False) -> sa.Engine:

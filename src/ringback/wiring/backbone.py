@@ -47,7 +47,11 @@ async def open_backbone(settings: Settings) -> AsyncIterator[tuple[Store, System
 def _open_store(settings: Settings) -> Store:
     if settings.store.url:
         return postgres.open_store(settings.store.url, busy_timeout_s=settings.store.busy_timeout_s)
-    return sqlite.open_store(settings.store.data_dir, busy_timeout_s=settings.store.busy_timeout_s)
+    return sqlite.open_store(
+        settings.store.data_dir,
+        busy_timeout_s=settings.store.busy_timeout_s,
+        shares_process="web" in settings.roles,
+    )
 
 
 def base_url(host: str, port: int, *, scheme: str = "http") -> str:

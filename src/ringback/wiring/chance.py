@@ -13,7 +13,8 @@ def new_id(now_us: int) -> str:
 
 def new_nonce() -> str:
     """Make a nonce in the shape of Plivo's: 20 decimal digits."""
-    return str(10**19 + secrets.randbelow(9 * 10**19))
+    # 16 bytes: what the rest of the division prefers is too little to be seen.
+    return str(10**19 + int.from_bytes(os.urandom(16)) % (9 * 10**19))
 
 
 def new_app_id() -> str:

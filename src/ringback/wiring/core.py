@@ -7,13 +7,15 @@ import msgspec
 
 from ringback.dialect.media import MediaUrls
 from ringback.messaging.accept import Acceptor
+from ringback.messaging.inbound import InboundTaker
 from ringback.messaging.meter import RequestMeter
+from ringback.messaging.receipts import ReceiptTaker
 from ringback.messaging.senders import Senders
 from ringback.metrics import Metrics
 from ringback.model.pricing import Tariff
 from ringback.runtime import SystemClock
 from ringback.settings import Settings
-from ringback.store import keys, prices
+from ringback.store import keys, numbers, prices
 from ringback.store.accounts import AccountCache
 from ringback.store.cached import Cached
 from ringback.store.callers import Reach
@@ -101,4 +103,21 @@ def acceptor_of(core: Core) -> Acceptor:
         retention=core.settings.retention,
         senders=Senders(core.store, requires_owned=core.settings.messaging.require_owned_src),
         limits=core.limits,
+    )
+
+
+def receipt_taker_of(core: Core) -> ReceiptTaker:
+    return ReceiptTaker(store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, metrics=core.metrics)
+
+
+def inbound_taker_of(core: Core, acceptor: Acceptor) -> InboundTaker:
+    return InboundTaker(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        settings=core.settings.messaging,
+        find_owner=numbers.owner,
+        acceptor=acceptor,
+        metrics=core.metrics,
     )

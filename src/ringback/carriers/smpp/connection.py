@@ -11,7 +11,8 @@ import structlog
 from ringback.carriers.port import Exchange
 from ringback.carriers.smpp import names
 from ringback.carriers.smpp.names import Command
-from ringback.carriers.smpp.pdu import Bind, Body, MessageResp, Pdu
+from ringback.carriers.smpp.outline import outline
+from ringback.carriers.smpp.pdu import Bind, Body, MessageResp, Nothing, Pdu, Tlvs
 from ringback.carriers.smpp.session import (
     BOUND,
     Answered,
@@ -43,6 +44,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: int
     message_id: str = ""
+    tlvs: Tlvs = ()
 
 
 class Busy(msgspec.Struct, frozen=True):
@@ -82,17 +84,20 @@ class Connection(asyncio.Protocol):
         window: Window,
         pace: Pace | None = None,
         most_in_hand: int = MOST_IN_HAND,
+        throttles: frozenset[int] = names.TRY_LATER,
     ) -> None:
+        """``throttles``: statuses with which the peer says that it wants less."""
         self.session = session
         self.window = window
         self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.errors: Counter[str] = Counter()
-        self.exchanges: deque[Exchange] = deque(maxlen=LAST)
         self.bound_to = ""
         """Whom this is bound to: the system id that the other side gave."""
         self.peer = ""
         """The address at the other end."""
         self._clock = clock
+        self._throttles = throttles
+        self._said: deque[tuple[int, Literal["out", "in"], Pdu, str]] = deque(maxlen=LAST)
         self._handler = handler
         self._pace = pace or Pace(0)
         self._transport: asyncio.Transport | None = None
@@ -148,6 +153,10 @@ class Connection(asyncio.Protocol):
         """Whether messages can be exchanged."""
         return self.session.state in BOUND
 
+    def exchanges(self) -> list[Exchange]:
+        """Tell the last PDUs, without what they carry."""
+        return [Exchange(at_us=at_us, direction=way, what=outline(pdu) + more) for at_us, way, pdu, more in self._said]
+
     async def bind(self, command: Command, body: Bind) -> Outcome:
         """Bind, whatever the window says: it is about messages."""
         return await self._send(command, body)
@@ -175,7 +184,7 @@ class Connection(asyncio.Protocol):
         sequence = self.session.request(command, body, now_us=self._clock.now_us())
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._answers[sequence] = answer
-        self._note("out", names.command_name(command), sequence)
+        self._note("out", Pdu(command, sequence, body))
         self._flush_soon()
         return await answer
 
@@ -244,13 +253,13 @@ class Connection(asyncio.Protocol):
         for event in events:
             match event:
                 case Received(pdu):
-                    self._note("in", names.command_name(pdu.command), pdu.sequence)
+                    self._note("in", pdu)
                     self._take(pdu)
                 case Answered(request, answer):
                     self._answered(request, answer)
                 case Unexpected(pdu):
                     self.errors["late or unknown answer"] += 1
-                    self._note("in", f"{names.command_name(pdu.command)} to nothing that is open", pdu.sequence)
+                    self._note("in", pdu, "; it answers nothing that is open")
                 case Malformed(detail):
                     self.errors["malformed"] += 1
                     if self.errors["malformed"] <= MOST_COMPLAINTS:
@@ -267,18 +276,17 @@ class Connection(asyncio.Protocol):
             outcome = Lost("no answer came in time")
             self.errors["no answer"] += 1
         else:
-            told = f"{names.command_name(answer.command)} {names.status_name(answer.status)}"
-            self._note("in", told, answer.sequence)
+            self._note("in", answer)
             if answer.status != names.OK:
                 self.errors[names.status_name(answer.status)] += 1
-            if answer.status in names.TRY_LATER:
+            if answer.status in self._throttles:
                 self.window.throttled(now_us)
                 pause_s = max(self.window.held_until_us - now_us, 0) / 1_000_000
                 outcome = Busy(pause_s, names.status_name(answer.status))
             else:
-                self.window.answered()
-                name = answer.body.message_id if isinstance(answer.body, MessageResp) else ""
-                outcome = Answer(answer.status, name)
+                self.window.answered(now_us, _congestion(answer.body))
+                body = answer.body if isinstance(answer.body, MessageResp) else MessageResp()
+                outcome = Answer(answer.status, body.message_id, body.tlvs)
         waiting = self._answers.pop(request.sequence, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)
@@ -302,7 +310,7 @@ class Connection(asyncio.Protocol):
         if pdu.command not in names.BINDS:
             # A bind is answered by whoever decides on it.
             self.session.respond(pdu, body, status=status)
-            self._note("out", f"{names.command_name(pdu.command)}_resp {names.status_name(status)}", pdu.sequence)
+            self._note("out", Pdu(pdu.command | names.RESPONSE, pdu.sequence, body or Nothing(), status))
         self._flush_soon()
 
     def _end(self, reason: str, unanswered: tuple[Pdu, ...]) -> None:
@@ -342,5 +350,10 @@ class Connection(asyncio.Protocol):
         if out and self._transport is not None and not self._transport.is_closing():
             self._transport.write(out)
 
-    def _note(self, direction: Literal["in", "out"], what: str, sequence: int) -> None:
-        self.exchanges.append(Exchange(at_us=self._clock.now_us(), direction=direction, what=f"{what} #{sequence}"))
+    def _note(self, direction: Literal["in", "out"], pdu: Pdu, more: str = "") -> None:
+        self._said.append((self._clock.now_us(), direction, pdu, more))
+
+
+def _congestion(body: Body) -> int | None:
+    tlvs = body.tlvs if isinstance(body, MessageResp) else ()
+    return next((value[0] for tag, value in tlvs if tag == names.CONGESTION_STATE and value), None)

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.dialect.callback_urls import canonical_callback_url
 from ringback.dialect.callbacks import FORM, endpoint_of
 from ringback.dialect.later import FIELDS, Later, later_of
-from ringback.dialect.signatures import canonical_callback_url
 from ringback.messaging.meter import RequestMeter
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId

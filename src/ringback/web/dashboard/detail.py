@@ -7,13 +7,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ringback.dialect.callback_urls import outside_safe_subset
 from ringback.dialect.callbacks import total_amount
 from ringback.dialect.inbound import CONTENT
 from ringback.dialect.media import IMAGES
-from ringback.dialect.signatures import outside_safe_subset
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
-from ringback.model.message import Event, Message
+from ringback.model.message import INBOUND_REF, Event, Message
 from ringback.model.redaction import redactor
 from ringback.store import callbacks, conversions, endpoints, media, messages, received, replies, resends
 from ringback.store.callbacks import Attempt, Callback
@@ -261,12 +261,17 @@ def _shown_body(attempt: Attempt, callback: Callback, message: Message | None) -
     return present.NOT_SHOWN.encode() if hidden else attempt.response_body
 
 
+def _names(message: Message) -> list[str]:
+    """Return what a message is called by us, and by a carrier that calls back."""
+    return [message.uuid, *([message.carrier_ref.removeprefix(INBOUND_REF)] if message.carrier_ref else ())]
+
+
 def _read(tx: Transaction, uuid: str) -> Found:
     message = messages.find(tx, None, uuid)
     if message is None:
         return Found(message=None, events=[], owed=[], due={}, arrivals=[])
     made = callbacks.of_message(tx, uuid)
-    said = received.of_messages(tx, [uuid])[:_RECEIVED_SHOWN]
+    said = received.of_messages(tx, _names(message))[:_RECEIVED_SHOWN]
     return Found(
         message=message,
         events=messages.timeline(tx, uuid),

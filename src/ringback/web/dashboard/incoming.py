@@ -1,10 +1,12 @@
 """What the receiving side has taken in: the newest requests, and each one as it came."""
 
+from collections import defaultdict
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.carriers.hooks import carrier_of
 from ringback.dialect.callbacks import missing_params
 from ringback.dialect.inbound import CONTENT, missing_inbound_params
 from ringback.model.ids import as_uuid
@@ -122,7 +124,13 @@ def _newest(
 ) -> tuple[list[tuple[ReceivedRequest, ReceivedEvent | None]], dict[str, tuple[str, str]]]:
     """Return the newest requests, and for messages of this database (sender, destination) as they may be shown."""
     found = received.newest(tx, limit=NEWEST)
-    ours = messages.by_uuid(tx, [said.message_uuid for _, said in found if said])
+    named: dict[str, list[str]] = defaultdict(list)
+    for _, said in found:
+        if said is not None:
+            named[carrier_of(said.source)].append(said.message_uuid)
+    ours: dict[str, Message] = {}
+    for carrier, names in named.items():
+        ours |= messages.called(tx, carrier, names) if carrier else messages.by_uuid(tx, names)
     return found, {uuid: (present.src_of(message), present.dst_of(message)) for uuid, message in ours.items()}
 
 
@@ -133,4 +141,6 @@ def _whole(tx: Transaction, request_id: str) -> Whole:
     # A refused request may be about a message of ours too, and then must not show what its log hides.
     params = dict(present.form_pairs(item.target, present.header_pairs(item.headers), item.body))
     about = params.get("MessageUUID", "") if not missing_params(params) or not missing_inbound_params(params) else ""
-    return item, received.of_request(tx, request_id), messages.find(tx, None, about) if about else None
+    carrier = carrier_of(item.source)
+    ours = messages.called(tx, carrier, [about]) if carrier else messages.by_uuid(tx, [about])
+    return item, received.of_request(tx, request_id), ours.get(about)

@@ -54,26 +54,35 @@ class _Address:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, request: Request) -> Response:
-        scope = request.scope
-        target = scope["raw_path"].decode("latin-1")
-        if scope["query_string"]:
-            target += "?" + scope["query_string"].decode("latin-1")
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        seen = self._proxies.seen(
-            peer=scope["client"][0] if scope["client"] else "", scheme=scope["scheme"], headers=headers
+        incoming = await incoming_of(
+            request, request.path_params["source"], self._kind, self._proxies, self._max_body_bytes
         )
-        answer = await self._receiver.take(
-            Incoming(
-                source=scope["path_params"]["source"],
-                method=scope["method"],
-                target=target,
-                origin=seen.origin,
-                headers=headers,
-                body=await read_body(request, self._max_body_bytes),
-                peer=seen.peer,
-                kind=self._kind,
-            )
-        )
-        if answer == "accepted":
-            return Response(status_code=200)
-        return error_response(*REFUSALS[self._malformed if answer == "malformed" else answer])
+        answer = await self._receiver.take(incoming)
+        return answered(answer, self._malformed)
+
+
+async def incoming_of(request: Request, source: str, kind: Kind, proxies: Proxies, max_body_bytes: int) -> Incoming:
+    """Return a request to a source as the receiver takes it. Raises ``TooLarge``."""
+    scope = request.scope
+    target = scope["raw_path"].decode("latin-1")
+    if scope["query_string"]:
+        target += "?" + scope["query_string"].decode("latin-1")
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    seen = proxies.seen(peer=scope["client"][0] if scope["client"] else "", scheme=scope["scheme"], headers=headers)
+    return Incoming(
+        source=source,
+        method=scope["method"],
+        target=target,
+        origin=seen.origin,
+        headers=headers,
+        body=await read_body(request, max_body_bytes),
+        peer=seen.peer,
+        kind=kind,
+    )
+
+
+def answered(answer: str, malformed: str) -> Response:
+    """Return what the sender is told; ``malformed`` is the name of the address' own refusal."""
+    if answer == "accepted":
+        return Response(status_code=200)
+    return error_response(*REFUSALS[malformed if answer == "malformed" else answer])
