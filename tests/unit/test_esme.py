@@ -7,7 +7,7 @@ import pytest
 
 from ringback.carriers.smpp import names
 from ringback.carriers.smpp.pdu import DataSm, ShortMessage
-from ringback.carriers.smpp.receipts import parse
+from ringback.carriers.smpp.receipts import Reading
 from ringback.carriers.smpp.shape import Shape
 from ringback.esme.door import may_come_from
 from ringback.esme.guesses import FIRST_PAUSE_US, FREE, MOST_ADDRESSES, MOST_PAUSE_US, Guesses
@@ -97,7 +97,7 @@ def test_receipts_say_what_our_own_reader_reads(
         done_at_us=NOON_US,
     )  # fmt: skip
     (body,) = told(owed("receipt", msgspec.json.encode(content)), Shape())
-    read = parse(body)
+    read = Reading().read(body)
     assert read is not None
     assert (read.message_id, read.state, read.error, body.esm_class) == (UUID, state, error, esm_class)
     assert (body.source, body.dest, body.dest_ton) == ("15005550001", "Ringback", 5)
