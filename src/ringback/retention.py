@@ -29,6 +29,7 @@ from ringback.store import (
     powerpacks,
     pruning,
     reconciliations,
+    smpp_owed,
 )
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store, Transaction
@@ -67,6 +68,7 @@ KINDS: Final = (
     "captures",
     "conversions_out",
     "reconciled_messages",
+    "smpp_owed",
 )
 
 
@@ -237,6 +239,11 @@ class Retention:
                 removed,
                 "other_callbacks",
                 lambda tx: pruning.prune_other_callbacks(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+            )
+            await self._sweep_kind(
+                removed,
+                "smpp_owed",
+                lambda tx: smpp_owed.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
             )
 
     async def _sweep_kind(self, removed: Counter[str], kind: str, prune: Callable[[Transaction], int]) -> None:

@@ -290,6 +290,43 @@ class PlivoSettings(Group, frozen=True, kw_only=True):
     """PEM file of authorities that are trusted besides the system's."""
 
 
+class SmppServerSettings(Group, frozen=True, kw_only=True):
+    """The SMPP server that accounts bind to, in processes with the role ``web``."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but a loopback address makes it reachable from outside."""
+    port: Port | None = None
+    """TCP port, usually 2775; 0 takes a free one. Without one nobody is served in the clear."""
+    tls_port: Port | None = None
+    """TCP port for TLS, usually 3550; 0 takes a free one. It needs a certificate."""
+    tls_certificate: Path | None = None
+    """PEM file with a certificate and those between it and its authority."""
+    tls_key: Path | None = None
+    """PEM file with the key of the certificate, without a passphrase."""
+    system_id: Annotated[str, msgspec.Meta(min_length=1, max_length=15)] = "ringback"
+    """What those who bind are told whom they are bound to."""
+    max_connections: Count = 1_000
+    """Connections at a time, bound or not; further ones are closed."""
+    binds_per_account: Count = 10
+    """Binds of one account at a time, over all processes; further ones are refused."""
+    max_in_hand: Count = 100
+    """Requests of one bind that are worked on at a time; further ones get ``ESME_RTHROTTLED``."""
+    window: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
+    """Receipts and inbound messages that one bind may be sent before it has answered."""
+    bind_s: Seconds = 10.0
+    """A connection that is not bound by then is closed."""
+    enquire_link_s: Seconds = 30.0
+    """After so long without a word the other side is asked whether it is there."""
+    response_s: Seconds = 30.0
+    """For so long an answer is awaited: to that question the connection ends without one, anything else comes again."""
+    inactivity_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
+    """After so long without anything but that question a bind is ended; 0 for never."""
+    default_coding: Literal["gsm", "gsm_packed", "latin1"] = "gsm"
+    """What ``data_coding`` 0 is, both ways: GSM septets in a byte each or packed, or Latin-1."""
+    concatenation: Literal["udh", "udh16", "sar", "payload"] = "udh"
+    """How long inbound messages are sent: in parts with a header or TLVs, or as a whole in ``message_payload``."""
+
+
 class ForwardSettings(Group, frozen=True, kw_only=True):
     """A URL of your own to which what a source says is handed on, signed anew and retried like any callback."""
 
@@ -456,6 +493,7 @@ class Settings(Group, frozen=True, kw_only=True):
     delivery: DeliverySettings = DeliverySettings()
     simulator: SimulatorSettings = SimulatorSettings()
     smpp: SmppSettings = SmppSettings()
+    smpp_server: SmppServerSettings = SmppServerSettings()
     plivo: PlivoSettings = PlivoSettings()
     sources: dict[str, SourceSettings] = {}
     carriers: tuple[CarrierSettings, ...] = ()

@@ -237,6 +237,7 @@ def test_every_error_text_is_documented() -> None:
             "docs/reconciling.md",
             "docs/operating.md",
             "docs/smpp.md",
+            "docs/smpp-server.md",
             "docs/upstream.md",
         )
     )

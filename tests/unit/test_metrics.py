@@ -25,6 +25,7 @@ BACKLOG = Backlog(
     endpoints={"closed": 4, "open": 1},
     replays=2,
     conversions=0,
+    smpp_owed=6,
     oldest_due_s=7.5,
 )
 

@@ -31,6 +31,7 @@ from ringback.cli import (
     sdk_env,
     serve,
     simulate,
+    smpp_logins,
     smsc,
     tail,
     tls,
@@ -57,6 +58,7 @@ account.app.command("credit", context_settings={"ignore_unknown_options": True})
 account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
+account.app.add_typer(smpp_logins.app, name="smpp")
 app.command("tail")(tail.tail)
 app.command("reconcile")(reconcile.reconcile)
 app.command("listen")(listen.listen)

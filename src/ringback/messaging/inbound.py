@@ -29,7 +29,7 @@ from ringback.model.pricing import Tariff
 from ringback.model.status import Status
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import MessagingSettings
-from ringback.store import accounts, inbound_parts, messages, optouts
+from ringback.store import accounts, inbound_parts, messages, optouts, smpp_logins
 from ringback.store.inbound_parts import Text
 from ringback.store.optouts import Pair, Said
 from ringback.store.port import POLITE_BATCH, Store, Transaction
@@ -221,6 +221,7 @@ class InboundTaker:
         known = _known(tx, arrivals)
         judged = [self._judge(tx, arrival) for arrival in arrivals]
         optouts.in_turn(tx, [each.pair for each in judged if isinstance(each, _Valid) and each.intent])
+        takers = smpp_logins.taking_inbound(tx, {each.owned.account_id for each in judged if isinstance(each, _Valid)})
         progress = Progress(self._new_id)
         recorded = _Recorded([], 0, [])
         duplicates = 0
@@ -237,6 +238,8 @@ class InboundTaker:
                 recorded.answers.append(Taken(known[key]))
             else:
                 message = self._receive(progress, each)
+                if message.type == "sms":
+                    progress.owe_inbound(message, each.text, takers.get(message.account_id, ()))
                 recorded.answers.append(Taken(message.uuid))
                 if arrival.ref is not None:
                     known[key] = message.uuid

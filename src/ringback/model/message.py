@@ -42,6 +42,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     network: str | None = None
     route: str | None = None
     """By which it was sent, or would have been."""
+    receipts_asked: str | None = None
+    """Who is owed receipts over SMPP, and of what, as stored (``model.receipts_asked``)."""
     queued_at_us: int
     sent_at_us: int | None = None
     final_at_us: int | None = None

@@ -103,6 +103,8 @@ messages = sa.Table(
     sa.Column("network", sa.Text, nullable=True),
     # By which it was sent, or would have been.
     sa.Column("route", sa.String(40), nullable=True),
+    # model.receipts_asked: null unless it came over SMPP and asks for receipts.
+    sa.Column("receipts_asked", sa.Text, nullable=True),
     sa.Column("queued_at_us", _Time, nullable=False),
     sa.Column("sent_at_us", _Time, nullable=True),
     sa.Column("final_at_us", _Time, nullable=True),

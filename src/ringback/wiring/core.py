@@ -8,6 +8,7 @@ import msgspec
 from ringback.dialect.media import MediaUrls
 from ringback.messaging.accept import Acceptor
 from ringback.messaging.inbound import InboundTaker
+from ringback.messaging.meter import RequestMeter
 from ringback.messaging.receipts import ReceiptTaker
 from ringback.messaging.senders import Senders
 from ringback.metrics import Metrics
@@ -42,6 +43,8 @@ class Core(msgspec.Struct, frozen=True):
     media_urls: MediaUrls
     limits: LimitsCache
     tariff: Cached[Tariff]
+    meter: RequestMeter
+    """Of requests by whichever door."""
 
 
 async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str) -> Core:
@@ -63,6 +66,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str
         await _media_urls(settings, store, listening_at),
         LimitsCache(store, settings.limits),
         _tariff(settings, store),
+        RequestMeter(),
     )
 
 

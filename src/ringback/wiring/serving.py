@@ -169,6 +169,7 @@ def _api(core: Core, acceptor: Acceptor, stopping: asyncio.Event) -> list[BaseRo
             tariff=core.tariff,
             files=core.files,
             limits=core.limits,
+            meter=core.meter,
             room=core.room,
             media_urls=core.media_urls,
             chance=chance,

@@ -31,6 +31,10 @@ log = structlog.stdlib.get_logger("ringback.smpp")
 TICK_S: Final = 0.25
 MOST_IN_HAND: Final = 1000
 """Requests of the peer that are worked on at a time; it is throttled beyond."""
+MOST_COMPLAINTS: Final = 10
+"""Of one connection that are logged."""
+LINGER_S: Final = 5.0
+"""What is still to be written when a connection ends is given so long."""
 LAST: Final = 20
 """Exchanges that are kept to be shown."""
 
@@ -79,6 +83,7 @@ class Connection(asyncio.Protocol):
         handler: Handler,
         window: Window,
         pace: Pace | None = None,
+        most_in_hand: int = MOST_IN_HAND,
         throttles: frozenset[int] = names.TRY_LATER,
     ) -> None:
         """``throttles``: statuses with which the peer says that it wants less."""
@@ -88,6 +93,8 @@ class Connection(asyncio.Protocol):
         self.errors: Counter[str] = Counter()
         self.bound_to = ""
         """Whom this is bound to: the system id that the other side gave."""
+        self.peer = ""
+        """The address at the other end."""
         self._clock = clock
         self._throttles = throttles
         self._said: deque[tuple[int, Literal["out", "in"], Pdu, str]] = deque(maxlen=LAST)
@@ -99,6 +106,8 @@ class Connection(asyncio.Protocol):
         self._turns: deque[asyncio.Future[bool]] = deque()
         self._admitted = 0
         self._in_hand: set[asyncio.Task[None]] = set()
+        self._most_in_hand = most_in_hand
+        self._is_choked = False
         self._ticking: asyncio.TimerHandle | None = None
 
     # ---- what the event loop calls ----
@@ -106,11 +115,32 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = str(peer[0]) if peer else ""
+        if self.closed.done():
+            # It was ended before it began: there are too many.
+            self._transport.abort()
         self._tick()
 
     def data_received(self, data: bytes) -> None:
         """Take in what came."""
         self._heed(self.session.receive(data, now_us=self._clock.now_us()))
+
+    def pause_writing(self) -> None:
+        """Send nothing more to a peer that does not read; one that is bound to us is not heard either meanwhile.
+
+        Otherwise whoever asks and never reads the answers would fill the memory. Its silence ends the connection.
+        """
+        self._is_choked = True
+        if self.session.role == "smsc" and self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on: the peer reads again."""
+        self._is_choked = False
+        if self.session.role == "smsc" and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._next_turns()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Take note of the end."""
@@ -158,6 +188,23 @@ class Connection(asyncio.Protocol):
         self._flush_soon()
         return await answer
 
+    @property
+    def in_hand(self) -> int:
+        """How many requests of the peer are worked on."""
+        return len(self._in_hand)
+
+    @property
+    def room(self) -> int:
+        """How many requests could be sent now."""
+        if not self.is_bound or self._clock.now_us() < self.window.held_until_us:
+            return 0
+        return max(self._room() - len(self._turns), 0)
+
+    async def finish(self) -> None:
+        """Wait until the peer's requests that are in hand now have been answered."""
+        if self._in_hand:
+            await asyncio.wait(set(self._in_hand))
+
     def unbind(self) -> None:
         """Begin an orderly end: what is outstanding may still be answered."""
         self.session.unbind(now_us=self._clock.now_us())
@@ -193,7 +240,7 @@ class Connection(asyncio.Protocol):
             raise
 
     def _room(self) -> int:
-        return self.window.allowed - self.session.outstanding - self._admitted
+        return 0 if self._is_choked else self.window.allowed - self.session.outstanding - self._admitted
 
     def _next_turns(self) -> None:
         while self._turns and (self._room() > 0 or not self.is_bound):
@@ -215,7 +262,8 @@ class Connection(asyncio.Protocol):
                     self._note("in", pdu, "; it answers nothing that is open")
                 case Malformed(detail):
                     self.errors["malformed"] += 1
-                    log.warning("smpp_pdu_malformed", peer=self.bound_to, detail=detail)
+                    if self.errors["malformed"] <= MOST_COMPLAINTS:
+                        log.warning("smpp_pdu_malformed", peer=self.bound_to or self.peer, detail=detail)
                 case Closed(reason, unanswered):
                     self._end(reason, unanswered)
         self._flush_soon()
@@ -244,7 +292,7 @@ class Connection(asyncio.Protocol):
             waiting.set_result(outcome)
 
     def _take(self, pdu: Pdu) -> None:
-        if len(self._in_hand) >= MOST_IN_HAND:
+        if len(self._in_hand) >= self._most_in_hand:
             self.session.respond(pdu, status=names.THROTTLED)
             return
         task = asyncio.create_task(self._handle(pdu))
@@ -281,6 +329,7 @@ class Connection(asyncio.Protocol):
         self._flush()
         if self._transport is not None:
             self._transport.close()
+            asyncio.get_running_loop().call_later(LINGER_S, self._transport.abort)
 
     def _tick(self) -> None:
         if self.closed.done():

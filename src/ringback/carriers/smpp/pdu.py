@@ -87,6 +87,10 @@ class DataSm(msgspec.Struct, frozen=True, kw_only=True):
     data_coding: int = 0
     tlvs: Tlvs = ()
 
+    def tlv(self, tag: int) -> bytes | None:
+        """Return the first parameter of a tag."""
+        return next((value for known, value in self.tlvs if known == tag), None)
+
 
 class MessageResp(msgspec.Struct, frozen=True, kw_only=True):
     """Of the answers to ``submit_sm``, ``deliver_sm`` and ``data_sm``."""

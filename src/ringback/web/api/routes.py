@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from ringback.dialect.media import MediaUrls
 from ringback.inspector.keep import BinKeeper
 from ringback.messaging.accept import Acceptor
+from ringback.messaging.meter import RequestMeter
 from ringback.model.ids import AccountId, NewId
 from ringback.model.pricing import Tariff
 from ringback.runtime import Clock
@@ -66,6 +67,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     acceptor: Acceptor
     tariff: Cached[Tariff]
     limits: LimitsCache
+    meter: RequestMeter
     files: MediaFiles
     room: MediaRoom
     media_urls: MediaUrls
@@ -83,7 +85,7 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         "authenticator": Authenticator(parts.accounts, parts.clock),
     }
     writing: dict[str, Any] = {**reading, "max_body_bytes": parts.settings.server.max_body_bytes}
-    gate = Gate(new_id=parts.chance.new_id, wakeups=parts.wakeups, limits=parts.limits, **writing)
+    gate = Gate(new_id=parts.chance.new_id, wakeups=parts.wakeups, limits=parts.limits, meter=parts.meter, **writing)
     server = MediaServer(store=parts.store, clock=parts.clock, files=parts.files, urls=parts.media_urls)
     resources = [
         *_sending(parts, writing),
