@@ -161,7 +161,8 @@ def _flask(place: Path, kind: str) -> Iterator[Ringback]:
     try:
         wait_for_port(port, served)
         workers = Path(f"/proc/{served.pid}/task/{served.pid}/children").read_text().split()
-        yield Ringback(f"http://127.0.0.1:{port}", [Process(int(pid), "") for pid in (served.pid, *workers)])
+        pids = [served.pid, *map(int, workers)]
+        yield Ringback(f"http://127.0.0.1:{port}", [Process(pid, "") for pid in pids])
     finally:
         ended(served)
 

@@ -106,7 +106,10 @@ async def test_bytes_that_wait_are_bounded_and_the_answer_is_honest(
 async def test_a_burst_while_the_database_is_held_is_absorbed_or_refused(tmp_path: Path) -> None:
     """What waits is bounded; beyond that 503, and nothing of it is stored. Whatever got 200 is there, once."""
     settings = settings_for(
-        tmp_path, sources=SOURCES, server={"max_waiting_requests": 20}, store={"busy_timeout_s": 60.0}
+        tmp_path,
+        sources=SOURCES,
+        server={"max_waiting_requests": 20},
+        store={"data_dir": tmp_path, "busy_timeout_s": 60.0},
     )
     taken: set[str] = set()
     refused: set[str] = set()

@@ -30,7 +30,7 @@ from ringback.store.wakeups import Wakeups
 _encode = msgspec.json.Encoder().encode
 
 MAX_WAITING_BYTES: Final = 64_000_000
-"""Bytes of requests that may wait for the database at once: bounds the memory that a burst takes."""
+"""Bytes of requests, headers included, that may wait for the database at once: bounds the memory that a burst takes."""
 MAX_MESSAGE_ID: Final = 64
 
 
@@ -95,12 +95,13 @@ class Receiver:
         source = self._sources.get(incoming.source)
         if source is None:
             raise NotFound(f"no receiver source is called {incoming.source[:64]!r}; configure [sources.<name>]")
-        weight = len(incoming.body)
+        headers = _encode(incoming.headers).decode()
+        weight = len(incoming.body) + len(headers) + len(incoming.target)
         if self._waiting_bytes + weight > MAX_WAITING_BYTES:
             raise TryLater("too many bytes are waiting, send again in a moment")
         now_us = self._clock.now_us()
-        tokens = await self._tokens(source, now_us)
-        judged, answer = self._judge(incoming, source, tokens, now_us)
+        tokens = await self._tokens(source, now_us) if source.account else source.tokens
+        judged, answer = self._judge(incoming, headers, source, tokens, now_us)
         self._waiting_bytes += weight
         try:
             await self._batcher.submit(judged)
@@ -112,13 +113,11 @@ class Receiver:
         return answer
 
     async def _tokens(self, source: SourceSettings, now_us: int) -> tuple[str, ...]:
-        if not source.account:
-            return source.tokens
         account = await self._accounts.get(source.account, now_us)
         return source.tokens if account is None else (*account.tokens, *account.main_tokens, *source.tokens)
 
     def _judge(
-        self, incoming: Incoming, source: SourceSettings, tokens: tuple[str, ...], now_us: int
+        self, incoming: Incoming, headers: str, source: SourceSettings, tokens: tuple[str, ...], now_us: int
     ) -> tuple[_Judged, str]:
         provider = PROVIDERS[source.provider]
         request = Arrived(
@@ -149,7 +148,7 @@ class Receiver:
             received_at_us=now_us,
             method=incoming.method,
             target=incoming.target,
-            headers=_encode(incoming.headers).decode(),
+            headers=headers,
             body=incoming.body,
             peer=incoming.peer,
             verdict=word,

@@ -3,16 +3,15 @@ for inbound messages, ``/hooks/<source>`` for either; POST or GET, with or witho
 
 from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from ringback.receiver.event import Kind
 from ringback.receiver.proxies import Proxies
 from ringback.receiver.receive import Incoming, Receiver
-from ringback.web.body import read_body
+from ringback.web.body import body_of
 from ringback.web.direct import DirectRoute
-from ringback.web.errors import error_response, guarded
+from ringback.web.errors import answer_for, error_response
 
 REFUSALS: Final = {
     "forbidden": (403, "signature not valid for this source; the request is kept and shown with the reason"),
@@ -35,16 +34,18 @@ _ADDRESSES: Final[tuple[tuple[str, Kind, str], ...]] = (
 def hook_routes(receiver: Receiver, *, max_body_bytes: int, proxies: Proxies) -> list[Route]:
     """Return the receiver's routes."""
     return [
-        DirectRoute(
-            written, guarded(_Address(receiver, proxies, kind, malformed, max_body_bytes)), methods=["POST", "GET"]
-        )
+        DirectRoute(written, _Address(receiver, proxies, kind, malformed, max_body_bytes), methods=["POST", "GET"])
         for path, kind, malformed in _ADDRESSES
         for written in (path, path + "/")
     ]
 
 
+_TAKEN: Final[Message] = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
+_NOTHING: Final[Message] = {"type": "http.response.body", "body": b""}
+
+
 class _Address:
-    """What one kind of address does with a request."""
+    """What one kind of address does with a request, as an ASGI application."""
 
     def __init__(self, receiver: Receiver, proxies: Proxies, kind: Kind, malformed: str, max_body_bytes: int) -> None:
         self._receiver = receiver
@@ -53,8 +54,21 @@ class _Address:
         self._malformed = malformed
         self._max_body_bytes = max_body_bytes
 
-    async def __call__(self, request: Request) -> Response:
-        scope = request.scope
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, and for whatever goes wrong."""
+        try:
+            answer = await self._take(scope, receive)
+        except Exception as error:  # noqa: BLE001 - boundary: logged there where it is a defect
+            await answer_for(error, scope)(scope, receive, send)
+            return
+        if answer == "accepted":
+            await send(_TAKEN)
+            await send(_NOTHING)
+            return
+        refusal = REFUSALS[self._malformed if answer == "malformed" else answer]
+        await error_response(*refusal)(scope, receive, send)
+
+    async def _take(self, scope: Scope, receive: Receive) -> str:
         target = scope["raw_path"].decode("latin-1")
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
@@ -62,18 +76,15 @@ class _Address:
         seen = self._proxies.seen(
             peer=scope["client"][0] if scope["client"] else "", scheme=scope["scheme"], headers=headers
         )
-        answer = await self._receiver.take(
+        return await self._receiver.take(
             Incoming(
                 source=scope["path_params"]["source"],
                 method=scope["method"],
                 target=target,
                 origin=seen.origin,
                 headers=headers,
-                body=await read_body(request, self._max_body_bytes),
+                body=await body_of(scope, receive, self._max_body_bytes),
                 peer=seen.peer,
                 kind=self._kind,
             )
         )
-        if answer == "accepted":
-            return Response(status_code=200)
-        return error_response(*REFUSALS[self._malformed if answer == "malformed" else answer])
