@@ -2,7 +2,8 @@
 
 ``executemany`` steps the database once per row, and Python's SQLite module gives up the interpreter lock at
 each step: beside a busy event loop every row then waits for its turn. One statement with many ``VALUES`` is one
-step, whatever the number of rows. Sizes are powers of two, so that a handful of statements serve every batch.
+step, whatever the number of rows. Sizes are few, so that a handful of statements serve every batch: up to 8 each of
+them, up to 64 multiples of 8, then powers of two.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,9 +65,15 @@ def _sized(rows: Sequence[Any], columns: int) -> Iterator[Sequence[Any]]:
     most = 1 << ((MAX_PARAMETERS // columns).bit_length() - 1)
     at = 0
     while at < len(rows):
-        size = min(most, 1 << ((len(rows) - at).bit_length() - 1))
+        size = min(most, _size(len(rows) - at))
         yield rows[at : at + size]
         at += size
+
+
+def _size(rows: int) -> int:
+    if rows <= 8:
+        return rows
+    return rows & ~7 if rows <= 64 else 1 << (rows.bit_length() - 1)
 
 
 def _run(tx: Transaction, sql: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
