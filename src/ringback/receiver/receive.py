@@ -6,6 +6,7 @@ Everything that reaches a known source is kept, refused requests too, with the r
 What waits for the database is bounded by count and by bytes. Beyond that the answer is 503, and nothing was stored.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -109,7 +110,6 @@ class Receiver:
             raise TryLater("too many requests are waiting, send again in a moment") from error
         finally:
             self._waiting_bytes -= weight
-        self._metrics.received.add(incoming.source, judged.request.verdict)
         return answer
 
     async def _tokens(self, source: SourceSettings, now_us: int) -> tuple[str, ...]:
@@ -160,6 +160,8 @@ class Receiver:
         if await self._store.write(partial(self._put, judged=judged)):
             self._wakeups.signal("callbacks")
         self._wakeups.signal("received")
+        for labels, count in Counter((item.request.source, item.request.verdict) for item in judged).items():
+            self._metrics.received.add(*labels, count=count)
         return [None] * len(judged)
 
     def _put(self, tx: Transaction, *, judged: list[_Judged]) -> bool:
