@@ -65,7 +65,9 @@ def _figures(layout: str, runs: Sequence[Run], *, verb: str, things: str, static
     figures = {
         f"{verb}_per_s{layout}": Figure(rate, f"{things}/s"),
         f"ratio_to_yardstick{layout}": Figure(rate / static_per_s, "of nginx's static answers"),
+        f"p50{layout}": Figure(median([each.load.p50_ms for each in runs]), "ms"),
         f"p95{layout}": Figure(median([each.load.p95_ms for each in runs]), "ms"),
+        f"p99{layout}": Figure(median([each.load.p99_ms for each in runs]), "ms"),
         f"cpu_per_{things.removesuffix('s')}{layout}": Figure(
             median([each.cpu_us for each in runs]), "µs, all that runs beside included"
         ),

@@ -1,9 +1,7 @@
 -- Sends numbered messages, each once. Arguments: kind of gateway, path, credentials, sink, the first number, how many,
 -- and how many ms each connection waits before each of its requests.
 -- The URL for callbacks says which message it is (n) and when its request was made (t, seconds since 1970).
-local ffi = require "ffi"
-ffi.cdef "typedef struct { long s; long us; } ringback_time; int gettimeofday(ringback_time *now, void *zone);"
-local clock = ffi.new("ringback_time")
+require "clock"
 
 local TEXT = "Your verification code is 123456. It is valid for ten minutes. Do not share it with anybody."
 local LONG_MS = 600000
@@ -15,11 +13,6 @@ function init(arguments)
   kind, path, sink = arguments[1], arguments[2], arguments[4]
   first, most, pause_ms = tonumber(arguments[5]), tonumber(arguments[6]), tonumber(arguments[7])
   headers = kind == "ringback" and { ["Authorization"] = arguments[3], ["Content-Type"] = "application/json" } or {}
-end
-
-local function now()
-  ffi.C.gettimeofday(clock, nil)
-  return tonumber(clock.s) + tonumber(clock.us) / 1e6
 end
 
 -- Asked before each request: when all are planned, connections wait for longer than the rest takes.

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -13,6 +15,7 @@ from twilio.request_validator import RequestValidator
 from ringback.receiver import receive
 from ringback.settings import DashboardSettings
 from ringback.store import received
+from ringback.store.sqlite import FILE_NAME
 from ringback.web.dashboard.sessions import make_login_link
 from tests.fakes.callers import PUBLIC, TOKEN, call, said, signed
 from tests.fakes.platform import Running, running, settings_for
@@ -98,6 +101,45 @@ async def test_bytes_that_wait_are_bounded_and_the_answer_is_honest(
     assert await ringback.platform.store.read(lambda tx: received.newest(tx, limit=1)) == []
     monkeypatch.undo()
     assert await call(ringback.http, ringback.url, "/hooks/plivo", said("m", "sent")) == 200
+
+
+async def test_a_burst_while_the_database_is_held_is_absorbed_or_refused(tmp_path: Path) -> None:
+    """What waits is bounded; beyond that 503, and nothing of it is stored. Whatever got 200 is there, once."""
+    settings = settings_for(
+        tmp_path,
+        sources=SOURCES,
+        server={"max_waiting_requests": 20},
+        store={"data_dir": tmp_path, "busy_timeout_s": 60.0},
+    )
+    taken: set[str] = set()
+    refused: set[str] = set()
+    was_refused = asyncio.Event()
+    connector = aiohttp.TCPConnector(limit=0)
+    async with running(settings) as ringback, aiohttp.ClientSession(connector=connector) as http:
+
+        async def send(name: str) -> None:
+            body, headers = signed("/hooks/plivo", said(name, "sent"))
+            async with http.post(ringback.url + "/hooks/plivo", data=body, headers=headers) as answer:
+                if answer.status == 200:
+                    taken.add(name)
+                else:
+                    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+                    refused.add(name)
+                    was_refused.set()
+
+        with closing(sqlite3.connect(settings.store.data_dir / FILE_NAME, isolation_level=None)) as somebody:
+            somebody.execute("BEGIN IMMEDIATE")
+            sent = [asyncio.create_task(send(f"m{number}")) for number in range(600)]
+            async with asyncio.timeout(30):
+                await was_refused.wait()
+            assert taken == set()
+            somebody.execute("ROLLBACK")
+        await asyncio.gather(*sent)
+        assert len(taken) + len(refused) == len(sent)
+        assert len(taken) >= 20
+        kept = await ringback.platform.store.read(lambda tx: received.newest(tx, limit=1000))
+        assert sorted(event.message_uuid for _, event in kept if event) == sorted(taken)
+        assert await call(ringback.http, ringback.url, "/hooks/plivo", said("later", "sent")) == 200
 
 
 async def test_the_dashboard_says_why(ringback: Running) -> None:

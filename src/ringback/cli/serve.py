@@ -7,7 +7,7 @@ import typer
 import uvloop
 
 from ringback.cli.options import ConfigFile, DataDir, Host, LogLevel, Port, Roles, settings_from
-from ringback.runtime import configure_logging, favour_writers
+from ringback.runtime import configure_logging, favour_writers, settle
 from ringback.settings import Settings
 from ringback.wiring.platform import Platform, open_platform
 
@@ -41,5 +41,6 @@ async def run(settings: Settings, started: Callable[[Platform], Awaitable[None]]
     favour_writers()
     async with open_platform(settings) as platform:
         platform.supervisor.stop_on_signals()
+        settle()
         await started(platform)
         return await platform.supervisor.run()

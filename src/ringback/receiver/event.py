@@ -1,8 +1,7 @@
 """A callback as it arrived, and what it says, in terms that hold for every provider."""
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Generic, Literal, TypeVar, overload
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -20,6 +19,33 @@ MAX_FIELDS: Final = 200
 """A callback has about twenty parameters; a body with more than this is not one."""
 
 
+T = TypeVar("T")
+
+
+class _Once(Generic[T]):
+    """An attribute that is worked out when it is first asked for.
+
+    ``functools.cached_property`` takes a lock for it until Python 3.12, at a price that each callback would pay.
+    """
+
+    def __init__(self, work: Callable[[Any], T]) -> None:
+        self._work = work
+        self.__doc__ = work.__doc__
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "_Once[T]": ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> "_Once[T] | T":
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._work(instance)
+        return value
+
+
 class Arrived:
     """A request as it came. Everything derived from it is worked out once, when somebody asks."""
 
@@ -34,7 +60,7 @@ class Arrived:
         self.body = body
         self.kind = kind
 
-    @cached_property
+    @_Once
     def headers(self) -> Mapping[str, str]:
         """Headers by name in small letters; values of a repeated one are joined (RFC 9110 section 5.2)."""
         found: dict[str, str] = {}
@@ -43,12 +69,12 @@ class Arrived:
             found[key] = f"{found[key]},{value}" if key in found else value
         return found
 
-    @cached_property
+    @_Once
     def content_type(self) -> str:
         """The media type of the body, without its parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-    @cached_property
+    @_Once
     def params(self) -> Pairs | None:
         """Decoded parameters: of the query on GET, else of a form; ``None`` when there are none that can be read."""
         try:

@@ -6,6 +6,7 @@ Everything that reaches a known source is kept, refused requests too, with the r
 What waits for the database is bounded by count and by bytes. Beyond that the answer is 503, and nothing was stored.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, Literal
@@ -29,7 +30,7 @@ from ringback.store.wakeups import Wakeups
 _encode = msgspec.json.Encoder().encode
 
 MAX_WAITING_BYTES: Final = 64_000_000
-"""Bytes of requests that may wait for the database at once: bounds the memory that a burst takes."""
+"""Bytes of requests, headers included, that may wait for the database at once: bounds the memory that a burst takes."""
 
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,12 +99,13 @@ class Receiver:
 
     async def take_from(self, source: SourceSettings, incoming: Incoming) -> Stored:
         """Store a request of a source that is configured elsewhere. Raises ``TryLater`` when nothing was stored."""
-        weight = len(incoming.body)
+        headers = _encode(incoming.headers).decode()
+        weight = len(incoming.body) + len(headers) + len(incoming.target)
         if self._waiting_bytes + weight > MAX_WAITING_BYTES:
             raise TryLater("too many bytes are waiting, send again in a moment")
         now_us = self._clock.now_us()
-        tokens = await self._tokens(source, now_us)
-        judged, stored = self._judge(incoming, source, tokens, now_us)
+        tokens = await self._tokens(source, now_us) if source.account else source.tokens
+        judged, stored = self._judge(incoming, headers, source, tokens, now_us)
         self._waiting_bytes += weight
         try:
             await self._batcher.submit(judged)
@@ -111,17 +113,14 @@ class Receiver:
             raise TryLater("too many requests are waiting, send again in a moment") from error
         finally:
             self._waiting_bytes -= weight
-        self._metrics.received.add(incoming.source, judged.request.verdict)
         return stored
 
     async def _tokens(self, source: SourceSettings, now_us: int) -> tuple[str, ...]:
-        if not source.account:
-            return source.tokens
         account = await self._accounts.get(source.account, now_us)
         return source.tokens if account is None else (*account.tokens, *account.main_tokens, *source.tokens)
 
     def _judge(
-        self, incoming: Incoming, source: SourceSettings, tokens: tuple[str, ...], now_us: int
+        self, incoming: Incoming, headers: str, source: SourceSettings, tokens: tuple[str, ...], now_us: int
     ) -> tuple[Kept, Stored]:
         provider = PROVIDERS[source.provider]
         request = Arrived(
@@ -152,7 +151,7 @@ class Receiver:
             received_at_us=now_us,
             method=incoming.method,
             target=incoming.target,
-            headers=_encode(incoming.headers).decode(),
+            headers=headers,
             body=incoming.body,
             peer=incoming.peer,
             verdict=word,
@@ -164,4 +163,6 @@ class Receiver:
         if await self._store.write(partial(self._keeper.put, kept=judged)):
             self._wakeups.signal("callbacks")
         self._wakeups.signal("received")
+        for labels, count in Counter((item.request.source, item.request.verdict) for item in judged).items():
+            self._metrics.received.add(*labels, count=count)
         return [None] * len(judged)

@@ -2,7 +2,8 @@
 
 ``executemany`` steps the database once per row, and Python's SQLite module gives up the interpreter lock at
 each step: beside a busy event loop every row then waits for its turn. One statement with many ``VALUES`` is one
-step, whatever the number of rows. Sizes are powers of two, so that a handful of statements serve every batch.
+step, whatever the number of rows. Sizes are few, so that a handful of statements serve every batch: up to 8 each of
+them, up to 64 multiples of 8, then powers of two.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any, Final
 
+import msgspec
 import sqlalchemy as sa
 
 from ringback.store.port import Transaction
@@ -29,6 +31,16 @@ def insert(tx: Transaction, table: sa.Table, rows: Sequence[Row]) -> None:
         _run(tx, _insert_sql(table, columns, len(chunk), _marks(tx)), columns, chunk)
 
 
+def insert_structs(tx: Transaction, table: sa.Table, rows: Sequence[msgspec.Struct]) -> None:
+    """Insert rows that have the columns as their fields, all of one type."""
+    if not rows:
+        return
+    columns = rows[0].__struct_fields__
+    for chunk in _sized(rows, len(columns)):
+        values = tuple(chain.from_iterable(map(msgspec.structs.astuple, chunk)))
+        tx.exec_driver_sql(_insert_sql(table, columns, len(chunk), _marks(tx)), values)
+
+
 def add(tx: Transaction, table: sa.Table, rows: Sequence[Row], *, total: str) -> None:
     """Insert rows, no two of the same key; where one with that key exists, add to its column ``total`` instead."""
     for columns, chunk in _chunks(rows):
@@ -45,12 +57,23 @@ def _chunks(rows: Sequence[Row]) -> Iterator[tuple[tuple[str, ...], Sequence[Row
     if not rows:
         return
     columns = tuple(rows[0])
-    most = 1 << ((MAX_PARAMETERS // len(columns)).bit_length() - 1)
+    for chunk in _sized(rows, len(columns)):
+        yield columns, chunk
+
+
+def _sized(rows: Sequence[Any], columns: int) -> Iterator[Sequence[Any]]:
+    most = 1 << ((MAX_PARAMETERS // columns).bit_length() - 1)
     at = 0
     while at < len(rows):
-        size = min(most, 1 << ((len(rows) - at).bit_length() - 1))
-        yield columns, rows[at : at + size]
+        size = min(most, _size(len(rows) - at))
+        yield rows[at : at + size]
         at += size
+
+
+def _size(rows: int) -> int:
+    if rows <= 8:
+        return rows
+    return rows & ~7 if rows <= 64 else 1 << (rows.bit_length() - 1)
 
 
 def _run(tx: Transaction, sql: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:

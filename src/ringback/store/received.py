@@ -90,14 +90,14 @@ def store(tx: Transaction, requests: Sequence[ReceivedRequest], said: Sequence[R
     than one already there is flagged ``out_of_order``; one that gives no sequence, and whose word is of lower rank than
     one already there, ``late``. One that comes flagged ``reconciled`` stays so, unless it is a duplicate.
     """
-    bulk.insert(tx, received_requests, [msgspec.structs.asdict(request) for request in requests])
+    bulk.insert_structs(tx, received_requests, requests)
     if not said:
         return []
     # Two that store the same event would each find that it is the first. One lock a source, not one a message: a
     # server's table of locks is small.
     one_at_a_time(tx, *(f"received from {event.source}" for event in said))
     flagged = _flag(tx, said)
-    bulk.insert(tx, received_events, [msgspec.structs.asdict(event) for event in flagged])
+    bulk.insert_structs(tx, received_events, flagged)
     return flagged
 
 

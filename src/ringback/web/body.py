@@ -3,6 +3,7 @@
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope
 
 from ringback.model.errors import TooLarge
 
@@ -12,19 +13,24 @@ READ: Final = "ringback.body"
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """Return the whole body. Raises ``TooLarge`` as soon as it is known to be over ``max_bytes``."""
+    return await body_of(request.scope, request.receive, max_bytes)
+
+
+async def body_of(scope: Scope, receive: Receive, max_bytes: int) -> bytes:
+    """Do the same for an ASGI application."""
     complaint = f"request body is over the limit of {max_bytes} bytes"
-    known: bytes | None = request.scope.get(READ)
+    known: bytes | None = scope.get(READ)
     if known is not None:
         if len(known) > max_bytes:
             raise TooLarge(complaint)
         return known
-    declared = request.headers.get("content-length", "")
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     if declared.isdigit() and int(declared) > max_bytes:
         raise TooLarge(complaint)
     parts: list[bytes] = []
     size = 0
     while True:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part = message.get("body", b"")
@@ -34,5 +40,5 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
         parts.append(part)
         if not message.get("more_body", False):
             body = parts[0] if len(parts) == 1 else b"".join(parts)
-            request.scope[READ] = body
+            scope[READ] = body
             return body

@@ -9,6 +9,7 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from ringback.model import errors
 
@@ -62,24 +63,29 @@ def to_response(error: Exception) -> Response:
 
 
 def guarded(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap an endpoint so that errors of the tree become answers.
-
-    Boundary: anything else is a defect; it is logged, and the client is told nothing but that.
-    """
+    """Wrap an endpoint so that whatever it raises becomes an answer."""
 
     async def answer(request: Request) -> Response:
         try:
             return await endpoint(request)
-        except errors.RingbackError as error:
-            return to_response(error)
-        except ClientDisconnect:
-            # Nobody reads this answer; the request was not whole, so nothing was stored.
-            return Response(status_code=400)
-        except Exception:
-            log.exception("request_failed", method=request.method, path=request.scope["path"])
-            return error_response(500, "internal error; it is in Ringback's log")
+        except Exception as error:  # noqa: BLE001 - boundary: logged there where it is a defect
+            return answer_for(error, request.scope)
 
     return answer
+
+
+def answer_for(error: Exception, scope: Scope) -> Response:
+    """Answer for what an endpoint raised.
+
+    Boundary: what is not of the tree is a defect; it is logged, and the client is told nothing but that.
+    """
+    if isinstance(error, errors.RingbackError):
+        return to_response(error)
+    if isinstance(error, ClientDisconnect):
+        # Nobody reads this answer; the request was not whole, so nothing was stored.
+        return Response(status_code=400)
+    log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=error)
+    return error_response(500, "internal error; it is in Ringback's log")
 
 
 async def http_exception(_: Request, error: Exception) -> Response:

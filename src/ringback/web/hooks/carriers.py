@@ -23,7 +23,7 @@ from ringback.runtime import BacklogFullError
 from ringback.settings import SourceSettings
 from ringback.web.direct import DirectRoute
 from ringback.web.errors import guarded
-from ringback.web.hooks.receive import answered, incoming_of
+from ringback.web.hooks.receive import incoming_of, refused
 
 FindCarrier = Callable[[str], Awaitable[SourceSettings | None]]
 """Returns whose callbacks the carrier of a name sends; ``None`` where it is none that does."""
@@ -73,14 +73,16 @@ class CarrierHooks:
         source = await self._find(carrier)
         if source is None:
             raise NotFound(f"no carrier that calls back is called {carrier[:40]!r}; see ringback carriers list")
-        incoming = await incoming_of(request, hooks.source_of(carrier), kind, self._proxies, self._max_body_bytes)
+        incoming = await incoming_of(
+            request.scope, request.receive, hooks.source_of(carrier), kind, self._proxies, self._max_body_bytes
+        )
         stored = await self._receiver.take_from(source, incoming)
         if stored.event is not None:
             try:
                 await take(carrier, stored.event)
             except BacklogFullError as error:
                 raise TryLater("too many requests are waiting, send again in a moment") from error
-        return answered(stored.answer, _MALFORMED[kind])
+        return Response() if stored.answer == "accepted" else refused(stored.answer, _MALFORMED[kind])
 
     async def _report(self, carrier: str, event: Event) -> None:
         report = upstream.report(event.their_status, event.error_code)
