@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -11,6 +12,7 @@ MAX_RETRY_AFTER_S: Final = 3600
 _FILTER: Final = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?", re.ASCII)
 
 
+@lru_cache(maxsize=1024)
 def callback_time(at_us: int) -> str:
     """Write a time as callbacks carry it: ``2024-05-01 10:00:00.000000``, UTC."""
     return (_EPOCH_NAIVE + timedelta(microseconds=at_us)).isoformat(" ", "microseconds")

@@ -8,6 +8,7 @@ parked, however many there are.
 import hashlib
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -56,6 +57,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     keep_parked: bool | None
 
 
+@lru_cache(maxsize=4096)
 def key(account_id: str, origin: str) -> str:
     """Return the id of an account's endpoint."""
     return hashlib.sha256(f"{account_id} {origin}".encode()).hexdigest()[:32]

@@ -31,6 +31,7 @@ FILE_NAME: Final = "ringback.db"
 TURN_FILE: Final = "ringback.turn"
 READERS: Final = 3
 WATCH_INTERVAL_S: Final = 0.02
+SELDOM_LOOKS: Final = 10
 
 
 class SqliteStore:
@@ -98,7 +99,10 @@ def _transact(engine: sa.Engine, begin: str, work: Callable[[Transaction], T], *
 
 
 class ChangeWatch:
-    """Asks the database every 20 ms whether anybody has committed since: SQLite tells nobody by itself."""
+    """Asks the database every 20 ms whether anybody has committed since: SQLite tells nobody by itself.
+
+    While somebody commits all the time, who has seldom anything to do is woken at each tenth look only.
+    """
 
     name = "watch"
 
@@ -110,13 +114,17 @@ class ChangeWatch:
     async def run(self) -> None:
         """Signal all topics after each change, until stopped."""
         with contextlib.closing(sqlite3.connect(self._path, isolation_level=None)) as connection:
-            known = 0
+            known = told_all = looks = 0
             while not self._stopping.is_set():
                 # A look into shared memory: nothing that an event loop would have to fear.
                 (version,) = connection.execute("PRAGMA data_version").fetchone()
-                if version != known:
+                if looks % SELDOM_LOOKS == 0 and version != told_all:
                     self._wakeups.signal_all()
+                    told_all = version
+                elif version != known:
+                    self._wakeups.signal_all(seldom=False)
                 known = version
+                looks += 1
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(WATCH_INTERVAL_S):
                         await self._stopping.wait()

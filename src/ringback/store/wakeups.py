@@ -8,6 +8,14 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import Final
+
+SELDOM: Final = frozenset(
+    {
+        "conversions", "inbound_parts", "inbound_requests", "media", "overdue", "replays", "routing", "smpp_parts",
+    }
+)  # fmt: skip
+"""Topics of work that comes now and then, and of whose listeners each looks into the database when it is woken."""
 
 
 class Wakeups:
@@ -32,10 +40,11 @@ class Wakeups:
         for event in self._waiting.get(topic, ()):
             event.set()
 
-    def signal_all(self) -> None:
-        """Wake everybody in this process: something has changed, and nobody knows what."""
+    def signal_all(self, *, seldom: bool = True) -> None:
+        """Wake everybody in this process, or all but those of ``SELDOM``: something has changed, nobody knows what."""
         for topic in list(self._waiting):
-            self.signal_here(topic)
+            if seldom or topic not in SELDOM:
+                self.signal_here(topic)
 
     def listen(self, *topics: str) -> "Listener":
         """Begin to hear signals of any of ``topics``; one that comes between two waits is not missed."""
