@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME_STAMP := $(VENV)/.runtime-installed
 DEV_STAMP := $(VENV)/.dev-installed
+FUZZ_STAMP := $(VENV)/.fuzz-installed
 
 .DEFAULT_GOAL := help
 KILLS ?= 1000
-.PHONY: help run env dev-env test test-fast crash lint format bench lock system-packages clean
+SECONDS ?= 600
+FUZZED := var/fuzz
+.PHONY: help run env dev-env test test-fast crash fuzz lint format bench lock system-packages clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,11 +37,16 @@ $(DEV_STAMP): requirements/dev.lock $(RUNTIME_STAMP)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@touch $@
 
+$(FUZZ_STAMP): requirements/fuzz.lock $(DEV_STAMP)
+	@echo "installing atheris from requirements/fuzz.lock ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.lock
+	@touch $@
+
 system-packages:  ## install the Debian packages that tests and benchmarks use
-	@scripts/install-system-packages chromium nodejs npm nginx postgresql wrk
+	@scripts/install-system-packages chromium kannel kannel-extras nodejs npm nginx postgresql tshark wrk
 
 test: $(DEV_STAMP)  ## install what the tests need and run them all
-	@scripts/install-system-packages chromium nodejs npm nginx postgresql wrk
+	@scripts/install-system-packages chromium kannel kannel-extras nodejs npm nginx postgresql tshark wrk
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 
@@ -48,6 +56,11 @@ test-fast: $(DEV_STAMP)  ## unit and conformance tests: under a minute
 crash: $(DEV_STAMP)  ## kill processes under load, KILLS=1000 times on each database
 	@scripts/install-system-packages postgresql
 	KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/integration/crash
+
+fuzz: $(FUZZ_STAMP)  ## fuzz what SMPP peers send, for SECONDS=600; a failing input is left in var/fuzz
+	@mkdir -p $(FUZZED)
+	$(BIN)/python -m tests.fuzz.fuzz_pdu $(FUZZED) tests/data/smpp/corpus -max_total_time=$(SECONDS) -max_len=2048 \
+	  -timeout=5 -rss_limit_mb=512 -artifact_prefix=$(FUZZED)/failed- -print_final_stats=1
 
 lint: $(DEV_STAMP)  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -60,7 +73,7 @@ format: $(DEV_STAMP)  ## let ruff rewrite what it can
 	$(BIN)/ruff format .
 
 bench: $(DEV_STAMP)  ## run every benchmark, one JSON line each
-	@scripts/install-system-packages kannel nginx wrk
+	@scripts/install-system-packages chromium kannel nginx wrk
 	$(BIN)/python -m benchmarks all --json
 
 lock: | $(BIN)/python  ## re-resolve the lock files (needs uv)
@@ -71,6 +84,8 @@ lock: | $(BIN)/python  ## re-resolve the lock files (needs uv)
 	  --custom-compile-command "make lock" --group dev -c requirements/runtime.lock pyproject.toml -o requirements/dev.lock
 	printf "hatchling\neditables\n" | $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
 	  --custom-compile-command "make lock" -c requirements/dev.lock - -o requirements/build.lock
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --python-version 3.11 \
+	  --custom-compile-command "make lock" --group fuzz -o requirements/fuzz.lock
 
 clean:  ## remove the environment and caches; data directories stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

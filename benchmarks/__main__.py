@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import accept, delivery, gateway, listing, punctuality, receive, recovery
+from benchmarks import accept, bins, delivery, gateway, listing, punctuality, receive, recovery
 from benchmarks.report import Report
 
 BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
@@ -19,6 +19,7 @@ BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
     "recovery": recovery.run,
     "listing": listing.run,
     "gateway": gateway.run,
+    "bins": bins.run,
 }
 
 
@@ -30,8 +31,11 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where data is kept; a temporary directory without it")
     wanted = parser.parse_args()
     needed = ["wrk", "nginx", *(["bearerbox"] if wanted.name in {"gateway", "all"} else [])]
+    needed += ["chromium"] if wanted.name in {"bins", "all"} else []
     if missing := [tool for tool in needed if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")]:
-        sys.exit(f"missing: {', '.join(missing)}. Install them: scripts/install-system-packages wrk nginx kannel")
+        sys.exit(
+            f"missing: {', '.join(missing)}. Install them: scripts/install-system-packages wrk nginx kannel chromium"
+        )
     for name in BENCHMARKS if wanted.name == "all" else [wanted.name]:
         with tempfile.TemporaryDirectory(prefix="ringback-bench-", dir=wanted.directory) as directory:
             report = BENCHMARKS[name](Path(directory))

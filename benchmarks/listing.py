@@ -57,7 +57,7 @@ def run(directory: Path) -> Report:
             some = _fill(kind, database, auth_id)
             progress(f"listing {kind}: {MESSAGES:,} messages are there")
             with ringback(database.environment, place / "ringback.log") as server:
-                ask = _asker(f"{server.url}/v1/Account/{auth_id}/Message/", auth_id, token)
+                ask = asker(f"{server.url}/v1/Account/{auth_id}/Message/", auth_id, token)
                 yardstick[f"one_message_p50_ms_{kind}"] = round(median(_times_ms(ask, some)), 2)
                 for name, given in LISTS.items():
                     times_ms = _times_ms(ask, "?" + "&".join(f"{key}={value}" for key, value in given.items()))
@@ -127,7 +127,8 @@ def _fate(number: int) -> tuple[str, str]:
     return ("undelivered", "30") if number % 25 == 2 else ("delivered", "000")
 
 
-def _asker(url: str, auth_id: str, token: str) -> Callable[[str], Any]:
+def asker(url: str, auth_id: str, token: str) -> Callable[[str], Any]:
+    """Return what asks the API for what is at a path below a URL, as an account."""
     basic = base64.b64encode(f"{auth_id}:{token}".encode()).decode()
 
     def ask(path: str) -> Any:

@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from ringback.model.errors import ConfigInvalid
 from ringback.settings import Invalid
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -284,6 +286,17 @@ def guarded_socket(policy: EgressPolicy) -> aiohttp.SocketFactoryType:
         return socket.socket(family=family, type=kind, proto=protocol)
 
     return open_socket
+
+
+def trusting(ca_file: Path | None, *, setting: str = "delivery.ca_file") -> ssl.SSLContext:
+    """Make a TLS context that trusts the system's authorities, and those of a file. Raises ``ConfigInvalid``."""
+    context = ssl.create_default_context()
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigInvalid(f"settings: {setting}: no certificates can be read from {ca_file}") from error
+    return context
 
 
 def guarded_connector(

@@ -32,7 +32,11 @@ UNKNOWN_ENDS: Final = ("resubmitted", "waiting")
 ATTEMPT_OUTCOMES: Final = ("ok", "http_status", "timeout", "dns", "connect", "tls", "broken", "blocked")
 INBOUND_RESULTS: Final = ("taken", "duplicate", "refused")
 REPLY_RESULTS: Final = ("accepted", "refused", "ignored", "malformed", "repeated")
+CONVERSION_RESULTS: Final = ("sent", "failed", "put_off")
 CALLBACK_ENDS: Final = ("delivered", "given_up")
+SMPP_REQUESTS: Final = ("submit_sm", "data_sm", "query_sm", "other")
+OWED_KINDS: Final = ("receipt", "inbound")
+OWED_RESULTS: Final = ("taken", "refused", "later")
 TRANSACTION_KINDS: Final = ("read", "write")
 TRANSACTION_RESULTS: Final = ("ok", "unavailable", "rolled_back", "abandoned")
 
@@ -66,6 +70,7 @@ class Metrics:
         self._backlog_is_known = False
         ProcessCollector(registry=self._registry)
         self._make_counters()
+        self._make_smpp_counters()
         self._make_timers()
         self._make_gauges()
 
@@ -118,6 +123,11 @@ class Metrics:
                 registry=self._registry,
             )
         )
+        self.conversions_out = self._counts(
+            "ringback_conversions_reported_total",
+            "Reports of conversions to providers by what came of them.",
+            result=CONVERSION_RESULTS,
+        )
         self.answers = Counts(
             Counter(
                 "ringback_http_answers_total",
@@ -132,6 +142,32 @@ class Metrics:
             "Transactions of the database.",
             kind=TRANSACTION_KINDS,
             result=TRANSACTION_RESULTS,
+        )
+
+    def _make_smpp_counters(self) -> None:
+        self.smpp_binds = Counts(
+            Counter(
+                "ringback_smpp_server_binds_total",
+                "Binds of customers by the status that they were answered.",
+                ("status",),
+                registry=self._registry,
+            ),
+            known=[("ESME_ROK",), ("ESME_RINVPASWD",), ("ESME_RBINDFAIL",)],
+        )
+        self.smpp_requests = Counts(
+            Counter(
+                "ringback_smpp_server_requests_total",
+                "Requests of customers over SMPP by the status that they were answered.",
+                ("request", "status"),
+                registry=self._registry,
+            ),
+            known=[(request, "ESME_ROK") for request in SMPP_REQUESTS[:3]],
+        )
+        self.smpp_owed = self._counts(
+            "ringback_smpp_server_told_total",
+            "Receipts and inbound messages sent to customers over SMPP by what they answered.",
+            kind=OWED_KINDS,
+            result=OWED_RESULTS,
         )
 
     def _make_timers(self) -> None:
@@ -157,6 +193,14 @@ class Metrics:
         self.transaction_seconds = {kind: transactions.labels(kind) for kind in TRANSACTION_KINDS}
 
     def _make_gauges(self) -> None:
+        self.smpp_connections = Gauge(
+            "ringback_smpp_server_connections", "Connections of customers over SMPP.", registry=self._registry
+        )
+        self._smpp_owed_waiting = Gauge(
+            "ringback_smpp_server_owed",
+            "Receipts and inbound messages that customers have not acknowledged over SMPP; counted up to 100000.",
+            registry=self._backlog,
+        )
         self.attempts_in_flight = Gauge(
             "ringback_attempts_in_flight", "Attempts at callbacks that run now.", registry=self._registry
         )
@@ -181,6 +225,11 @@ class Metrics:
             "Callbacks that became owed within the last hour and were given up; counted up to 100000.",
             registry=self._backlog,
         )
+        self._conversions_waiting = Gauge(
+            "ringback_conversions_waiting",
+            "Conversions that are not reported to their provider yet; counted up to 100000.",
+            registry=self._backlog,
+        )
         self._replays = Gauge(
             "ringback_replays_running", "Replays that have not ended; counted up to 100000.", registry=self._backlog
         )
@@ -201,7 +250,9 @@ class Metrics:
         given_up: int,
         endpoints: Mapping[str, int],
         replays: int,
+        smpp_owed: int,
         oldest_due_s: float,
+        conversions: int = 0,
     ) -> None:
         """Take what the database says now."""
         self._callbacks_waiting.set(callbacks)
@@ -210,6 +261,8 @@ class Metrics:
         for state, total in endpoints.items():
             self._endpoints.labels(state).set(total)
         self._replays.set(replays)
+        self._conversions_waiting.set(conversions)
+        self._smpp_owed_waiting.set(smpp_owed)
         self._oldest_due.set(oldest_due_s)
         self._backlog_is_known = True
 

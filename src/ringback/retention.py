@@ -20,7 +20,17 @@ from ringback.metrics import Metrics
 from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
-from ringback.store import captures, country_counts, media, pacing, powerpacks, pruning
+from ringback.store import (
+    captures,
+    conversions_out,
+    country_counts,
+    media,
+    pacing,
+    powerpacks,
+    pruning,
+    reconciliations,
+    smpp_owed,
+)
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store, Transaction
 from ringback.store.pruning import Pruned
@@ -56,6 +66,9 @@ KINDS: Final = (
     "pacing",
     "other_callbacks",
     "captures",
+    "conversions_out",
+    "reconciled_messages",
+    "smpp_owed",
 )
 
 
@@ -119,6 +132,16 @@ class Retention:
                     removed,
                     "received_requests",
                     lambda tx: pruning.prune_received(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+                )
+                await self._sweep_kind(
+                    removed,
+                    "conversions_out",
+                    lambda tx: conversions_out.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+                )
+                await self._sweep_kind(
+                    removed,
+                    "reconciled_messages",
+                    lambda tx: reconciliations.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
                 )
             await self._sweep_limits(removed, now_us)
             await self._sweep_kind(removed, "captures", lambda tx: captures.prune(tx, now_us=now_us, limit=BATCH))
@@ -216,6 +239,11 @@ class Retention:
                 removed,
                 "other_callbacks",
                 lambda tx: pruning.prune_other_callbacks(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+            )
+            await self._sweep_kind(
+                removed,
+                "smpp_owed",
+                lambda tx: smpp_owed.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
             )
 
     async def _sweep_kind(self, removed: Counter[str], kind: str, prune: Callable[[Transaction], int]) -> None:

@@ -17,6 +17,8 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Limit = Annotated[int, msgspec.Meta(ge=0)]
 Rate = Annotated[float, msgspec.Meta(ge=0, le=10_000)]
+Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
+Numbering = Annotated[str, msgspec.Meta(pattern=r"^[0-7]/(1[0-8]|[0-9])$")]
 CarrierName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 Role = Literal["web", "submit", "deliver"]
 
@@ -44,6 +46,12 @@ class ServerSettings(Group, frozen=True, kw_only=True):
     """Let several processes listen on the same port; the kernel spreads connections over them."""
     max_waiting_requests: Count = 10_000
     """With more API calls than this waiting for the database, further ones get 503."""
+    max_connections: Count = 10_000
+    """With more connections than this open, each new one ends the one that has sent nothing for longest. It is fewer
+    where the system gives the process fewer descriptors."""
+    request_timeout_s: Seconds = 60.0
+    """A connection is closed whose request's head is not there after this time, or whose body has not gone on for so
+    long."""
     metrics: bool = True
     """Answer ``GET /metrics``, without asking who wants to know."""
     media_url_hours: Annotated[int, msgspec.Meta(ge=1, le=8_760)] = 24
@@ -195,18 +203,128 @@ class SmppSettings(Group, frozen=True, kw_only=True):
     """For so long an answer is awaited; then nobody knows whether the carrier has the message."""
     enquire_link_s: Seconds = 30.0
     """After so long without a word the carrier is asked whether it is there."""
+    inactivity_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
+    """After so long without a message the bind is ended in order and made anew; 0 never."""
+    interface_version: Literal["3.3", "3.4", "5.0"] = "3.4"
+    """Which SMPP the bind asks for. What a carrier of 5.0 adds is understood with any."""
+    quirks: str = ""
+    """What the carrier's SMSC is known for, by name (``docs/smpp.md`` has them): values for settings left out here."""
     default_coding: Literal["gsm", "gsm_packed", "latin1"] = "gsm"
     """What the carrier takes ``data_coding`` 0 for: GSM septets in a byte each or packed, or Latin-1."""
+    latin1: bool = False
+    """Send texts that fit Latin-1, but not the GSM alphabet, in Latin-1 and not in UCS-2."""
+    gsm_data_coding: Octet = 0
+    """``data_coding`` of texts in the carrier's default alphabet."""
+    latin1_data_coding: Octet = 3
+    """The same of texts in Latin-1."""
+    ucs2_data_coding: Octet = 8
+    """The same of texts in UCS-2."""
     concatenation: Literal["udh", "udh16", "sar", "payload"] = "udh"
     """How parts of long texts are told: header with a reference of 8 or 16 bits, TLVs, or ``message_payload``."""
     service_type: str = ""
     """What the carrier wants there, up to 5 characters."""
+    name_type: Numbering = "5/0"
+    """Type of number and numbering plan (TON/NPI) of senders that are names."""
+    short_code_type: Numbering = "3/0"
+    """The same of senders that are short codes."""
+    short_code_digits: Annotated[int, msgspec.Meta(ge=0, le=20)] = 6
+    """Senders of up to so many digits are short codes."""
+    number_type: Numbering = "1/1"
+    """TON/NPI of senders that are longer numbers."""
+    dest_type: Numbering = "1/1"
+    """TON/NPI of destinations."""
+    receipts_for: Literal["all", "last", "failures", "none"] = "all"
+    """With which parts of a message a receipt is asked for: all, the last, all but for failures only, or none."""
+    validity: Literal["relative", "absolute", "none"] = "relative"
+    """How the carrier is told when a message expires."""
     submitted_ids: Literal["text", "decimal", "hex"] = "text"
     """How the carrier writes ids in answers: as numbers, they match those of receipts however these are written."""
     receipted_ids: Literal["text", "decimal", "hex"] = "text"
     """How it writes them in receipts."""
+    receipted_parameter_ids: Literal["as text", "text", "decimal", "hex"] = "as text"
+    """How it writes them in ``receipted_message_id``, where that differs from the receipt's text."""
+    receipts_by: Literal["class", "parameter", "text"] = "parameter"
+    """What a receipt is known by: ``esm_class``; else ``receipted_message_id`` too; else its text too."""
+    receipt_errors_from: Literal["parameter", "text"] = "parameter"
+    """Where a receipt's error code is taken from: ``network_error_code``, else its text; or the other way round."""
     error_codes: tuple[str, ...] = ()
     """Codes of the carrier's receipts as those of callbacks, such as ``1=50``; others are ``1000``, unknown."""
+    states: tuple[str, ...] = ()
+    """States of receipts that the carrier has of its own, as those of SMPP, such as ``BUFFRED=ENROUTE``."""
+    status_codes: tuple[str, ...] = ()
+    """Statuses with which it refuses messages as codes of callbacks, such as ``0x22=90``."""
+    throttle_statuses: tuple[str, ...] = ()
+    """Statuses, beside those of SMPP, with which it says that it wants less, such as ``0x45``."""
+    trouble_statuses: tuple[str, ...] = ()
+    """Statuses, beside those of SMPP, after which a message is tried again in 5 s."""
+    lenient_parameters: bool = False
+    """Take a last parameter that is shorter than it says for what there is of it; otherwise the PDU is refused."""
+    network_parameter: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
+    """Tag of the parameter in answers that has MCC and MNC as digits; 0 where there is none."""
+
+
+class PlivoSettings(Group, frozen=True, kw_only=True):
+    """A Plivo account as a carrier, or that of another Ringback, instead of the simulated one."""
+
+    auth_id: str = ""
+    """Id of the account or subaccount; with one, messages go there and no longer to the simulated carrier."""
+    auth_token: str = ""
+    """Its auth token."""
+    more_tokens: tuple[str, ...] = ()
+    """Tokens that may sign its callbacks besides: the main account's, and the old one during a rotation."""
+    base_url: str = "https://api.plivo.com"
+    """Scheme, host and port of the API. The rules for URLs of customers do not apply: it may be a private address."""
+    public_url: str = ""
+    """Scheme, host and port under which its callbacks reach this Ringback; ``server.public_base_url`` by default."""
+    require_v3: bool = False
+    """Refuse callbacks signed with V2 alone, which covers the URL and not what the request says."""
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
+    """Requests in flight at once, in each process; Plivo takes 100."""
+    deadline_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
+    """For so long an answer is awaited; then nobody knows whether the account has the message."""
+    poll_per_s: Rate = 2.0
+    """Messages a second that are asked about after a restart, in case their callbacks were lost; 0 asks about none."""
+    log: Literal["true", "false", "content_only", "number_only"] = "true"
+    """What the account keeps of texts and numbers, as the API's ``log``."""
+    ca_file: str = ""
+    """PEM file of authorities that are trusted besides the system's."""
+
+
+class SmppServerSettings(Group, frozen=True, kw_only=True):
+    """The SMPP server that accounts bind to, in processes with the role ``web``."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but a loopback address makes it reachable from outside."""
+    port: Port | None = None
+    """TCP port, usually 2775; 0 takes a free one. Without one nobody is served in the clear."""
+    tls_port: Port | None = None
+    """TCP port for TLS, usually 3550; 0 takes a free one. It needs a certificate."""
+    tls_certificate: Path | None = None
+    """PEM file with a certificate and those between it and its authority."""
+    tls_key: Path | None = None
+    """PEM file with the key of the certificate, without a passphrase."""
+    system_id: Annotated[str, msgspec.Meta(min_length=1, max_length=15)] = "ringback"
+    """What those who bind are told whom they are bound to."""
+    max_connections: Count = 1_000
+    """Connections at a time, bound or not; further ones are closed."""
+    binds_per_account: Count = 10
+    """Binds of one account at a time, over all processes; further ones are refused."""
+    max_in_hand: Count = 100
+    """Requests of one bind that are worked on at a time; further ones get ``ESME_RTHROTTLED``."""
+    window: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 10
+    """Receipts and inbound messages that one bind may be sent before it has answered."""
+    bind_s: Seconds = 10.0
+    """A connection that is not bound by then is closed."""
+    enquire_link_s: Seconds = 30.0
+    """After so long without a word the other side is asked whether it is there."""
+    response_s: Seconds = 30.0
+    """For so long an answer is awaited: to that question the connection ends without one, anything else comes again."""
+    inactivity_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
+    """After so long without anything but that question a bind is ended; 0 for never."""
+    default_coding: Literal["gsm", "gsm_packed", "latin1"] = "gsm"
+    """What ``data_coding`` 0 is, both ways: GSM septets in a byte each or packed, or Latin-1."""
+    concatenation: Literal["udh", "udh16", "sar", "payload"] = "udh"
+    """How long inbound messages are sent: in parts with a header or TLVs, or as a whole in ``message_payload``."""
 
 
 class ForwardSettings(Group, frozen=True, kw_only=True):
@@ -243,6 +361,15 @@ class SourceSettings(Group, frozen=True, kw_only=True):
     """Scheme, host and port that the provider calls, when they differ from ``server.public_base_url``."""
     tolerance_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 300
     """How far the time that Standard Webhooks sign may be from ours."""
+    api_url: str = ""
+    """Where the provider's REST API is, to which conversions are reported and whose list ``ringback reconcile`` reads;
+    by default the provider's own."""
+    api_token: str = ""
+    """The token for that API; by default the first of ``tokens``."""
+    api_per_s: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 20.0
+    """Conversions reported a second, by each process."""
+    api_retry_delays_s: tuple[Seconds, ...] = (60.0, 120.0, 240.0, 900.0, 3_600.0, 14_400.0, 43_200.0)
+    """Pauses after a conversion could not be reported; when they are used up it has failed."""
     forward: dict[str, ForwardSettings] = {}
     """URLs of your own, by name: see ``sources.NAME.forward.NAME``."""
 
@@ -366,6 +493,8 @@ class Settings(Group, frozen=True, kw_only=True):
     delivery: DeliverySettings = DeliverySettings()
     simulator: SimulatorSettings = SimulatorSettings()
     smpp: SmppSettings = SmppSettings()
+    smpp_server: SmppServerSettings = SmppServerSettings()
+    plivo: PlivoSettings = PlivoSettings()
     sources: dict[str, SourceSettings] = {}
     carriers: tuple[CarrierSettings, ...] = ()
     routes: tuple[RouteSettings, ...] = ()
@@ -381,7 +510,8 @@ class Settings(Group, frozen=True, kw_only=True):
 
 ENV_PREFIX: Final = "RINGBACK_"
 LISTS: Final = frozenset(
-    {"tokens", "retry_delays_s", "roles", "egress_allow", "trusted_proxies", "error_codes", "events"}
+    {"tokens", "more_tokens", "retry_delays_s", "api_retry_delays_s", "roles", "egress_allow", "trusted_proxies"}
+    | {"error_codes", "events", "states", "status_codes", "throttle_statuses", "trouble_statuses"}
 )
 """Settings that an environment variable gives as values with commas between."""
 

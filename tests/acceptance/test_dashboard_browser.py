@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
+from ringback.carriers.port import Exchange, Snapshot
 from ringback.delivery.replay import Replayer
 from ringback.dialect.callbacks import FORM
 from ringback.inspector import script
@@ -18,8 +19,9 @@ from ringback.metrics import Metrics
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.inventory import new_number
 from ringback.model.message import Message
+from ringback.model.routes import Carrier, Route
 from ringback.model.status import Status
-from ringback.store import bins, captures, endpoints, numbers, received, replays
+from ringback.store import bins, captures, endpoints, numbers, received, replays, routing
 from ringback.store.bins import Bin
 from ringback.store.captures import Answered, NewCapture, Planned
 from ringback.store.endpoints import Endpoint
@@ -167,7 +169,9 @@ def capture(now_us: int, **changes: Any) -> NewCapture:
     """Make a request that a bin has captured."""
     fields: dict[str, Any] = {
         "bin": "shop", "received_at_us": now_us, "method": "POST", "path": "/bin/shop/" + "a-long-path" * 20,
-        "query": "x=%20" * 30, "headers": json.dumps([["Content-Type", FORM], ["X-Long", "value" * 60]]),
+        "query": "x=%20" * 30, "headers": json.dumps(
+            [["Content-Type", FORM], ["X-Long", "value" * 60], ["X-Plivo-Signature-V3", "YWJj"], ["Host", "h.example"]]
+        ),
         "body": b"MessageUUID=m&Status=sent&From=1&To=%2B2", "cut": "", "peer": "2001:db8:ffff:ffff:ffff:ffff::1",
         "group_key": "k",
     }  # fmt: skip
@@ -193,6 +197,24 @@ def fill_bin(tx: Transaction, now_us: int) -> None:
     captures.note_answered(tx, ended)
 
 
+def link_carriers(tx: Transaction, now_us: int) -> None:
+    """A carrier over SMPP with a troubled link, and routes that lead there."""
+    settings = {"host": "smsc.a-host-of-a-very-long-name.example", "system_id": "ringback", "password": "secret"}
+    routing.put_carrier(tx, Carrier(name="north", kind="smpp", settings=settings), now_us=now_us)
+    routing.put_route(tx, Route(name="germany", carrier="north", prefix="49", sender="Shop*"), now_us=now_us)
+    said = ("submit_sm #7, 70 bytes, esm_class 0x00, data_coding 0x00", "submit_sm_resp ESME_RTHROTTLED #7, 16 bytes")
+    snapshot = Snapshot(
+        state="down",
+        since_us=now_us,
+        detail="north-1 down: no connection within 10 s",
+        window_allowed=25,
+        errors={"ESME_RTHROTTLED": 1_200, "ESME_RX_T_APPN": 3, "vendor 0x0000045a": 1},
+        exchanges=tuple(Exchange(at_us=now_us, direction="out", what=each) for each in said),
+    )
+    told = msgspec.json.encode(snapshot).decode()
+    routing.note_links(tx, [routing.Link(carrier="north", node="a-machine:12345", at_us=now_us, snapshot=told)])
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, scheme: str, width: int) -> None:
@@ -206,6 +228,7 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
     await dashboard.store.write(lambda tx: replay_in_every_state(tx, now_us))
     await dashboard.store.write(lambda tx: stock(tx, doubted))
     await dashboard.store.write(lambda tx: fill_bin(tx, now_us))
+    await dashboard.store.write(lambda tx: link_carriers(tx, now_us))
     retried = next(item for item in sent if "down.example" in (item.callback_url or ""))
     paths = [
         "/dashboard",
@@ -223,11 +246,13 @@ async def test_every_page_is_sound(dashboard: Dashboard, browser: Browser, schem
         "/dashboard/callbacks?state=given_up&endpoint=https://down.example.org",
         "/dashboard/replays",
         "/dashboard/replays/new?endpoint=https://down.example.org",
+        "/dashboard/carriers",
         "/dashboard/numbers",
         "/dashboard/numbers?held=rented",
         "/dashboard/bins",
         "/dashboard/bins/shop",
-        "/dashboard/bins/shop/3",
+        "/dashboard/bins/shop/schema",
+        "/dashboard/bins/shop/3?signature",
         "/dashboard/bins/shop/2?view=hex",
         "/dashboard/bins/shop/compare?left=1&right=2",
         "/dashboard/received",
@@ -442,11 +467,30 @@ async def test_a_capture_shows_up_on_the_open_page_of_its_bin(dashboard: Dashboa
     await dashboard.store.write(lambda tx: captures.store(tx, new, lambda *_: Planned("answer", 200)))
     dashboard.context.wakeups.signal("captures")
     await expect(tab.page.locator("tr#n-5")).to_be_visible()
+    await expect(tab.page.locator("[data-held]")).to_contain_text("5 in ")
+    await tab.page.get_by_role("button", name="Pause").click()
+    await dashboard.store.write(lambda tx: captures.clear(tx, "shop", limit=1))
+    dashboard.context.wakeups.signal("captures")
+    answered = Answered(bin_id=message_uuid(1), number=5, duration_us=7_000, outcome="answered")
+    await dashboard.store.write(lambda tx: captures.note_answered(tx, [answered]))
+    await expect(tab.page.locator("tr#n-1")).to_be_visible()
+    await tab.page.get_by_role("button", name="Resume").click()
+    await expect(tab.page.locator("tr#n-1")).to_be_hidden()
+    await expect(tab.page.locator("tr#n-5")).to_contain_text("7.0 ms")
     await tab.page.get_by_label("Contains").fill("needle")
     await tab.page.get_by_role("button", name="Search").click()
     await expect(tab.page.locator("tr[id^=n-]")).to_have_count(1)
     await tab.page.get_by_role("link", name="5", exact=True).click()
     await expect(tab.page.get_by_role("heading", name="Capture 5")).to_be_visible()
-    await tab.page.get_by_role("link", name="Compare with attempt 1").click()
-    await expect(tab.page.get_by_role("heading", name="Captures 1 and 5")).to_be_visible()
+    await tab.page.get_by_role("link", name="Compare with attempt 2").click()
+    await expect(tab.page.get_by_role("heading", name="Captures 2 and 5")).to_be_visible()
+    await tab.page.goto(dashboard.base_url + "/dashboard/bins/shop")
+    await expect(tab.page.locator("[data-state=live]")).to_be_visible()
+    await dashboard.store.write(lambda tx: captures.clear(tx, "shop", limit=100))
+    dashboard.context.wakeups.signal("captures")
+    await expect(tab.page.get_by_role("heading", name="Nothing captured yet")).to_be_visible()
+    await dashboard.store.write(lambda tx: captures.store(tx, new, lambda *_: Planned("answer", 200)))
+    dashboard.context.wakeups.signal("captures")
+    await expect(tab.page.locator("tr#n-6")).to_be_visible()
+    await expect(tab.page.get_by_role("heading", name="Nothing captured yet")).to_be_hidden()
     assert tab.complaints == []

@@ -26,3 +26,10 @@ def test_time_that_is_not_enough_is_told_and_fails() -> None:
     report = json.loads(ended.stdout)
     assert report["complete"] is False
     assert report["unexplained"]
+
+
+def test_a_carrier_of_the_operators_own_is_not_sent_to() -> None:
+    own = {"RINGBACK_SMPP__HOST": "127.0.0.1", "RINGBACK_SMPP__PORT": "1", "RINGBACK_SMPP__SYSTEM_ID": "me"}
+    ended = run("demo", "--messages", "1", "--exit", **own)
+    assert ended.returncode == 2
+    assert "the demo sends through the simulated carrier: leave out your own, or --messages" in ended.stderr

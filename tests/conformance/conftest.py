@@ -17,6 +17,8 @@ from ringback.store import (
     schema_numbers,  # noqa: F401
     schema_parts,  # noqa: F401
     schema_received,  # noqa: F401
+    schema_smpp,  # noqa: F401
+    schema_upstream,  # noqa: F401
     sqlite,
 )
 from ringback.store.port import Store

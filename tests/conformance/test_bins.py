@@ -237,3 +237,45 @@ async def test_how_answering_ended_is_noted(store: Store) -> None:
     await store.write(partial(captures.note_answered, answered=ended), durable=False)
     _, heads = await held(store)
     assert [(head.duration_us, head.outcome) for head in heads] == [(10, "answered"), (20, "answered")]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("*", [3]), ("?a[", [3]), ("[^x]", [4]), ("ü", [5]), ('x-"q"', [5]), ("%2B1415", [6]),
+        ("+1415", [6]), ("\xff", []), ("\ufffd", []),
+    ],
+)  # fmt: skip
+async def test_texts_are_found_as_they_stand(store: Store, text: str, found: list[int]) -> None:
+    await make(store, a_bin())
+    plain: dict[str, Any] = {"query": "", "headers": "[]", "path": "/bin/bin-1", "body": b"\xff\x00"}
+    await put(
+        store,
+        a_capture(1, **plain),
+        a_capture(2, **plain | {"query": "a=b"}),
+        a_capture(3, **plain | {"query": "x*y?a[b"}),
+        a_capture(4, **plain | {"path": "/bin/bin-1/[^x]"}),
+        a_capture(5, **plain | {"headers": '[["A","\u00c3\u00bc"],["B","x-\\"q\\""]]'}),
+        a_capture(6, **plain | {"body": b"\x00To=%2B14155550123"}),
+    )
+    bin_, _ = await held(store)
+    heads = await store.read(partial(captures.newest, bin_id=bin_.id, text=text, limit=10))
+    assert [head.number for head in heads] == found
+
+
+async def test_the_newest_since_a_number_and_their_bodies(store: Store) -> None:
+    await make(store, a_bin())
+    bin_, _ = await held(store)
+    assert await store.read(partial(captures.oldest_number, bin_id=bin_.id)) == 0
+    await put(store, *(a_capture(number, body=b"x" * 100) for number in range(1, 7)))
+    heads = await store.read(partial(captures.newest, bin_id=bin_.id, after=3, limit=2))
+    assert [head.number for head in heads] == [6, 5]
+    heads = await store.read(partial(captures.heads, bin_id=bin_.id, numbers=[2, 5, 9]))
+    assert sorted(head.number for head in heads) == [2, 5]
+    assert await store.read(partial(captures.heads, bin_id=bin_.id, numbers=[])) == []
+    assert await store.read(partial(captures.oldest_number, bin_id=bin_.id)) == 1
+    size = heads[0].size
+    for limit, max_bytes, numbers in ((3, 10**6, [4, 5, 6]), (10, 2 * size, [5, 6]), (10, size - 1, [])):
+        items = await store.read(partial(captures.newest_whole, bin_id=bin_.id, limit=limit, max_bytes=max_bytes))
+        assert [item.number for item in items] == numbers
+        assert all(item.body == b"x" * 100 for item in items)

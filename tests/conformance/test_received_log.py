@@ -116,3 +116,34 @@ async def test_the_report_names_what_never_came(store: Store, together: int) -> 
     assert (missing.message_uuid, missing.without_sent) == ("no sent", True)
     assert await store.read(lambda tx: received_report.missing(tx, source="b", limit=5)) == []
     assert await store.read(lambda tx: received_report.reports(tx, since_us=QUEUED_AT_US + HOUR_US)) == []
+
+
+async def test_messages_that_have_stopped_are_counted_and_named(store: Store) -> None:
+    old_us, young_us = QUEUED_AT_US, QUEUED_AT_US + 2 * HOUR_US
+    came = [
+        ("stuck", "queued", old_us, "a"), ("stuck", "sent", old_us + 5, "a"), ("waits", "queued", old_us + 1, "a"),
+        ("done", "sent", old_us, "a"), ("done", "delivered", old_us, "a"), ("young", "sent", young_us, "a"),
+        ("phone", "received", old_us, "a"), ("odd", "sideways", old_us, "a"), ("stuck", "sent", old_us + 2, "b"),
+        ("canceled", "canceled", old_us, "b"), ("older", "sent", old_us - HOUR_US, "a"),
+    ]  # fmt: skip
+
+    def work(tx: Transaction) -> None:
+        changes = [{"source": source, "received_at_us": at_us} for _, _, at_us, source in came]
+        requests = [request(number, **each) for number, each in enumerate(changes)]
+        events = [
+            said(number, status, None, message_uuid=uuid, **changes[number])
+            for number, (uuid, status, _, _) in enumerate(came)
+        ]
+        received.store(tx, requests, events)
+
+    await store.write(work)
+    wanted = {"before_us": old_us + HOUR_US, "since_us": old_us}
+    counted = await store.read(lambda tx: received_report.stalled(tx, **wanted))
+    assert [(each.source, each.status, each.messages, each.oldest_at_us - old_us) for each in counted] == [
+        ("a", "unknown", 1, 0),
+        ("a", "queued", 1, 1),
+        ("a", "sent", 1, 5),
+        ("b", "sent", 1, 2),
+    ]
+    oldest = await store.read(lambda tx: received_report.stalled_messages(tx, source="a", limit=2, **wanted))
+    assert [(each.message_uuid, each.status) for each in oldest] == [("odd", "unknown"), ("waits", "queued")]

@@ -25,7 +25,8 @@ NOTHING = dict.fromkeys(
     (
         "messages", "endpoints", "replays", "sticky_senders", "received_requests", "early_receipts", "inbound_requests",
         "logins",
-        "auth_tokens", "media", "country_counts", "pacing", "other_callbacks", "captures",
+        "auth_tokens", "media", "country_counts", "pacing", "other_callbacks", "captures", "conversions_out",
+        "reconciled_messages", "smpp_owed",
     ),
     0,
 )  # fmt: skip

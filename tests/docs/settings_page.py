@@ -62,6 +62,7 @@ def _row(group: str, field: inspect.Field, meanings: dict[str, str]) -> str:
         "sources.NAME.forward.NAME": "ForwardSettings",
         "carriers": "CarrierSettings",
         "routes": "RouteSettings",
+        "smpp_server": "SmppServerSettings",
     }
     owner = owners.get(group, f"{group.capitalize()}Settings")
     path = [*group.upper().split("."), field.name.upper()] if group else [field.name.upper()]

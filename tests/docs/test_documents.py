@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from ringback import settings
+from ringback.dialect.callback_urls import canonical_callback_url, outside_safe_subset
 from ringback.dialect.callbacks import status_params
 from ringback.dialect.inbound import inbound_params
-from ringback.dialect.signatures import canonical_callback_url, outside_safe_subset
 from ringback.model import errors
 from ringback.model.status import OUTBOUND, Status
 from ringback.web.dashboard.incoming import REASONS
@@ -229,11 +229,16 @@ def test_every_error_text_is_documented() -> None:
         for name in (
             "docs/api.md",
             "docs/bins.md",
+            "docs/conversions.md",
             "docs/limits.md",
+            "docs/listen.md",
             "docs/numbers.md",
             "docs/receiver.md",
+            "docs/reconciling.md",
             "docs/operating.md",
             "docs/smpp.md",
+            "docs/smpp-server.md",
+            "docs/upstream.md",
         )
     )
     documented = [

@@ -11,23 +11,23 @@ from ringback.store.accounts import Account
 HERE = Path(__file__).parents[1] / "acceptance" / "sdk_node"
 
 
-def install() -> None:
-    """Install the pinned SDK beside its drivers, unless it is there."""
-    installed = HERE / "node_modules" / "plivo" / "package.json"
-    wanted = json.loads((HERE / "package.json").read_text())["dependencies"]["plivo"]
+def install(here: Path = HERE, package: str = "plivo") -> None:
+    """Install a pinned package beside its drivers, unless it is there: the SDK, unless told otherwise."""
+    installed = here / "node_modules" / package / "package.json"
+    wanted = json.loads((here / "package.json").read_text())["dependencies"][package]
     if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
         subprocess.run(
             ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"],
-            cwd=HERE,
+            cwd=here,
             check=True,
             timeout=300,
         )
 
 
-async def output_of(*arguments: str, stdin: str = "", env: dict[str, str] | None = None) -> str:
-    """Run Node where the SDK is, to its successful end, and give what it printed."""
+async def output_of(*arguments: str, stdin: str = "", env: dict[str, str] | None = None, here: Path = HERE) -> str:
+    """Run Node where its package is, to its successful end, and give what it printed."""
     process = await asyncio.create_subprocess_exec(
-        "node", *arguments, cwd=HERE, env=env,
+        "node", *arguments, cwd=here, env=env,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     async with asyncio.timeout(60):

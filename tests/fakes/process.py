@@ -107,3 +107,9 @@ def held_port() -> Iterator[int]:
     """Listen on a port, so that nobody else can."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         yield sock.getsockname()[1]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on: for a program that can only be told one."""
+    with held_port() as port:
+        return port

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from ringback.dialect.signatures import callback_headers
 from ringback.wiring.backbone import create_account
 from tests.fakes.bins import captured, until_ended
 from tests.fakes.endpoint import recording_endpoint
@@ -200,3 +201,36 @@ def test_bins_on_the_command_line(tmp_path: Path) -> None:
     assert json.loads(target.read_text())["log"]["entries"] == []
     assert run("bin", "delete", "shop", *where).returncode == 0
     assert "there is no bin shop" in run("bin", "show", "shop", *where).stderr
+
+
+async def test_what_is_inferred_and_explained_on_the_command_line(ringback: Running, tmp_path: Path) -> None:
+    await call(ringback, "POST", "", json={"name": "t"})
+    url = f"{ringback.url}/bin/t"
+    token = ringback.account.tokens[0]
+    for status in ("sent", "sent", "delivered", "delivered"):
+        pairs = [("MessageUUID", "019ab000-0000-7000-8000-000000000001"), ("Status", status)]
+        headers = callback_headers(
+            "POST", url, pairs, nonce_v2="1", nonce_v3="2", tokens=(token,), main_tokens=(token,)
+        )
+        async with ringback.http.post(url, data=dict(pairs), headers=headers) as answer:
+            assert answer.status == 200
+    where = ("--data-dir", str(ringback.platform.settings.store.data_dir))
+
+    async def command(*arguments: str, **environment: str) -> str:
+        done = await asyncio.to_thread(run, "bin", *arguments, *where, COLUMNS="200", **environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    schema = json.loads(await command("schema", "t", "--json"))
+    assert schema["form"]["properties"]["Status"] == {"type": "string", "enum": ["delivered", "sent"]}
+    assert schema["form"]["required"] == ["MessageUUID", "Status"]
+    assert "4 of 4" in await command("schema", "t")
+    assert "cause: The signature v3 fits" in await command("explain", "t", "2")
+    told = json.loads(await command("explain", "t", "2", "--token-env", "OTHER", "--json", OTHER="another-token"))
+    assert (told["verdict"], told["accepted"]) == ("mismatch", False)
+    assert "another-token" not in json.dumps(told)
+    moved = await command("explain", "t", "2", "--public-url", "https://elsewhere.example")
+    assert "this source verifies https://elsewhere.example/bin/t" in moved
+    async with ringback.http.get(url):
+        pass
+    assert await command("explain", "t", "5") == "this request carries no signature\n"

@@ -2,18 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
+from ringback.dialect.signatures import callback_headers
 from ringback.store import bins
 from ringback.web.dashboard.sessions import make_login_link
 from tests.data.dashboard.serving import page, plain
 from tests.data.media import PNG
-from tests.fakes.bins import captured, make_bin, until_ended
+from tests.fakes.bins import captured, keeper, make_bin
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.platform import Running, running, settings_for
 
@@ -183,11 +185,95 @@ async def test_what_is_held_is_exported(ringback: Running, operator: aiohttp.Cli
     await page(operator, "/dashboard/bins/t/export?format=xml", status=404)
 
 
-async def test_the_stream_tells_of_each_capture(ringback: Running, operator: aiohttp.ClientSession) -> None:
+async def test_the_stream_brings_what_changes(ringback: Running, operator: aiohttp.ClientSession) -> None:
+    await make_bin(ringback, captures=3)
+    await put(ringback, b"a=1")
+    async with operator.get("/dashboard/live?rows=captures&bin=t&q=a%3D") as stream, asyncio.timeout(15):
+        first = await frame(stream, lambda found: found["shown"] == [1])
+        assert first["held"] == f"1 in {(await captured(ringback))[0].size} bytes"
+        await put(ringback, b"b=1")
+        await put(ringback, b"a=2<script>")
+        found = await frame(stream, lambda found: 3 in found["shown"])
+        assert found["shown"] == [3, 1]
+        assert 'id="n-3" data-number="3"' in next(row["html"] for row in found["rows"] if row["id"] == 3)
+        # The bin holds three: each further one pushes the oldest out, and its row goes.
+        await put(ringback, b"a=3")
+        assert (await frame(stream, lambda found: 4 in found["shown"]))["shown"] == [4, 3]
+        await keeper(ringback).clear("t")
+        assert (await frame(stream, lambda found: not found["shown"]))["held"] == "0 in 0 bytes"
+        await put(ringback, b"a=4")
+        assert (await frame(stream, lambda found: found["shown"]))["shown"] == [5]
+
+
+async def frame(stream: aiohttp.ClientResponse, wanted: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    """Read frames until one is as wanted."""
+    async for line in stream.content:
+        if line.startswith(b"data: "):
+            found: dict[str, Any] = json.loads(line[6:])
+            if wanted(found):
+                return found
+    raise AssertionError("the stream has ended")
+
+
+async def press(operator: aiohttp.ClientSession, path: str, **fields: str) -> None:
+    async with operator.post(path, data=fields) as answer:
+        assert answer.status == 200
+
+
+def login(name: str, password: str) -> dict[str, str]:
+    return {"Authorization": aiohttp.encode_basic_auth(name, password)}
+
+
+async def test_passwords_are_set_changed_and_taken_away(ringback: Running, operator: aiohttp.ClientSession) -> None:
+    await press(operator, "/dashboard/bins", name="t", password="first one")
+    for change, password in (
+        ({}, "first one"), ({"captures": "7", "password": ""}, "first one"), ({"password": "another"}, "another"),
+    ):  # fmt: skip
+        if change:
+            await press(operator, "/dashboard/bins/t", **change)
+        async with ringback.http.get(f"{ringback.url}/v1/bins/t", headers=login("t", password)) as answer:
+            assert answer.status == 200, change
+    assert "Its password lets others read it" in await page(operator, "/dashboard/bins/t")
+    await press(operator, "/dashboard/bins/t", action="no password")
+    async with ringback.http.get(f"{ringback.url}/v1/bins/t", headers=login("t", "another")) as answer:
+        assert answer.status == 401
+    assert "password_hash" not in await page(operator, "/dashboard/bins/t")
+
+
+async def test_what_requests_have_in_common(ringback: Running, operator: aiohttp.ClientSession) -> None:
     await make_bin(ringback)
-    async with operator.get("/dashboard/live?rows=captures&bin=t&after=0") as stream, asyncio.timeout(15):
-        await put(ringback, b"a")
-        async for line in stream.content:
-            if line == b"event: changes\n":
-                break
-    assert len(await until_ended(ringback)) == len(await captured(ringback)) == 1
+    assert "Nothing to infer from" in await page(operator, "/dashboard/bins/t/schema")
+    for number in range(3):
+        await put(
+            ringback, json.dumps({"id": number, "<b>": "secret-4711"}).encode(), **{"Content-Type": "application/json"}
+        )
+    html = await page(operator, "/dashboard/bins/t/schema")
+    assert "&lt;b&gt;" in html
+    assert "4711" not in html
+    async with operator.get("/dashboard/bins/t/schema?format=json") as answer:
+        schema = await answer.json(content_type="application/schema+json")
+    assert schema["json"]["properties"]["id"] == {"type": "integer"}
+    assert schema["json"]["required"] == ["id", "<b>"]
+    async with operator.get("/dashboard/bins/nowhere/schema") as answer:
+        assert answer.status == 404
+
+
+@pytest.mark.parametrize(("is_ours", "cause"), [(True, "The signature v3 fits"), (False, "No token that is known")])
+async def test_signatures_are_explained(
+    ringback: Running, operator: aiohttp.ClientSession, *, is_ours: bool, cause: str
+) -> None:
+    await make_bin(ringback)
+    token = ringback.account.tokens[0] if is_ours else "a-token-of-nobody"
+    url = f"{ringback.url}/bin/t?x=1"
+    headers = callback_headers(
+        "POST", url, [("A", "1")], nonce_v2="1", nonce_v3="2", tokens=(token,), main_tokens=(token,)
+    )
+    async with ringback.http.post(url, data={"A": "1"}, headers=headers):
+        pass
+    html = await page(operator, "/dashboard/bins/t/1")
+    assert ('<b class="good">v3</b>' in html) is is_ours
+    assert 'href="?signature#signature"' in html
+    html = await page(operator, "/dashboard/bins/t/1?signature")
+    assert cause in html
+    assert token not in html
+    assert "account " + ringback.account.auth_id in html

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -17,7 +18,9 @@ import uvicorn
 
 from ringback.dialect.signatures import callback_headers
 from tests.fakes.callers import PUBLIC, TOKEN, call, said
+from tests.fakes.platform import running, settings_for
 
+AUTH_ID = "MAXXXXXXXXXXXXXXXXXX"
 ASGI = ("receive_starlette", "receive_fastapi")
 WSGI = {"receive_flask": "app", "receive_django": "application"}
 
@@ -44,6 +47,8 @@ async def over_asgi(app: Any) -> AsyncIterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, ws="none"))
     config = server.config
     sock = config.bind_socket()
+    # Whoever calls before it serves is kept waiting, and not sent away.
+    sock.listen()
     serving = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         yield f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -82,10 +87,23 @@ async def test_what_is_signed_is_taken_and_nothing_else(url: str, capsys: pytest
     assert capsys.readouterr().out.count("m-1 delivered 4") == 3
 
 
-def test_the_library_needs_neither_database_nor_server() -> None:
+async def test_a_conversion_is_reported_from_a_framework(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = {"plivo": {"auth_id": AUTH_ID, "tokens": [TOKEN], "api_url": "http://127.0.0.1:1"}}
+    async with running(settings_for(tmp_path, sources=sources)) as ringback:
+        for name, value in (("RINGBACK_URL", ringback.url), ("PLIVO_AUTH_ID", AUTH_ID), ("PLIVO_AUTH_TOKEN", TOKEN)):
+            monkeypatch.setenv(name, value)
+        module = importlib.import_module("examples.report_fastapi")
+        async with over_asgi(module.app) as url:
+            for taken in ("new", "duplicate"):
+                async with ringback.http.post(f"{url}/typed-in/m-1") as answer:
+                    assert (answer.status, await answer.json()) == (200, {"taken": taken})
+
+
+@pytest.mark.parametrize("module", ["source", "report"])
+def test_the_library_needs_neither_database_nor_server(module: str) -> None:
     """In a process of its own: what other tests have imported does not count."""
     heavy = "('sqlalchemy', 'starlette', 'aiohttp')"
-    code = f"import sys, ringback.receiver.source; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, ringback.receiver.{module}; print([name for name in {heavy} if name in sys.modules])"
     assert _output(code) == "[]"
 
 

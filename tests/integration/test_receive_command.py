@@ -207,3 +207,28 @@ async def test_kill_9_loses_nothing_that_was_answered_200(tmp_path: Path, http: 
 
 def test_the_secret_for_standard_webhooks_is_the_token() -> None:
     assert base64.b64decode(secret_of(TOKEN).removeprefix("whsec_")) == TOKEN.encode()
+
+
+async def test_flags_may_stand_after_a_subcommand_and_gaps_are_named(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    async with receiving(tmp_path) as server:
+        assert await call(http, server.url, STATUS, said("m-1", "sent", 2)) == 200
+        assert await call(http, server.url, STATUS, said("m-1", "sent", 2)) == 200
+        assert await call(http, server.url, STATUS, said("m-2", "delivered", 3)) == 200
+        assert await server.terminate() == 0
+    config = tmp_path / "ringback.toml"
+    config.write_text(f'[store]\ndata_dir = "{tmp_path}"\n')
+    here = ("--config", str(config))
+    rows = run("receive", "list", *here)
+    assert rows.returncode == 0, rows.stderr
+    (totals,) = [line.split() for line in rows.stdout.splitlines() if line.split()[1:3] == ["plivo", "│"]]
+    assert [cell for cell in totals if cell.isdigit()] == ["3", "0", "2", "1", "0", "0", "0"]
+    report = run("receive", "report", "--json", "--data-dir", str(tmp_path))
+    assert json.loads(report.stdout)["sources"][0]["messages"] == 2
+    found = json.loads(run("receive", "gaps", "--older", "0s", "--json", *here).stdout)
+    assert [(each["status"], each["messages"]) for each in found["stalled"]] == [("sent", 1)]
+    assert [each["message_uuid"] for each in found["oldest"]] == ["m-1"]
+    assert "m-1: sent" in run("receive", "gaps", "--older", "0s", *here).stdout
+    refused = run("receive", "gaps", "--older", "long", *here)
+    assert "--older must be so long ago" in refused.stderr

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from ringback.carriers.port import (
@@ -21,7 +22,7 @@ from ringback.carriers.port import (
     Unknown,
 )
 from ringback.carriers.smpp import coding, inbound
-from ringback.carriers.smpp.configure import smpp_carrier
+from ringback.carriers.smpp.configure import smpp_carrier, with_quirks
 from ringback.carriers.smpp.connector import SmppConnector
 from ringback.model.errors import ConfigInvalid, StoreUnavailable
 from ringback.model.status import Status
@@ -68,7 +69,8 @@ class Takers:
 @asynccontextmanager
 async def bound(port: int, takers: Takers, **settings: Any) -> AsyncIterator[SmppConnector]:
     """A connector that is up."""
-    given = SmppSettings(**{"host": "127.0.0.1", "port": port, "system_id": "ringback", "response_s": 1, **settings})
+    own = {"host": "127.0.0.1", "port": port, "system_id": "ringback", "response_s": 1.0, **settings}
+    given = msgspec.convert(with_quirks(SmppSettings(), own, name="smpp"), SmppSettings)
     made = smpp_carrier(given, name="smpp", clock=SystemClock(), chance=lambda: 0.0)
     made.deliver_receipts_to(takers.take_receipt)
     made.deliver_inbound_to(takers.take_inbound)

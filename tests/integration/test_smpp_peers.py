@@ -1,7 +1,6 @@
 """SMPP with the library smpp34 on the other side: its server and our links, its client and our listener."""
 
 import asyncio
-import socket
 
 import smpp34
 
@@ -10,15 +9,9 @@ from ringback.carriers.smpp import names
 from ringback.carriers.smpp.inbound import text_of
 from ringback.carriers.smpp.pdu import ShortMessage
 from ringback.model.status import Status
+from tests.fakes.process import free_port
 from tests.fakes.smsc import scripted_smsc
 from tests.integration.test_smpp import LONG, Takers, bound, joined, outbound
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class TheirSmsc:

@@ -1,26 +1,16 @@
 """Captures for people and other tools: views of bodies, comparing, and commands for shells."""
 
 import shlex
-from typing import Any
 
 import pytest
 
 from ringback.inspector import bodies, compare, exports
 from ringback.inspector.forward import read_headers
 from ringback.model.errors import InvalidRequest
-from ringback.store.captures import Capture
+from tests.fakes.captures import capture
 
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
 PNG = b"\x89PNG\r\n\x1a\n\x00"
-
-
-def capture(number: int = 1, **changes: Any) -> Capture:
-    fields: dict[str, Any] = {
-        "bin_id": "b", "number": number, "received_at_us": 1_700_000_000_000_001, "method": "POST", "path": "/bin/t",
-        "query": "", "headers": "[]", "cut": "", "size": 1, "peer": "::1", "group_key": "k", "attempt": 1,
-        "answer": "answer", "answered_status": 200, "duration_us": None, "outcome": "", "body_size": 0, "body": b"",
-    }  # fmt: skip
-    return Capture(**fields | changes)
 
 
 @pytest.mark.parametrize(

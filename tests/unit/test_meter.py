@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ringback.messaging.meter import MOST_KEYS, PARTS, RequestMeter, SlidingWindow
 from ringback.model.errors import TooManyRequests
 from ringback.store.limits import Limit, Limits
-from ringback.web.api.meter import MOST_KEYS, PARTS, RequestMeter, SlidingWindow
 
 S = 1_000_000
 OWNER = "MAAAAAAAAAAAAAAAAAAA"

@@ -19,7 +19,14 @@ from ringback.web.probes import Probes
 from tests.fakes.clock import FakeClock
 
 BACKLOG = Backlog(
-    callbacks=3, submissions=2, given_up=1, endpoints={"closed": 4, "open": 1}, replays=2, oldest_due_s=7.5
+    callbacks=3,
+    submissions=2,
+    given_up=1,
+    endpoints={"closed": 4, "open": 1},
+    replays=2,
+    conversions=0,
+    smpp_owed=6,
+    oldest_due_s=7.5,
 )
 
 

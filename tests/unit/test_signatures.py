@@ -9,14 +9,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from plivo.utils import validate_signature, validate_v3_signature
 
+from ringback.dialect.callback_urls import canonical_callback_url, outside_safe_subset
 from ringback.dialect.callbacks import with_query
 from ringback.dialect.signatures import (
     MAX_ENTRIES,
     MAX_PAIRS,
     Verdict,
     callback_headers,
-    canonical_callback_url,
-    outside_safe_subset,
     sign_v1,
     sign_v2,
     sign_v3,

@@ -8,28 +8,34 @@ import typer
 from ringback import __version__
 from ringback.cli import (
     account,
+    bin_insight,
     bins,
     callbacks,
     carriers,
+    conversion,
     credit,
     demo,
     endpoints,
     limits,
+    listen,
     login,
     numbers,
     optouts,
     pricing,
     receive,
     received,
+    reconcile,
     replays,
     routes,
     sandbox,
     sdk_env,
     serve,
     simulate,
+    smpp_logins,
     smsc,
     tail,
     tls,
+    trigger,
 )
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
@@ -52,16 +58,23 @@ account.app.command("credit", context_settings={"ignore_unknown_options": True})
 account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
+account.app.add_typer(smpp_logins.app, name="smpp")
 app.command("tail")(tail.tail)
+app.command("reconcile")(reconcile.reconcile)
+app.command("listen")(listen.listen)
+app.command("trigger")(trigger.trigger)
 app.add_typer(account.app, name="account")
 app.add_typer(pricing.app, name="pricing")
 app.add_typer(sandbox.app, name="sandbox")
 callbacks.app.command("replay")(replays.replay)
 callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
+bins.app.command("schema")(bin_insight.schema)
+bins.app.command("explain")(bin_insight.explain)
 app.add_typer(bins.app, name="bin")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(carriers.app, name="carriers")
+app.add_typer(conversion.app, name="conversion")
 app.add_typer(routes.app, name="routes")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(numbers.app, name="numbers")
@@ -69,6 +82,7 @@ app.add_typer(optouts.app, name="optouts")
 receive.app.command("explain")(received.explain)
 receive.app.command("report")(received.report)
 receive.app.command("list")(received.list_received)
+receive.app.command("gaps")(received.gaps)
 app.add_typer(receive.app, name="receive")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(tls.app, name="tls")

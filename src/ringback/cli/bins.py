@@ -14,6 +14,7 @@ from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.inspector import exports, script
 from ringback.inspector.keep import BinKeeper
 from ringback.model.errors import InvalidRequest
+from ringback.runtime import SystemClock
 from ringback.settings import Settings
 from ringback.store import bins, captures
 from ringback.store.bins import Bin
@@ -174,12 +175,18 @@ def delete(name: Name, *, config: ConfigFile = None, data_dir: DataDir = None) -
     typer.echo(f"removed {name} and {_run(settings, work)} captures", err=True)
 
 
-def _run(settings: Settings, work: Callable[[BinKeeper, Store], Awaitable[T]]) -> T:
+def run_with_keeper(settings: Settings, work: Callable[[BinKeeper, Store, SystemClock], Awaitable[T]]) -> T:
+    """Do what needs bins and the database."""
+
     async def run() -> T:
         async with open_backbone(settings) as (store, clock):
-            return await work(bin_keeper(store, clock, Wakeups(), settings), store)
+            return await work(bin_keeper(store, clock, Wakeups(), settings), store, clock)
 
     return asyncio.run(run())
+
+
+def _run(settings: Settings, work: Callable[[BinKeeper, Store], Awaitable[T]]) -> T:
+    return run_with_keeper(settings, lambda keeper, store, _: work(keeper, store))
 
 
 def _url(settings: Settings) -> str:

@@ -3,14 +3,13 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import Final
 
 import msgspec
 
-from ringback.carriers.simulator.connector import SimulatedCarrier
 from ringback.model.message import Message
 from ringback.model.status import FINAL, Status
 from ringback.store import callbacks, messages, received
@@ -115,7 +114,7 @@ def _destinations() -> Iterator[str]:
 
 
 async def wait_until_settled(
-    store: Store, carrier: SimulatedCarrier, sent: Sent, *, timeout_s: float
+    store: Store, receipts_to_come: Callable[[], int], sent: Sent, *, timeout_s: float
 ) -> AsyncIterator[int]:
     """Yield how many messages are settled, until all are and no callback is owed, or time is up.
 
@@ -129,7 +128,7 @@ async def wait_until_settled(
 
     while asyncio.get_running_loop().time() < deadline:
         # Asked first: a receipt that is stored while the database is read would be in neither.
-        pending = carrier.pending()
+        pending = receipts_to_come()
         by_status, waiting = await store.read(look)
         final = sum(by_status[status] for status in FINAL)
         silent = by_status[Status.SENT] if pending == 0 else 0

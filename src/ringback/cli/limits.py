@@ -13,7 +13,7 @@ from rich.table import Table
 from ringback.cli.callbacks import with_store
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.dialect import send
-from ringback.dialect.signatures import canonical_callback_url
+from ringback.dialect.callback_urls import canonical_callback_url
 from ringback.model.errors import ConfigInvalid, InvalidRequest
 from ringback.runtime import SystemClock
 from ringback.settings import LimitsSettings

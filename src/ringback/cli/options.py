@@ -1,14 +1,19 @@
 """Flags that commands share, and how a command gets its settings."""
 
 import os
+import re
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import Invalid, ServerSettings, Settings, load
 from ringback.wiring.backbone import base_url
+
+ANYWHERE: Final = ("0.0.0.0/0", "::/0")
+"""What may be dialled where an address was typed on this machine: whoever did could dial it without Ringback."""
 
 ConfigFile = Annotated[
     Path | None,
@@ -39,7 +44,23 @@ RetryDelays = Annotated[
         "--retry-delays", help="Pauses in seconds, such as 60,120,240, or none for one attempt; empty for no own plan."
     ),
 ]
+_AGO: Final = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text for people.")]
+
+
+def time_of(text: str, name: str, *, now_us: int) -> int:
+    """Read a time in microseconds: so long ago, such as ``24h``, or UTC in ISO 8601. Raises ``ConfigInvalid``."""
+    if found := _AGO.fullmatch(text.strip()):
+        return now_us - int(found[1]) * _UNITS_S[found[2]] * 1_000_000
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ConfigInvalid(
+            f"{name} must be so long ago, such as 90m, 24h or 7d, or UTC such as 2026-01-31T12:00"
+        ) from error
+    return round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1_000_000)
 
 
 def settings_from(

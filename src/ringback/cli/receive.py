@@ -4,7 +4,6 @@ The flags say what ``[sources.NAME]`` says in a file; without ``--source`` those
 They come before a subcommand, which then explains by them too: ``ringback receive --source plivo … explain ID``.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -15,6 +14,7 @@ import uvloop
 
 from ringback.cli.options import ConfigFile, DataDir, Host, LogLevel, Port, settings_from
 from ringback.cli.serve import run
+from ringback.cli.tokens import TokenEnv, tokens_of
 from ringback.model.errors import ConfigInvalid
 from ringback.receiver.source import PROVIDERS
 from ringback.runtime import configure_logging
@@ -35,14 +35,6 @@ Name = Annotated[
     str | None, typer.Option("--name", help="The source's name, as in /hooks/NAME.  [default: as --source]")
 ]
 AuthId = Annotated[str | None, typer.Option("--auth-id", help="The account's id at the provider.", show_default=False)]
-TokenEnv = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--token-env",
-        help="Environment variable that holds a token; once for each: main account, subaccount, old, new.",
-        show_default=False,
-    ),
-]
 PublicUrl = Annotated[
     str | None,
     typer.Option("--public-url", help="Scheme, host and port that the provider calls.", show_default=False),
@@ -124,11 +116,7 @@ def source_fields(
     forward_format: str,
 ) -> dict[str, object]:
     """Return the settings of a source as a file would have them. Raises ``ConfigInvalid``."""
-    tokens: list[str] = []
-    for variable in token_env:
-        if not (value := os.environ.get(variable, "").strip()):
-            raise ConfigInvalid(f"the environment variable {variable} that --token-env names is not set, or is empty")
-        tokens.append(value)
+    tokens = tokens_of(token_env)
     if not tokens:
         raise ConfigInvalid("a source needs a token to verify by: --token-env VARIABLE, which holds it")
     forward = {

@@ -4,9 +4,7 @@ import asyncio
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Final, Literal, Self
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +14,8 @@ from aiohttp.abc import AbstractResolver
 
 from ringback.delivery.connections import Broken, NameUnknown, Place, Pool, Reply
 from ringback.delivery.request import Headers, Request
-from ringback.egress import EgressPolicy, refusal_of
+from ringback.dialect.times import retry_after_s
+from ringback.egress import EgressPolicy, refusal_of, trusting
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import DeliverySettings, Invalid
 
@@ -24,7 +23,6 @@ Outcome = Literal["ok", "http_status", "timeout", "dns", "connect", "tls", "brok
 """``ok`` is any 2xx whose body came, as far as it is read; ``http_status`` any other answer, redirects included;
 ``blocked``: the address is not one that the operator lets callbacks go to."""
 
-MAX_RETRY_AFTER_S: Final = 3600
 LOOKUP_THREADS: Final = 64
 """Name servers that do not answer hold a thread each for a while; they must not hold all of them."""
 
@@ -58,7 +56,7 @@ class HttpClient:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
         self._pool = Pool(
             self._policy,
-            tls=_tls(self._settings.ca_file),
+            tls=trusting(self._settings.ca_file),
             connect_timeout_s=self._settings.connect_timeout_s,
             body_cap=self._settings.response_cap_bytes,
             resolver=self._resolver,
@@ -149,29 +147,12 @@ def _ascii(host: str) -> str:
     return host if host.isascii() else host.encode("idna").decode()
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigInvalid(f"settings: delivery.ca_file: no certificates can be read from {ca_file}") from error
-    return context
-
-
 def retry_after_us(answer: Answer, now_us: int) -> int:
     """Return for how long an answer of 429 or 503 asks to wait (RFC 9110 section 10.2.3), at most an hour; else 0."""
     if answer.http_status not in {429, 503}:
         return 0
-    text = next((value for name, value in answer.headers if name.lower() == "retry-after"), "").strip()
-    if text.isascii() and text.isdigit():
-        wait_s = float(text[:9])
-    else:
-        try:
-            wait_s = parsedate_to_datetime(text).timestamp() - now_us / 1_000_000
-        except (ValueError, IndexError):
-            return 0
-    return round(min(max(wait_s, 0.0), MAX_RETRY_AFTER_S) * 1_000_000)
+    text = next((value for name, value in answer.headers if name.lower() == "retry-after"), "")
+    return round(retry_after_s(text, now_us) * 1_000_000)
 
 
 def _since_us(started_ns: int) -> int:

@@ -41,6 +41,8 @@ class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     trackable: bool
     expiry_s: int
+    receipts_asked: str | None = None
+    """Of a request that came over SMPP (``model.receipts_asked``)."""
 
 
 def parse(fields: Mapping[str, Any]) -> SendRequest:

@@ -2,10 +2,12 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE: Final = _EPOCH.replace(tzinfo=None)
+MAX_RETRY_AFTER_S: Final = 3600
 _FILTER: Final = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?", re.ASCII)
 
 
@@ -46,3 +48,16 @@ def iso_time_us(text: str) -> int | None:
 def second(at_us: int) -> str:
     """Write a time as powerpacks carry it: ``2024-05-01T10:00:00Z``."""
     return (_EPOCH_NAIVE + timedelta(seconds=at_us // 1_000_000)).isoformat() + "Z"
+
+
+def retry_after_s(text: str, now_us: int) -> float:
+    """Return for how long ``Retry-After`` asks to wait (RFC 9110 section 10.2.3), at most an hour; 0 for no sense."""
+    given = text.strip()
+    if given.isascii() and given.isdigit():
+        wait_s = float(given[:9])
+    else:
+        try:
+            wait_s = parsedate_to_datetime(given).timestamp() - now_us / 1_000_000
+        except (ValueError, IndexError):
+            return 0.0
+    return min(max(wait_s, 0.0), float(MAX_RETRY_AFTER_S))

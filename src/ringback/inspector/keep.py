@@ -1,10 +1,6 @@
 """Making, changing and removing bins, and waiting for what they capture."""
 
 import asyncio
-import base64
-import binascii
-import hashlib
-import hmac
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -14,6 +10,7 @@ from ringback.inspector import script
 from ringback.inspector.capture import TOPIC
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import NewId
+from ringback.model.passwords import hashed
 from ringback.runtime import POLL_S, Clock
 from ringback.settings import BinsSettings
 from ringback.store import bins, captures
@@ -24,14 +21,11 @@ from ringback.store.wakeups import Wakeups
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 RESERVED: Final = frozenset({"new"})
-MAX_PASSWORD: Final = 200
 MEGABYTE: Final = 1_000_000
 HOUR_S: Final = 3_600
 
 FIELDS: Final = ("captures", "megabytes", "retention_hours", "password", "script")
 """What can be said of a bin when it is made, and later."""
-
-_SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1}
 
 
 class BinKeeper:
@@ -164,23 +158,3 @@ def _whole(given: Mapping[str, Any], name: str, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise InvalidRequest(f"{name} must be a whole number between {least} and {most}")
     return value
-
-
-def hashed(password: object, salt: bytes) -> str:
-    """Return what is kept of a password: a fresh salt and scrypt (RFC 7914), as base64. Raises ``InvalidRequest``."""
-    if not isinstance(password, str) or len(password) > MAX_PASSWORD:
-        raise InvalidRequest(f"password must be a text of up to {MAX_PASSWORD} characters")
-    return f"{_text(salt)}${_text(hashlib.scrypt(password.encode(), salt=salt, **_SCRYPT))}"
-
-
-def fits(password: str, kept: str) -> bool:
-    """Say whether a password is the one of which ``hashed`` has kept something. Takes some 50 ms."""
-    try:
-        salt, digest = (base64.b64decode(part) for part in kept.split("$"))
-    except (binascii.Error, ValueError):
-        return False
-    return hmac.compare_digest(hashlib.scrypt(password.encode()[:1_000], salt=salt, **_SCRYPT), digest)
-
-
-def _text(content: bytes) -> str:
-    return base64.b64encode(content).decode()

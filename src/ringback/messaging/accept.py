@@ -8,8 +8,8 @@ from functools import partial
 
 import msgspec
 
+from ringback.dialect.callback_urls import canonical_callback_url
 from ringback.dialect.send import SendRequest
-from ringback.dialect.signatures import canonical_callback_url
 from ringback.messaging import mms
 from ringback.messaging.geo import refuse_blocked
 from ringback.messaging.pace import Pace, slots_of
@@ -153,6 +153,18 @@ class Acceptor:
             raise TryLater("too many requests are waiting, send again in a moment") from error
         return entry.uuids
 
+    async def examine(self, account: Account, request: SendRequest) -> Terms:
+        """Say whether a text message could be taken now, without taking it; returns what it goes by.
+
+        Raises as ``accept`` does.
+        """
+        if self._draining:
+            raise ShuttingDown("shutting down, send again in a moment")
+        terms, now_us = await self.terms(account), self._clock.now_us()
+        terms.check(account, request.destinations, now_us)
+        await self._senders.sources(account, request, now_us=now_us)
+        return terms
+
     async def terms(self, account: Account, *, reaches_anybody: bool = False) -> Terms:
         """Return what an account's messages go by now. Raises ``StoreUnavailable``."""
         now_us = self._clock.now_us()
@@ -207,6 +219,7 @@ class Acceptor:
             requester_ip=requester_ip,
             country="",
             powerpack_uuid=request.powerpack_uuid,
+            receipts_asked=request.receipts_asked,
             status=Status.QUEUED.value,
             sequence=1,
             queued_at_us=now_us,

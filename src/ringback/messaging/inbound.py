@@ -15,21 +15,21 @@ import structlog
 
 from ringback.carriers.port import Inbound, InboundAnswer, NotTaken, Taken
 from ringback.dialect import send
+from ringback.dialect.callback_urls import canonical_callback_url
 from ringback.dialect.inbound import inbound_params, storable
 from ringback.dialect.keywords import HELP, OPT_IN, OPT_OUT, intent_of
-from ringback.dialect.signatures import canonical_callback_url
 from ringback.messaging.accept import Acceptor, Entry, Terms, store_entries
 from ringback.messaging.progress import Progress
 from ringback.metrics import Metrics
 from ringback.model import numbers, segments
 from ringback.model.errors import Refused, StoreUnavailable
 from ringback.model.ids import NewId
-from ringback.model.message import Message
+from ringback.model.message import INBOUND_REF, Message
 from ringback.model.pricing import Tariff
 from ringback.model.status import Status
 from ringback.runtime import Batcher, Clock, WorkLoop, persist
 from ringback.settings import MessagingSettings
-from ringback.store import accounts, inbound_parts, messages, optouts
+from ringback.store import accounts, inbound_parts, messages, optouts, smpp_logins
 from ringback.store.inbound_parts import Text
 from ringback.store.optouts import Pair, Said
 from ringback.store.port import POLITE_BATCH, Store, Transaction
@@ -114,7 +114,7 @@ class _Arrival(msgspec.Struct, frozen=True):
     @property
     def ref(self) -> str | None:
         """The carrier's name for the message, apart from those of messages that were sent through it."""
-        return None if self.inbound.carrier_ref is None else f"mo:{self.inbound.carrier_ref}"
+        return None if self.inbound.carrier_ref is None else INBOUND_REF + self.inbound.carrier_ref
 
 
 class _Valid(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +221,7 @@ class InboundTaker:
         known = _known(tx, arrivals)
         judged = [self._judge(tx, arrival) for arrival in arrivals]
         optouts.in_turn(tx, [each.pair for each in judged if isinstance(each, _Valid) and each.intent])
+        takers = smpp_logins.taking_inbound(tx, {each.owned.account_id for each in judged if isinstance(each, _Valid)})
         progress = Progress(self._new_id)
         recorded = _Recorded([], 0, [])
         duplicates = 0
@@ -237,6 +238,8 @@ class InboundTaker:
                 recorded.answers.append(Taken(known[key]))
             else:
                 message = self._receive(progress, each)
+                if message.type == "sms":
+                    progress.owe_inbound(message, each.text, takers.get(message.account_id, ()))
                 recorded.answers.append(Taken(message.uuid))
                 if arrival.ref is not None:
                     known[key] = message.uuid

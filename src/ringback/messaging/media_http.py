@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
@@ -11,7 +10,7 @@ import aiohttp
 import msgspec
 
 from ringback.dialect.media import MAX_FILE_BYTES, Complaint, file_name, judge_type
-from ringback.egress import EgressPolicy, guarded_connector, refusal_of
+from ringback.egress import EgressPolicy, guarded_connector, refusal_of, trusting
 from ringback.model.errors import ConfigInvalid
 from ringback.settings import DeliverySettings, Invalid
 from ringback.store.media import MediaRoom
@@ -61,7 +60,7 @@ class MediaHttp:
     async def __aenter__(self) -> Self:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUP_THREADS, "lookup"))
         self._session = aiohttp.ClientSession(
-            connector=guarded_connector(self._policy, tls=_tls(self._settings.ca_file)),
+            connector=guarded_connector(self._policy, tls=trusting(self._settings.ca_file)),
             timeout=aiohttp.ClientTimeout(total=self._deadline_s, connect=self._settings.connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -140,13 +139,3 @@ def _judged(response: aiohttp.ClientResponse, name: str, head: bytes) -> str:
     if isinstance(judged, Complaint):
         raise Unusable(f"{name}: {judged.text}")
     return judged
-
-
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigInvalid(f"settings: delivery.ca_file: no certificates can be read from {ca_file}") from error
-    return context

@@ -5,7 +5,8 @@ sure that whoever changes a status cannot forget the rest.
 """
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,8 +14,9 @@ from ringback.dialect.callbacks import Params, endpoint_of, status_params
 from ringback.model.ids import NewId
 from ringback.model.latency import bucket_of
 from ringback.model.message import Message
+from ringback.model.receipts_asked import ReceiptsAsked
 from ringback.model.status import FINAL, Status, judge
-from ringback.store import callbacks, messages, rollups
+from ringback.store import callbacks, messages, rollups, smpp_owed
 from ringback.store.port import Transaction
 
 _encode = msgspec.json.Encoder().encode
@@ -45,8 +47,14 @@ class Progress:
         self._events: list[dict[str, Any]] = []
         self._callbacks: list[callbacks.NewCallback] = []
         self._counts: Counter[rollups.Key] = Counter()
+        self._owed: list[smpp_owed.Owed] = []
         self.judged: Counter[tuple[Status, str]] = Counter()
         """How many changes to each status were made, and how many flagged instead."""
+
+    @property
+    def owed(self) -> Sequence[callbacks.NewCallback]:
+        """The callbacks that the changes have caused, in their order."""
+        return self._callbacks
 
     def accept(self, message: Message) -> None:
         """Take in a new message, whose first event is ``queued``."""
@@ -61,6 +69,12 @@ class Progress:
         self._counts[rollups.key(message.account_id, message.queued_at_us, rollups.INBOUND, message.status)] += 1
         self._note(message, message.queued_at_us, detail=detail)
         self._owe(message, params, message.queued_at_us, kind=callbacks.MESSAGE)
+
+    def owe_inbound(self, message: Message, text: str, login_ids: Iterable[str]) -> None:
+        """Let logins be told over SMPP of an inbound message that was taken in."""
+        content = smpp_owed.InboundContent(src=message.src, dst=message.dst, text=text)
+        for login_id in login_ids:
+            self._owe_over_smpp(login_id, message, "inbound", content, message.queued_at_us)
 
     def remark(self, message: Message, *, flag: str, at_us: int, detail: str) -> None:
         """Put into a message's history what changes nothing about its status."""
@@ -97,6 +111,7 @@ class Progress:
         self._count(message, after)
         self._note(after, change.at_us, detail=change.detail)
         self._owe_callback(after, change.at_us)
+        self._owe_receipts(after, change.at_us)
         return after
 
     def write(self, tx: Transaction) -> None:
@@ -105,6 +120,7 @@ class Progress:
         messages.update(tx, list(self._changed.values()))
         messages.add_events(tx, self._events)
         callbacks.add(tx, self._callbacks)
+        smpp_owed.add(tx, self._owed)
         rollups.add(tx, self._counts)
         callbacks.wake(tx, self._callbacks)
 
@@ -126,6 +142,41 @@ class Progress:
         # An inbound message is told of once, as a whole: nobody is called when its status changes.
         if message.callback_url is not None and message.direction == "outbound":
             self._owe(message, status_params(message), at_us, kind=callbacks.STATUS)
+
+    def _owe_receipts(self, message: Message, at_us: int) -> None:
+        if message.receipts_asked is None:
+            return
+        asked = ReceiptsAsked.of(message.receipts_asked)
+        for message_id in asked.owed(message.uuid, Status(message.status)):
+            content = smpp_owed.ReceiptContent(
+                message_id=message_id,
+                src=message.src,
+                dst=message.dst,
+                status=message.status,
+                error_code=message.error_code,
+                submitted_at_us=message.queued_at_us,
+                done_at_us=at_us,
+            )
+            self._owe_over_smpp(asked.login_id, message, "receipt", content, at_us)
+
+    def _owe_over_smpp(
+        self,
+        login_id: str,
+        message: Message,
+        kind: Literal["receipt", "inbound"],
+        content: smpp_owed.ReceiptContent | smpp_owed.InboundContent,
+        at_us: int,
+    ) -> None:
+        self._owed.append(
+            smpp_owed.Owed(
+                id=self._new_id(at_us),
+                login_id=login_id,
+                message_uuid=message.uuid,
+                kind=kind,
+                content=_encode(content).decode(),
+                due_at_us=at_us,
+            )
+        )
 
     def _owe(self, message: Message, params: Params, at_us: int, *, kind: str) -> None:
         if message.callback_url is None:

@@ -64,6 +64,14 @@ class FieldTooLong(RingbackError):
     """A value does not fit into its field of an SMPP PDU; nothing was sent."""
 
 
+class PduRefused(Refused):
+    """What somebody who is bound asks for cannot be done; ``status`` is what they are told."""
+
+    def __init__(self, text: str, *, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class TryLater(RingbackError):
     """A passing condition; the same request may succeed in a moment."""
 

@@ -1,6 +1,11 @@
 """Messages and their events. Times are UTC microseconds since 1970."""
 
+from typing import Final
+
 import msgspec
+
+INBOUND_REF: Final = "mo:"
+"""Stands before what a carrier calls an inbound message, apart from the names of messages that were sent through it."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +42,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     network: str | None = None
     route: str | None = None
     """By which it was sent, or would have been."""
+    receipts_asked: str | None = None
+    """Who is owed receipts over SMPP, and of what, as stored (``model.receipts_asked``)."""
     queued_at_us: int
     sent_at_us: int | None = None
     final_at_us: int | None = None

@@ -9,8 +9,8 @@ import msgspec
 from ringback.model.vocabulary import RANK, Why, Word
 
 Pairs = Sequence[tuple[str, str]]
-Kind = Literal["status", "inbound", "any"]
-"""What an address is for; ``any`` leaves it to the request."""
+Kind = Literal["status", "inbound", "any", "record"]
+"""What an address is for; ``any`` leaves it to the request. A ``record`` came to none: it is of the provider's list."""
 
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"

@@ -1,9 +1,11 @@
 """Explains stored requests: with today's tokens, which may differ from those of the day when they came."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
+from ringback.carriers.hooks import carrier_of
 from ringback.receiver.event import Arrived, Event, Kind
 from ringback.receiver.explain import Asked, Explanation, Named, explain
 from ringback.receiver.proxies import Proxies
@@ -14,9 +16,25 @@ from ringback.settings import SourceSettings
 from ringback.store import accounts
 from ringback.store.accounts import Account
 from ringback.store.port import Store
-from ringback.store.received import ReceivedRequest
+from ringback.store.received import RECONCILED, ReceivedRequest
 
 _headers = msgspec.json.Decoder(list[tuple[str, str]]).decode
+
+
+NO_REQUEST: Final = Explanation(
+    verdict=RECONCILED,
+    accepted=True,
+    offered=(),
+    nonces=(),
+    tried=(),
+    left_out=0,
+    cause="no callback, so nothing is signed: a record of the provider's list, filled in by ringback reconcile",
+    proven=True,
+)
+
+
+async def _no_carrier(_: str) -> SourceSettings | None:
+    return None
 
 
 class Explainer:
@@ -30,7 +48,9 @@ class Explainer:
         sources: Mapping[str, SourceSettings],
         public_base_url: str,
         proxies: Proxies,
+        carriers: Callable[[str], Awaitable[SourceSettings | None]] = _no_carrier,
     ) -> None:
+        self._carriers = carriers
         self._store = store
         self._clock = clock
         self._sources = sources
@@ -39,7 +59,11 @@ class Explainer:
 
     async def explain(self, stored: ReceivedRequest) -> Explanation | None:
         """Explain a request, ``None`` when its source is not configured any more. Raises ``StoreUnavailable``."""
+        if stored.verdict == RECONCILED:
+            return NO_REQUEST
         source = self._sources.get(stored.source)
+        if source is None and (carrier := carrier_of(stored.source)):
+            source = await self._carriers(carrier)
         if source is None:
             return None
         now_us = self._clock.now_us()
@@ -66,6 +90,15 @@ class Explainer:
         )  # fmt: skip
         return explain(asked)
 
+    async def known_tokens(self, most: int) -> list[Named]:
+        """Return the tokens of all sources and accounts, up to ``most`` of them. Raises ``StoreUnavailable``."""
+        return await known_tokens(self._store, self._clock, self._sources, most=most)
+
+    @property
+    def public_urls(self) -> tuple[str, ...]:
+        """Scheme, host and port that senders call, where the settings say so."""
+        return (self._public_base_url,) if self._public_base_url else ()
+
     def _urls(self, stored: ReceivedRequest, source: SourceSettings, request: Arrived) -> list[str]:
         if base := source.public_url or self._public_base_url:
             return [base.rstrip("/") + stored.target]
@@ -75,6 +108,16 @@ class Explainer:
             self._proxies.seen(peer=stored.peer, scheme=scheme, headers=headers).origin + stored.target
             for scheme in ("http", "https")
         ]
+
+
+async def known_tokens(store: Store, clock: Clock, sources: Mapping[str, SourceSettings], *, most: int) -> list[Named]:
+    """Return the tokens of all sources and accounts, up to ``most`` of them. Raises ``StoreUnavailable``."""
+    known = await store.read(lambda tx: accounts.list_all(tx, clock.now_us()))
+    found = [
+        *(token for name, source in sources.items() for token in named(source.tokens, of=f"source {name}, token")),
+        *(token for each in known for token in named(each.tokens, of=f"account {each.auth_id}, token")),
+    ]
+    return list({token.secret: token for token in reversed(found)}.values())[::-1][:most]
 
 
 def _tokens(source: SourceSettings, known: Sequence[Account]) -> list[Named]:
@@ -90,7 +133,7 @@ def arrived(stored: ReceivedRequest) -> Arrived:
         target=stored.target,
         headers=_headers(stored.headers),
         body=stored.body,
-        kind=kind_of(stored.target),
+        kind="record" if stored.verdict == RECONCILED else kind_of(stored.target),
     )
 
 

@@ -14,8 +14,9 @@ from ringback.store.port import Store, Transaction
 async def open_sources(store: Store, clock: Clock, sources: Mapping[str, SourceSettings]) -> None:
     """Let the owners of sources read them with the credentials that they have at the provider.
 
-    That is for ids that an account here can have. Raises ``ConfigInvalid`` where something is to be handed on and
-    there is no account to sign for it.
+    That is for ids that an account here can have. Such an account reads, and neither changes nor sends anything:
+    whoever has a provider's token is not by that a customer of this platform. Raises ``ConfigInvalid`` where something
+    is to be handed on and there is no account to sign for it.
     """
     if not sources:
         return
@@ -25,7 +26,12 @@ async def open_sources(store: Store, clock: Clock, sources: Mapping[str, SourceS
         for name, source in sources.items():
             if source.tokens and AUTH_ID.fullmatch(source.auth_id):
                 accounts.ensure(
-                    tx, auth_id=AccountId(source.auth_id), tokens=source.tokens[:1], name=name, now_us=now_us
+                    tx,
+                    auth_id=AccountId(source.auth_id),
+                    tokens=source.tokens[:1],
+                    name=name,
+                    now_us=now_us,
+                    reads_only=True,
                 )
         return {target.account for name, source in sources.items() for target in targets_of(name, source)}
 

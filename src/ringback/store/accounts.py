@@ -34,6 +34,8 @@ class Account(msgspec.Struct, frozen=True):
     """Whether its messages are paid from a credit, its own or its parent's."""
     refused_until_us: int | None = None
     """Its credit ran out: new messages are refused until then."""
+    reads_only: bool = False
+    """Whether it is there to fetch what a source has received, and may change and send nothing."""
 
     @property
     def may_use_api(self) -> bool:
@@ -78,11 +80,15 @@ def rotate_token(tx: Transaction, auth_id: str, token: str, *, now_us: int, old_
     tx.execute(auth_tokens.insert().values(token=token, account_id=auth_id, created_at_us=now_us, expires_at_us=None))
 
 
-def ensure(tx: Transaction, *, auth_id: AccountId, tokens: Sequence[str], name: str, now_us: int) -> None:
+def ensure(
+    tx: Transaction, *, auth_id: AccountId, tokens: Sequence[str], name: str, now_us: int, reads_only: bool = False
+) -> None:
     """Let there be an account of this id with these tokens, newest first; what it has besides stays."""
     if tx.execute(sa.select(accounts.c.auth_id).where(accounts.c.auth_id == auth_id)).first() is None:
         tx.execute(
-            accounts.insert().values(auth_id=auth_id, parent_id=None, name=name, enabled=True, created_at_us=now_us)
+            accounts.insert().values(
+                auth_id=auth_id, parent_id=None, name=name, enabled=True, created_at_us=now_us, reads_only=reads_only
+            )
         )
     known = set(tx.execute(sa.select(auth_tokens.c.token).where(auth_tokens.c.token.in_(tokens))).scalars())
     for age, token in enumerate(dict.fromkeys(tokens)):
@@ -140,6 +146,7 @@ def find(tx: Transaction, auth_id: str, now_us: int) -> Account | None:
         account_type=row.parent_type or row.account_type,
         is_prepaid=(row.parent_billing_mode or row.billing_mode) == "prepaid",
         refused_until_us=row.refused_until_us,
+        reads_only=row.reads_only,
     )
 
 

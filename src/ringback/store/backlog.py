@@ -9,6 +9,8 @@ from ringback.model.circuit import CircuitState
 from ringback.store.endpoints import FIRST_LANES
 from ringback.store.port import Transaction
 from ringback.store.schema import callback_queue, callbacks, endpoints, replays, submissions
+from ringback.store.schema_smpp import smpp_owed
+from ringback.store.schema_upstream import conversions_out
 
 HOUR_US: Final = 3_600_000_000
 COUNT_UP_TO: Final = 100_000
@@ -27,6 +29,10 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """By the state of their circuit; states that none is in count 0."""
     replays: int
     """Replays that have not ended."""
+    conversions: int
+    """Conversions that are not reported yet."""
+    smpp_owed: int
+    """Receipts and inbound messages that customers have not acknowledged over SMPP."""
     oldest_due_s: float
     """Since when the callback is due that waits longest at an endpoint with a closed circuit; 0 when none is."""
 
@@ -43,12 +49,14 @@ def backlog(tx: Transaction, now_us: int) -> Backlog:
             )
         ),
         _up_to_limit(sa.select(sa.literal_column("1")).where(replays.c.due_at_us.is_not(None))),
+        _up_to_limit(sa.select(sa.literal_column("1")).where(conversions_out.c.state == "pending")),
+        _up_to_limit(sa.select(sa.literal_column("1")).select_from(smpp_owed)),
         *(
             _up_to_limit(sa.select(sa.literal_column("1")).where(endpoints.c.state == state.value))
             for state in CircuitState
         ),
     ]
-    owed, waiting, given_up, running, *by_state = tx.execute(sa.select(*counts)).one()
+    owed, waiting, given_up, running, unreported, over_smpp, *by_state = tx.execute(sa.select(*counts)).one()
     due_at_us = _oldest_due_at_us(tx)
     return Backlog(
         callbacks=owed,
@@ -56,6 +64,8 @@ def backlog(tx: Transaction, now_us: int) -> Backlog:
         given_up=given_up,
         endpoints=dict(zip((state.value for state in CircuitState), by_state, strict=True)),
         replays=running,
+        conversions=unreported,
+        smpp_owed=over_smpp,
         oldest_due_s=0.0 if due_at_us is None else max(now_us - due_at_us, 0) / 1_000_000,
     )
 

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ringback.model import redaction
-from ringback.model.message import Event, Message
+from ringback.model.message import INBOUND_REF, Event, Message
 from ringback.store import bulk
 from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
@@ -81,6 +81,16 @@ def by_carrier_ref(tx: Transaction, connector: str, refs: Sequence[str]) -> dict
     one_at_a_time(tx, *(f"{connector} {ref}" for ref in refs))
     rows = tx.execute(_BY_CARRIER_REF, {"connector": connector, "refs": list(refs)})
     return {row.carrier_ref: _message(row) for row in rows}
+
+
+def called(tx: Transaction, connector: str, refs: Sequence[str]) -> dict[str, Message]:
+    """Return messages of either direction by what a carrier calls them, for looking only."""
+    query = sa.select(messages).where(
+        messages.c.connector == connector,
+        messages.c.carrier_ref.in_([*refs, *(INBOUND_REF + ref for ref in refs)]),
+    )
+    found = [_message(row) for row in tx.execute(query)]
+    return {(each.carrier_ref or "").removeprefix(INBOUND_REF): each for each in found}
 
 
 def find(tx: Transaction, account_id: str | None, uuid: str) -> Message | None:

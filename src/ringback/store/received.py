@@ -13,7 +13,10 @@ from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
 from ringback.store.schema import received_events, received_requests
 
-Flag = Literal["", "duplicate", "out_of_order", "late"]
+Flag = Literal["", "duplicate", "out_of_order", "late", "reconciled"]
+
+RECONCILED: Final = "reconciled"
+"""Verdict and flag of what the provider's list says and no callback has brought."""
 
 
 class ReceivedRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +76,8 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     duplicate: int
     out_of_order: int
     late: int = 0
+    reconciled: int = 0
+    """Filled in from the provider's list; no requests of its."""
 
 
 NOTHING = Totals(requests=0, rejected=0, unique=0, duplicate=0, out_of_order=0)
@@ -83,7 +88,7 @@ def store(tx: Transaction, requests: Sequence[ReceivedRequest], said: Sequence[R
 
     A (message, status) pair counts once: further ones are flagged ``duplicate``. One whose sequence is lower
     than one already there is flagged ``out_of_order``; one that gives no sequence, and whose word is of lower rank than
-    one already there, ``late``.
+    one already there, ``late``. One that comes flagged ``reconciled`` stays so, unless it is a duplicate.
     """
     bulk.insert_structs(tx, received_requests, requests)
     if not said:
@@ -115,6 +120,8 @@ def _flag(tx: Transaction, said: Sequence[ReceivedEvent]) -> list[ReceivedEvent]
         flag: Flag = ""
         if once in seen:
             flag = "duplicate"
+        elif event.flag == RECONCILED:
+            flag = RECONCILED
         elif event.sequence is not None and event.sequence < highest.get(message, 0):
             flag = "out_of_order"
         elif event.sequence is None and rank_of(event.status) < furthest.get(message, 0):
@@ -122,8 +129,19 @@ def _flag(tx: Transaction, said: Sequence[ReceivedEvent]) -> list[ReceivedEvent]
         seen.add(once)
         highest[message] = max(highest.get(message, 0), event.sequence or 0)
         furthest[message] = max(furthest.get(message, 0), rank_of(event.status))
-        flagged.append(msgspec.structs.replace(event, flag=flag) if flag else event)
+        flagged.append(msgspec.structs.replace(event, flag=flag) if flag != event.flag else event)
     return flagged
+
+
+def words_of(tx: Transaction, source: str, uuids: Sequence[str]) -> dict[str, set[str]]:
+    """Return which statuses a source has sent of messages; nothing for those of which it has sent none."""
+    found: dict[str, set[str]] = defaultdict(set)
+    query = sa.select(received_events.c.message_uuid, received_events.c.status).where(
+        received_events.c.source == source, received_events.c.message_uuid.in_(uuids)
+    )
+    for message_uuid, status in tx.execute(query):
+        found[message_uuid].add(status)
+    return dict(found)
 
 
 def of_messages(tx: Transaction, uuids: Sequence[str]) -> list[ReceivedEvent]:
@@ -166,8 +184,10 @@ def of_request(tx: Transaction, request_id: str) -> ReceivedEvent | None:
 def totals_by_source(tx: Transaction) -> dict[str, Totals]:
     """Count what every source has sent that has sent anything, by name in order."""
     requests: dict[str, dict[bool, int]] = defaultdict(dict)
-    query = sa.select(received_requests.c.source, received_requests.c.accepted, sa.func.count()).group_by(
-        received_requests.c.source, received_requests.c.accepted
+    query = (
+        sa.select(received_requests.c.source, received_requests.c.accepted, sa.func.count())
+        .where(received_requests.c.verdict != RECONCILED)
+        .group_by(received_requests.c.source, received_requests.c.accepted)
     )
     for source, accepted, total in tx.execute(query):
         requests[source][accepted] = total
@@ -185,6 +205,7 @@ def totals_by_source(tx: Transaction) -> dict[str, Totals]:
             duplicate=flags[source].get("duplicate", 0),
             out_of_order=flags[source].get("out_of_order", 0),
             late=flags[source].get("late", 0),
+            reconciled=flags[source].get(RECONCILED, 0),
         )
-        for source in sorted(requests)
+        for source in sorted({*requests, *flags})
     }

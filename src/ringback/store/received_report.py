@@ -5,8 +5,9 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from ringback.model.vocabulary import ENDS, THEIRS, Word
+from ringback.model.vocabulary import ENDS, RANK, THEIRS, Word
 from ringback.store.port import Transaction
+from ringback.store.received import RECONCILED
 from ringback.store.schema import received_events, received_requests
 
 
@@ -25,6 +26,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Came after one with a higher ``Sequence``."""
     late: int
     """Came without a ``Sequence`` after a word of higher rank."""
+    reconciled: int
+    """Filled in from the provider's list by ``ringback reconcile``; counted among the statuses, not the requests."""
     without_sent: int
     """Messages that were delivered or undelivered, and of which ``sent`` never came."""
     sequence_gaps: int
@@ -69,6 +72,8 @@ def reports(tx: Transaction, *, since_us: int = 0) -> list[Report]:
     )
     for source, accepted, verdict, total in tx.execute(query):
         facts = found.setdefault(source, {"source": source, "requests": 0, "refused": {}, "statuses": {}})
+        if verdict == RECONCILED:
+            continue
         facts["requests"] += total
         if not accepted:
             facts["refused"][verdict] = total
@@ -92,6 +97,7 @@ def reports(tx: Transaction, *, since_us: int = 0) -> list[Report]:
             duplicates=counts.get((source, "duplicate"), 0),
             out_of_order=counts.get((source, "out_of_order"), 0),
             late=counts.get((source, "late"), 0),
+            reconciled=counts.get((source, RECONCILED), 0),
             **_whole(gaps.get(source, nothing)),
         )
         for source in sorted(found)
@@ -174,3 +180,77 @@ def missing(tx: Transaction, *, source: str | None = None, since_us: int = 0, li
         )
         for name, uuid, first, highest, seen, lacks_sent in tx.execute(query)
     ]  # fmt: skip
+
+
+class Stalled(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages of a source that have stopped at one status."""
+
+    source: str
+    status: Word
+    messages: int
+    oldest_at_us: int
+    """When something was last received of the one that has stood longest."""
+
+
+class StalledMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that has stopped on its way."""
+
+    source: str
+    message_uuid: str
+    status: Word
+    last_at_us: int
+
+
+_STEPS: Final = {RANK[word]: word for word in (Word.UNKNOWN, Word.ACCEPTED, Word.QUEUED, Word.SENT)}
+
+
+def _stopped(source: str | None, since_us: int, before_us: int) -> sa.Subquery:
+    """Select outbound messages without an end of which nothing has come since ``before_us``."""
+    said = received_events.c
+    rank = sa.case(*((said.status.in_(_words(word)), RANK[word]) for word in Word if RANK[word]), else_=0)
+    query = (
+        sa.select(
+            said.source,
+            said.message_uuid,
+            sa.func.max(rank).label("rank"),
+            sa.func.max(said.received_at_us).label("last_at_us"),
+        )
+        .where(said.received_at_us >= since_us)
+        .group_by(said.source, said.message_uuid)
+        .having(
+            sa.func.max(rank) <= max(_STEPS),
+            sa.func.max(said.received_at_us) < before_us,
+            sa.func.max(sa.case((said.status.in_(_RECEIVED), 1), else_=0)) == 0,
+        )
+    )
+    return (query if source is None else query.where(said.source == source)).subquery()
+
+
+def stalled(tx: Transaction, *, before_us: int, since_us: int = 0, source: str | None = None) -> list[Stalled]:
+    """Count messages that have stopped on their way, by source and status."""
+    each = _stopped(source, since_us, before_us).c
+    query = (
+        sa.select(each.source, each.rank, sa.func.count(), sa.func.min(each.last_at_us))
+        .group_by(each.source, each.rank)
+        .order_by(each.source, each.rank)
+    )
+    return [
+        Stalled(source=name, status=_STEPS[rank], messages=messages, oldest_at_us=oldest)
+        for name, rank, messages, oldest in tx.execute(query)
+    ]
+
+
+def stalled_messages(
+    tx: Transaction, *, before_us: int, since_us: int = 0, source: str | None = None, limit: int
+) -> list[StalledMessage]:
+    """Return messages that have stopped on their way, those first of which nothing has come for longest."""
+    each = _stopped(source, since_us, before_us).c
+    query = (
+        sa.select(each.source, each.message_uuid, each.rank, each.last_at_us)
+        .order_by(each.last_at_us, each.message_uuid)
+        .limit(limit)
+    )
+    return [
+        StalledMessage(source=name, message_uuid=uuid, status=_STEPS[rank], last_at_us=last_at_us)
+        for name, uuid, rank, last_at_us in tx.execute(query)
+    ]

@@ -44,6 +44,8 @@ accounts = sa.Table(
     sa.Column("address", sa.Text, nullable=False, default=""),
     sa.Column("state", sa.Text, nullable=False, default=""),
     sa.Column("timezone", sa.Text, nullable=False, default="Etc/UTC"),
+    # Made for the owner of a source, to fetch its events: changes and sends nothing.
+    sa.Column("reads_only", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
 )
 sa.Index(
     "ix_accounts_parent_id",
@@ -101,6 +103,8 @@ messages = sa.Table(
     sa.Column("network", sa.Text, nullable=True),
     # By which it was sent, or would have been.
     sa.Column("route", sa.String(40), nullable=True),
+    # model.receipts_asked: null unless it came over SMPP and asks for receipts.
+    sa.Column("receipts_asked", sa.Text, nullable=True),
     sa.Column("queued_at_us", _Time, nullable=False),
     sa.Column("sent_at_us", _Time, nullable=True),
     sa.Column("final_at_us", _Time, nullable=True),
@@ -408,7 +412,7 @@ received_events = sa.Table(
     sa.Column("units", sa.Integer, nullable=True),
     sa.Column("total_amount", sa.Text, nullable=True),
     sa.Column("received_at_us", _Time, nullable=False),
-    # Empty, or why it changes nothing: duplicate, out_of_order.
+    # Empty, or why it changes nothing: duplicate, out_of_order, late; or reconciled: from the provider's list.
     sa.Column("flag", sa.String(12), nullable=False),
     sqlite_with_rowid=False,
 )

@@ -110,7 +110,9 @@ class Probes:
             given_up=found.given_up,
             endpoints=found.endpoints,
             replays=found.replays,
+            smpp_owed=found.smpp_owed,
             oldest_due_s=found.oldest_due_s,
+            conversions=found.conversions,
         )
         self._read_at_us = now_us
 

@@ -6,12 +6,15 @@ import errno
 import socket
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from ringback.model.errors import ConfigInvalid, PortInUse
+from ringback.web.connections import Connections
 from ringback.web.wire import WireProtocol
 
 BACKLOG = 2048
@@ -62,17 +65,25 @@ class HttpServer:
     """Serves an application on a bound socket; with a TLS context, by HTTPS."""
 
     def __init__(
-        self, app: ASGIApp, sock: socket.socket, *, stopping: asyncio.Event, tls: ssl.SSLContext | None = None
+        self,
+        app: ASGIApp,
+        sock: socket.socket,
+        *,
+        stopping: asyncio.Event,
+        connections: Connections,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.name = "https" if tls else "http"
         self._app = app
         self._sock = sock
         self._stopping = stopping
+        self._connections = connections
         self._server = _Server(
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http=WireProtocol,
+                # uvicorn calls it, whatever it is.
+                http=cast("type[asyncio.Protocol]", partial(WireProtocol, connections=connections)),
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -89,7 +100,7 @@ class HttpServer:
 
     def with_tls(self, sock: socket.socket, tls: ssl.SSLContext) -> "HttpServer":
         """Return a server of the same application that speaks HTTPS."""
-        return HttpServer(self._app, sock, stopping=self._stopping, tls=tls)
+        return HttpServer(self._app, sock, stopping=self._stopping, connections=self._connections, tls=tls)
 
     async def run(self) -> None:
         """Serve until stopped, then finish the requests in hand."""

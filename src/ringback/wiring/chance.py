@@ -30,3 +30,8 @@ def new_token() -> str:
 def new_code() -> str:
     """Make a code that somebody can type: 6 decimal digits."""
     return f"{secrets.randbelow(10**6):06d}"
+
+
+def new_smpp_password() -> str:
+    """Make a password that fits a bind: 8 letters and digits, none of which look alike."""
+    return "".join(secrets.choice("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(8))

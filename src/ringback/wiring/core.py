@@ -7,12 +7,15 @@ import msgspec
 
 from ringback.dialect.media import MediaUrls
 from ringback.messaging.accept import Acceptor
+from ringback.messaging.inbound import InboundTaker
+from ringback.messaging.meter import RequestMeter
+from ringback.messaging.receipts import ReceiptTaker
 from ringback.messaging.senders import Senders
 from ringback.metrics import Metrics
 from ringback.model.pricing import Tariff
 from ringback.runtime import SystemClock
 from ringback.settings import Settings
-from ringback.store import keys, prices
+from ringback.store import keys, numbers, prices
 from ringback.store.accounts import AccountCache
 from ringback.store.cached import Cached
 from ringback.store.callers import Reach
@@ -40,6 +43,8 @@ class Core(msgspec.Struct, frozen=True):
     media_urls: MediaUrls
     limits: LimitsCache
     tariff: Cached[Tariff]
+    meter: RequestMeter
+    """Of requests by whichever door."""
 
 
 async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str) -> Core:
@@ -61,6 +66,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str
         await _media_urls(settings, store, listening_at),
         LimitsCache(store, settings.limits),
         _tariff(settings, store),
+        RequestMeter(),
     )
 
 
@@ -97,4 +103,21 @@ def acceptor_of(core: Core) -> Acceptor:
         retention=core.settings.retention,
         senders=Senders(core.store, requires_owned=core.settings.messaging.require_owned_src),
         limits=core.limits,
+    )
+
+
+def receipt_taker_of(core: Core) -> ReceiptTaker:
+    return ReceiptTaker(store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, metrics=core.metrics)
+
+
+def inbound_taker_of(core: Core, acceptor: Acceptor) -> InboundTaker:
+    return InboundTaker(
+        store=core.store,
+        clock=core.clock,
+        new_id=new_id,
+        wakeups=core.wakeups,
+        settings=core.settings.messaging,
+        find_owner=numbers.owner,
+        acceptor=acceptor,
+        metrics=core.metrics,
     )

@@ -17,6 +17,7 @@ from ringback.messaging.accept import Acceptor
 from ringback.messaging.media_http import MediaHttp
 from ringback.model.errors import ConfigInvalid
 from ringback.receiver.opening import open_sources
+from ringback.receiver.rest import RestClient
 from ringback.runtime import Supervisor, SystemClock, Worker
 from ringback.settings import Role, Settings
 from ringback.store.follow import ClockFollower
@@ -25,8 +26,9 @@ from ringback.store.wakeups import Wakeups
 from ringback.web.probes import Probes
 from ringback.web.server import listen
 from ringback.wiring.backbone import base_url
-from ringback.wiring.calling import delivering, replaying, retaining
+from ringback.wiring.calling import delivering, replaying, reporting, retaining
 from ringback.wiring.core import acceptor_of, open_core
+from ringback.wiring.esme import open_smpp, smpp_serving
 from ringback.wiring.sending import answering, fetching, overdue, simulated, submitting
 from ringback.wiring.serving import open_tls, probes_of, warn_of_deaf_sources, web_server
 
@@ -45,6 +47,8 @@ class Platform(msgspec.Struct, frozen=True):
     """Where it listens: scheme, host and port; empty without the role ``web``."""
     tls_url: str = ""
     """Where it listens for HTTPS; empty without a certificate."""
+    smpp_ports: tuple[int, ...] = ()
+    """Where customers bind over SMPP: the port in the clear, that for TLS."""
 
 
 @asynccontextmanager
@@ -63,6 +67,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
         tls, tls_sock = open_tls(server) if "web" in settings.roles else (None, None)
         if tls_sock is not None:
             stack.callback(tls_sock.close)
+        for_smpp = open_smpp(settings, stack)
         core = await open_core(settings, stack, base_url(server.host, sock.getsockname()[1]) if sock else "")
         # The order of the end: nothing new goes to the carrier, then nothing new comes from it, then callbacks in
         # flight finish while whoever they go to (perhaps this very process) still listens.
@@ -83,7 +88,8 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             ]
         if "deliver" in settings.roles:
             http = await stack.enter_async_context(HttpClient(settings.delivery))
-            workers += [retaining(core), replaying(core), delivering(core, http)]
+            rest = await stack.enter_async_context(RestClient(settings.delivery, core.clock))
+            workers += [retaining(core), replaying(core), reporting(core, rest), delivering(core, http)]
         if sock is not None:
             acceptor = acceptor_of(core)
             probes = probes_of(core)
@@ -91,7 +97,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             await open_sources(core.store, core.clock, core.settings.sources)
             await warn_of_deaf_sources(core)
             http_server = web_server(core, acceptor, probes, sock)
-            workers.append(http_server)
+            workers += [http_server, *smpp_serving(core, acceptor, for_smpp)]
             if tls is not None and tls_sock is not None:
                 workers.append(http_server.with_tls(tls_sock, tls))
         if settings.store.url or set(settings.roles) != set(get_args(Role)):
@@ -108,6 +114,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             supervisor=Supervisor(workers, drain_s=settings.drain_s, before_drain=before_drain),
             base_url=base_url(server.host, sock.getsockname()[1]) if sock else "",
             tls_url=base_url(server.host, tls_sock.getsockname()[1], scheme="https") if tls_sock else "",
+            smpp_ports=tuple(smpp_sock.getsockname()[1] for smpp_sock, _ in for_smpp),
         )
 
 

@@ -12,7 +12,6 @@ from ringback.messaging.fleet import Fleet
 from ringback.messaging.inbound import InboundTaker
 from ringback.messaging.media_http import MediaHttp
 from ringback.messaging.overdue import ReceiptWatch
-from ringback.messaging.receipts import ReceiptTaker
 from ringback.messaging.replies import ReplyExecutor
 from ringback.messaging.simulate import InboundSimulator
 from ringback.messaging.submit import Submitter
@@ -20,10 +19,9 @@ from ringback.model.routes import SIMULATOR, Carrier
 from ringback.routing.chooser import Chooser
 from ringback.routing.follow import RoutesFollower
 from ringback.runtime import Worker
-from ringback.store import numbers
 from ringback.wiring.chance import new_id
 from ringback.wiring.connectors import open_connector, sync_carriers
-from ringback.wiring.core import Core, acceptor_of
+from ringback.wiring.core import Core, acceptor_of, inbound_taker_of, receipt_taker_of
 
 
 async def submitting(core: Core) -> tuple[RoutesFollower, Fleet, InboundTaker]:
@@ -32,10 +30,8 @@ async def submitting(core: Core) -> tuple[RoutesFollower, Fleet, InboundTaker]:
     follower = RoutesFollower(core.store, core.wakeups)
     await follower.look()
     chooser = Chooser(follower.now)
-    receipts = ReceiptTaker(
-        store=core.store, clock=core.clock, new_id=new_id, wakeups=core.wakeups, metrics=core.metrics
-    )
-    inbound = _inbound_taker(core)
+    receipts = receipt_taker_of(core)
+    inbound = inbound_taker_of(core, acceptor_of(core))
 
     def opened(carrier: Carrier) -> Connector:
         connector = open_connector(carrier, core.settings, core.clock)
@@ -88,19 +84,6 @@ def fetching(core: Core, http: MediaHttp) -> Worker:
         retention=core.settings.retention,
         metrics=core.metrics,
     ).worker()
-
-
-def _inbound_taker(core: Core) -> InboundTaker:
-    return InboundTaker(
-        store=core.store,
-        clock=core.clock,
-        new_id=new_id,
-        wakeups=core.wakeups,
-        settings=core.settings.messaging,
-        find_owner=numbers.owner,
-        acceptor=acceptor_of(core),
-        metrics=core.metrics,
-    )
 
 
 def answering(core: Core, fleet: Fleet) -> list[Worker]:

@@ -23,14 +23,17 @@ from ringback.store.wakeups import Wakeups
 from ringback.web.api.routes import ApiParts, Chance, api_routes
 from ringback.web.app import build_app
 from ringback.web.bin import BinDoor, bin_routes
+from ringback.web.connections import Connections, room_for
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
+from ringback.web.hooks.carriers import CarrierHooks
 from ringback.web.hooks.receive import hook_routes
 from ringback.web.peers import Peers
 from ringback.web.probes import Probes
 from ringback.web.server import HttpServer, listen, tls_context
+from ringback.wiring.callers import CallingCarriers
 from ringback.wiring.chance import new_app_id, new_code, new_id, new_token
-from ringback.wiring.core import Core
+from ringback.wiring.core import Core, inbound_taker_of, receipt_taker_of
 
 log = structlog.stdlib.get_logger("ringback.wiring")
 
@@ -61,6 +64,7 @@ def probes_of(core: Core) -> Probes:
 
 def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -> HttpServer:
     stopping = asyncio.Event()
+    callers = CallingCarriers(core.store, core.clock, core.settings)
     proxies = Proxies(core.settings.server.trusted_proxies)
     receiver = Receiver(
         store=core.store,
@@ -88,6 +92,7 @@ def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.sock
             sources=core.settings.sources,
             public_base_url=core.settings.server.public_base_url,
             proxies=proxies,
+            carriers=callers.source,
         ),
         bins=core.settings.bins,
         delivery=core.settings.delivery,
@@ -96,13 +101,29 @@ def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.sock
         [
             *_api(core, acceptor, stopping),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes, proxies=proxies),
+            *_carrier_hooks(core, acceptor, receiver, callers, proxies).routes(),
             *bin_routes(_bin_door(core, stopping)),
             *dashboard_routes(dashboard),
             *probes.routes(),
         ],
         core.metrics,
     )
-    return HttpServer(app, sock, stopping=stopping)
+    server = core.settings.server
+    connections = Connections(most=room_for(server.max_connections), patience_s=server.request_timeout_s)
+    return HttpServer(app, sock, stopping=stopping, connections=connections)
+
+
+def _carrier_hooks(
+    core: Core, acceptor: Acceptor, receiver: Receiver, callers: CallingCarriers, proxies: Proxies
+) -> CarrierHooks:
+    return CarrierHooks(
+        receiver=receiver,
+        find=callers.source,
+        receipts=receipt_taker_of(core).take,
+        inbound=inbound_taker_of(core, acceptor).take,
+        proxies=proxies,
+        max_body_bytes=core.settings.server.max_body_bytes,
+    )
 
 
 def _bin_door(core: Core, stopping: asyncio.Event) -> BinDoor:
@@ -148,6 +169,7 @@ def _api(core: Core, acceptor: Acceptor, stopping: asyncio.Event) -> list[BaseRo
             tariff=core.tariff,
             files=core.files,
             limits=core.limits,
+            meter=core.meter,
             room=core.room,
             media_urls=core.media_urls,
             chance=chance,

@@ -144,10 +144,12 @@ async def at_work(
     tmp_path: Path,
     settings: dict[str, str],
     kind: type[T] = Traffic,  # type: ignore[assignment]
+    web_flags: tuple[str, ...] = (),
 ) -> AsyncIterator[tuple[list[Station], T, list[asyncio.Task[None]]]]:
     """Run the crew under load; gives the senders' tasks too, so that sending can end first."""
     account = create_account(tmp_path, **settings)
-    stations = [Station(partial(served, tmp_path, account, *flags, **SETTINGS, **settings)) for flags in CREW]
+    crew = [(*flags, *(web_flags if "web" in flags else ())) for flags in CREW]
+    stations = [Station(partial(served, tmp_path, account, *flags, **(SETTINGS | settings))) for flags in crew]
     async with (
         recording_endpoint() as endpoint,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http,

@@ -2,13 +2,17 @@
 
 from typing import Final, Literal
 
+import msgspec
+
 from ringback.model.segments import GSM_BASIC, GSM_EXTENSION
 
 Default = Literal["gsm", "gsm_packed", "latin1"]
 """What a peer takes ``data_coding`` 0 for: septets in a byte each, septets packed, or Latin-1."""
 
+Alphabet = Literal["gsm7", "latin1", "ucs2"]
+"""In what a text goes out."""
+
 DEFAULT_CODING: Final = 0x00
-ASCII: Final = 0x01
 LATIN_1: Final = 0x03
 UCS_2: Final = 0x08
 
@@ -58,11 +62,28 @@ def unpack(octets: bytes, *, fill_bits: int = 0) -> bytes:
     return septets[:-1] if count and spare == 0 and septets[-1] == 0 else septets
 
 
-def encode(text: str, alphabet: Literal["gsm7", "ucs2"], default: Default, *, header_octets: int = 0) -> bytes:
-    """Return the bytes of a text that ``model.segments`` has found to fit ``alphabet``."""
+class Codings(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of ``data_coding`` on a link, where they are not the standard's."""
+
+    gsm7: int = DEFAULT_CODING
+    latin1: int = LATIN_1
+    ucs2: int = UCS_2
+
+    def number(self, alphabet: Alphabet) -> int:
+        """Return the number for an alphabet."""
+        return {"gsm7": self.gsm7, "latin1": self.latin1, "ucs2": self.ucs2}[alphabet]
+
+    def standard(self, number: int) -> int:
+        """Return the standard's number for one of the link; others are what they are."""
+        theirs = {self.latin1: LATIN_1, self.ucs2: UCS_2, self.gsm7: DEFAULT_CODING}
+        return theirs.get(number, number)
+
+
+def encode(text: str, alphabet: Alphabet, default: Default, *, header_octets: int = 0) -> bytes:
+    """Return the bytes of a text that is known to fit ``alphabet``."""
     if alphabet == "ucs2":
         return text.encode("utf-16-be", "surrogatepass")
-    if default == "latin1":
+    if alphabet == "latin1" or default == "latin1":
         return text.encode("latin-1")
     septets = to_septets(text)
     return pack(septets, fill_bits=-header_octets * 8 % 7) if default == "gsm_packed" else septets

@@ -9,13 +9,14 @@ from typing import Annotated, Final, Literal
 import msgspec
 import structlog
 
+from ringback.carriers.lately import Lately
 from ringback.carriers.port import Snapshot
 from ringback.carriers.smpp import names
 from ringback.carriers.smpp.connection import Answer, Connection, Down, Handler, Outcome
 from ringback.carriers.smpp.names import Command
 from ringback.carriers.smpp.pdu import Bind, Body, Pdu
 from ringback.carriers.smpp.session import Session, Timers
-from ringback.carriers.smpp.window import Lately, Pace, Window
+from ringback.carriers.smpp.window import Pace, Window
 from ringback.runtime import Clock
 
 log = structlog.stdlib.get_logger("ringback.smpp")
@@ -37,6 +38,7 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     system_id: str
     password: str = ""
     system_type: str = ""
+    interface_version: int = 0x34
     bind: BindType = "transceiver"
     tls: bool = False
     ca_file: str = ""
@@ -45,6 +47,10 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Submissions that may await their answer; a peer that throttles gets fewer for a while."""
     per_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     """Submissions a second at most; 0 for no limit."""
+    throttles: frozenset[int] = names.TRY_LATER
+    """Statuses with which the peer says that it wants less."""
+    lenient_parameters: bool = False
+    """Take a last parameter that is shorter than it says for what there is of it."""
     timers: Timers = Timers()
     connect_s: Seconds = 10.0
     """For the TCP connection and TLS."""
@@ -116,6 +122,8 @@ class Link:
         """End the bind in order, and make it anew at once."""
         self._again.set()
         if self._now is not None:
+            # It takes nothing from now on.
+            self.is_up.clear()
             self._now.unbind()
 
     def snapshot(self) -> Snapshot:
@@ -129,7 +137,7 @@ class Link:
             window_allowed=self._window.allowed,
             rate_per_s=self._answered.per_s(self._clock.now_us()),
             errors=dict(self._errors + (now.errors if now else Counter())),
-            exchanges=tuple(now.exchanges) if now else (),
+            exchanges=tuple(now.exchanges()) if now else (),
         )
 
     # ---- within ----
@@ -140,10 +148,17 @@ class Link:
     async def _connect(self) -> str | None:
         """Connect and bind; returns why that failed."""
         settings = self.settings
-        session = Session("esme", settings.timers, now_us=self._clock.now_us())
+        session = Session("esme", settings.timers, now_us=self._clock.now_us(), is_lenient=settings.lenient_parameters)
 
         def made() -> Connection:
-            return Connection(session, clock=self._clock, handler=self._handler, window=self._window, pace=self._pace)
+            return Connection(
+                session,
+                clock=self._clock,
+                handler=self._handler,
+                window=self._window,
+                pace=self._pace,
+                throttles=settings.throttles,
+            )
 
         try:
             async with asyncio.timeout(settings.connect_s):
@@ -156,7 +171,12 @@ class Link:
             return f"no connection: {error}"
         answer = await connection.bind(
             _COMMANDS[settings.bind],
-            Bind(system_id=settings.system_id, password=settings.password, system_type=settings.system_type),
+            Bind(
+                system_id=settings.system_id,
+                password=settings.password,
+                system_type=settings.system_type,
+                interface_version=settings.interface_version,
+            ),
         )
         if not connection.is_bound:
             reason = await connection.closed if connection.closed.done() else str(getattr(answer, "detail", "refused"))

@@ -87,6 +87,10 @@ class DataSm(msgspec.Struct, frozen=True, kw_only=True):
     data_coding: int = 0
     tlvs: Tlvs = ()
 
+    def tlv(self, tag: int) -> bytes | None:
+        """Return the first parameter of a tag."""
+        return next((value for known, value in self.tlvs if known == tag), None)
+
 
 class MessageResp(msgspec.Struct, frozen=True, kw_only=True):
     """Of the answers to ``submit_sm``, ``deliver_sm`` and ``data_sm``."""
@@ -310,20 +314,23 @@ class Frame(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def decode(frame: Frame) -> Pdu:
-    """Read a frame's body. Raises ``PduMalformed`` with the status that tells the peer what is wrong."""
+def decode(frame: Frame, *, is_lenient: bool = False) -> Pdu:
+    """Read a frame's body. Raises ``PduMalformed`` with the status that tells the peer what is wrong.
+
+    ``is_lenient``: a last parameter that says that it has more bytes than there are has those that there are.
+    """
     layout = _LAYOUTS.get(frame.command)
     if layout is None:
         raise PduMalformed(f"0x{frame.command:08x} is no command", status=names.INVALID_COMMAND)
     if layout.kind is Opaque:
         return Pdu(frame.command, frame.sequence, Opaque(content=frame.content), frame.status)
-    if not frame.content and (frame.status != names.OK or frame.command & RESPONSE):
+    if not frame.content and frame.command & RESPONSE:
         # Answers that refuse leave their body out, and some peers leave out an empty message_id too.
         return Pdu(frame.command, frame.sequence, Nothing() if frame.status else layout.kind(), frame.status)
-    return Pdu(frame.command, frame.sequence, _read(frame.content, layout), frame.status)
+    return Pdu(frame.command, frame.sequence, _read(frame.content, layout, is_lenient=is_lenient), frame.status)
 
 
-def _read(content: bytes, layout: _Layout) -> Any:
+def _read(content: bytes, layout: _Layout, *, is_lenient: bool) -> Any:
     found: dict[str, Any] = {}
     at = 0
     for name, kind, most in layout.fields:
@@ -347,19 +354,19 @@ def _read(content: bytes, layout: _Layout) -> Any:
             found[name] = content[at + 1 : at + 1 + length]
             at += 1 + length
     if layout.has_tlvs:
-        found["tlvs"] = _read_tlvs(content, at)
+        found["tlvs"] = _read_tlvs(content, at, is_lenient=is_lenient)
     # What else follows where no parameter may be is passed over: vendors add to PDUs.
     return layout.kind(**found)
 
 
-def _read_tlvs(content: bytes, at: int) -> Tlvs:
+def _read_tlvs(content: bytes, at: int, *, is_lenient: bool) -> Tlvs:
     found = []
     while at < len(content):
         if at + 4 > len(content):
             raise PduMalformed("a parameter has no length", status=names.INVALID_PARAMETERS)
         tag, length = struct.unpack_from(">HH", content, at)
         at += 4
-        if at + length > len(content):
+        if at + length > len(content) and not is_lenient:
             raise PduMalformed(
                 f"parameter 0x{tag:04x} has {length} bytes, more than there are", status=names.INVALID_PARAMETERS
             )

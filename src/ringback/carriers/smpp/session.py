@@ -4,7 +4,7 @@ Either side can be played: the one that binds (an ESME, in the standard's words)
 Nothing here waits, reads a clock or opens a socket. Chapter 2 of SMPP 3.4 has the states, 7.2 the timers.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Final, Literal
@@ -112,8 +112,10 @@ class _Open(msgspec.Struct, frozen=True):
 class Session:
     """One connection."""
 
-    def __init__(self, role: Literal["esme", "smsc"], timers: Timers, *, now_us: int) -> None:
+    def __init__(self, role: Literal["esme", "smsc"], timers: Timers, *, now_us: int, is_lenient: bool = False) -> None:
+        """``is_lenient``: the peer's PDUs are read as ``pdu.decode`` says."""
         self.role = role
+        self._is_lenient = is_lenient
         self.state = State.OPEN
         self._timers = timers
         self._framer = Framer()
@@ -125,6 +127,10 @@ class Session:
         self._busy_at_us = now_us
         self._enquired: int | None = None
         self._unbind_sent = False
+        self._owed: Counter[tuple[int, int]] = Counter()
+        """Requests of the peer, by command and sequence number, that are to be answered yet."""
+        self._leaving: _Open | None = None
+        """Its unbind, which is answered after them."""
 
     # ---- what is asked of it ----
 
@@ -152,13 +158,29 @@ class Session:
         return sequence
 
     def respond(self, request: Pdu, body: Body | None = None, *, status: int = names.OK) -> None:
-        """Answer a request of the peer; with a status other than OK without a body (as 4.4.2 has it)."""
-        if self.state is State.CLOSED:
+        """Answer a request of the peer; with a status other than OK without a body (as 4.4.2 has it).
+
+        Where the standard has no answer, to outbind and alert_notification, nothing is sent.
+        """
+        if self.state is State.CLOSED or request.command in _WITHOUT_ANSWER:
             return
+        self._settle(request)
         self._out += encode(Pdu(request.command | RESPONSE, request.sequence, body or Nothing(), status))
 
+    def _settle(self, request: Pdu) -> None:
+        which = request.command, request.sequence
+        # More than one has the same number only with a peer that counts wrongly.
+        if self._owed[which] > 1:
+            self._owed[which] -= 1
+        else:
+            del self._owed[which]
+
     def accept_bind(self, request: Pdu, system_id: str) -> None:
-        """Take a bind: the connection is bound as it asked."""
+        """Take a bind: the connection is bound as it asked, unless it has ended or was bound by another meanwhile."""
+        if self.state is not State.OPEN:
+            is_leaving = self.state is State.UNBINDING
+            self.respond(request, status=names.BIND_FAILED if is_leaving else names.ALREADY_BOUND)
+            return
         self.respond(request, BindResp(system_id=system_id, tlvs=((names.INTERFACE_VERSION, b"\x34"),)))
         self.state = _BOUND_BY[Command(request.command)]
 
@@ -197,7 +219,7 @@ class Session:
 
     def _take(self, frame: Frame, now_us: int) -> Iterator[Event]:
         try:
-            pdu = decode(frame)
+            pdu = decode(frame, is_lenient=self._is_lenient)
         except PduMalformed as error:
             yield Malformed(f"{names.command_name(frame.command)}: {error}")
             yield from self._refuse(frame, error)
@@ -206,6 +228,11 @@ class Session:
             yield from self._answered(pdu, now_us)
         elif pdu.command == Command.ENQUIRE_LINK:
             self.respond(pdu)
+        elif pdu.command == Command.UNBIND and self._owed:
+            # What was asked before it is answered before it, or the peer would not know what became of that.
+            self._leaving = _Open(pdu, now_us)
+            self.state = State.UNBINDING
+            self._unbind_sent = True
         elif pdu.command == Command.UNBIND:
             self.respond(pdu)
             yield from self._close("the peer has unbound")
@@ -220,7 +247,10 @@ class Session:
             if known is not None:
                 yield Answered(known.request, None)
             return
-        command = frame.command | RESPONSE if is_known(frame.command) else Command.GENERIC_NACK
+        command = frame.command | RESPONSE
+        if not is_known(command):
+            # No command at all, or one that has no answer of its own.
+            command = Command.GENERIC_NACK
         self._out += encode(Pdu(command, frame.sequence, status=error.status))
 
     def _asked(self, pdu: Pdu) -> Iterator[Event]:
@@ -230,6 +260,8 @@ class Session:
                 self.respond(pdu, status=status)
             yield Malformed(f"{names.command_name(pdu.command)} in state {self.state.value}")
         else:
+            if pdu.command not in _WITHOUT_ANSWER:
+                self._owed[pdu.command, pdu.sequence] += 1
             yield Received(pdu)
 
     def _complaint(self, pdu: Pdu) -> int:
@@ -242,8 +274,9 @@ class Session:
         towards_esme = pdu.command in _TOWARDS_ESME
         if pdu.command != Command.DATA_SM and towards_esme != (self.role == "esme"):
             return names.INVALID_COMMAND
-        # While unbinding, what was on its way is still taken.
-        fits = self.state in _NEEDS[pdu.command] or self.state is State.UNBINDING
+        # While we unbind, what was on its way is still taken; who has asked for it himself has no more to ask.
+        is_ours = self.state is State.UNBINDING and self._leaving is None
+        fits = self.state in _NEEDS[pdu.command] or is_ours
         return names.OK if fits else names.WRONG_BIND_STATE
 
     def _answered(self, pdu: Pdu, now_us: int) -> Iterator[Event]:
@@ -258,6 +291,9 @@ class Session:
             return
         self._busy_at_us = now_us
         request = known.request
+        if pdu.command == Command.GENERIC_NACK and pdu.status == names.OK:
+            # It refuses whatever its status says: taken for an OK, the message would be lost.
+            pdu = msgspec.structs.replace(pdu, status=names.UNKNOWN_ERROR)
         if request.command == Command.UNBIND:
             yield from self._close("unbound")
             return
@@ -276,6 +312,11 @@ class Session:
         if self.state is State.CLOSED:
             return events
         timers = self._timers
+        if self._leaving is not None and (
+            not self._owed or _is_over(self._leaving.sent_at_us, timers.response_s, now_us)
+        ):
+            self.respond(self._leaving.request)
+            return self._close("the peer has unbound")
         if self.state is State.OPEN and _is_over(self._opened_at_us, timers.bind_s, now_us):
             return self._close(
                 "nobody has bound in time" if self.role == "smsc" else "the bind was not answered in time"

@@ -3,6 +3,9 @@
 from typing import Final
 
 LEAST: Final = 1.0
+NEARLY: Final = 90
+CONGESTED: Final = 100
+"""Of ``congestion_state`` (SMPP 5.0, 4.8.4.18): from 90 on a peer is nearly congested, at 100 it is."""
 FIRST_HOLD_S: Final = 0.5
 MOST_HOLD_S: Final = 30.0
 SECOND_US: Final = 1_000_000
@@ -19,6 +22,7 @@ class Window:
         self._most = most
         self._allowed = float(most)
         self._hold_s = 0.0
+        self._halve_from_us = 0
         self.held_until_us = 0
         """Nothing goes before then."""
 
@@ -27,10 +31,20 @@ class Window:
         """How many there may be."""
         return int(self._allowed)
 
-    def answered(self) -> None:
-        """Take note that the peer took one."""
+    def answered(self, now_us: int = 0, congestion: int | None = None) -> None:
+        """Take note that the peer took one, and how busy it says that it is, 0 to 100.
+
+        Nearly congested, the window shrinks as slowly as it grows otherwise; congested, it is halved, once in the time
+        that the first hold takes.
+        """
         self._hold_s = 0.0
-        self._allowed = min(self._most, self._allowed + 1 / self._allowed)
+        if congestion is None or congestion < NEARLY:
+            self._allowed = min(self._most, self._allowed + 1 / self._allowed)
+        elif congestion < CONGESTED:
+            self._allowed = max(LEAST, self._allowed - 1 / self._allowed)
+        elif now_us >= self._halve_from_us:
+            self._halve_from_us = now_us + round(FIRST_HOLD_S * SECOND_US)
+            self._allowed = max(LEAST, self._allowed / 2)
 
     def throttled(self, now_us: int) -> None:
         """Take note that the peer wants less. Answers to what went before the hold began make it no longer."""
@@ -55,24 +69,3 @@ class Pace:
         at_us = max(self._next_us, float(now_us))
         self._next_us = at_us + self._step_us
         return round(at_us - now_us)
-
-
-class Lately:
-    """Counts what happens, and says how often it did in the last whole seconds."""
-
-    SECONDS: Final = 5
-
-    def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
-
-    def add(self, now_us: int) -> None:
-        """Count one."""
-        second = now_us // SECOND_US
-        if second not in self._counts:
-            self._counts = {each: count for each, count in self._counts.items() if each >= second - self.SECONDS}
-        self._counts[second] = self._counts.get(second, 0) + 1
-
-    def per_s(self, now_us: int) -> float:
-        """Return how many there were a second; the second that has begun does not count."""
-        now = now_us // SECOND_US
-        return sum(count for second, count in self._counts.items() if now - self.SECONDS <= second < now) / self.SECONDS

@@ -19,6 +19,7 @@ from ringback.dialect.signatures import (
 from ringback.model.vocabulary import Why, Word, word_of
 from ringback.receiver.event import Arrived, Event, whole_number
 from ringback.receiver.sources.port import Judgement, Terms, Text
+from ringback.receiver.sources.provider_api import record_pairs
 
 SCHEMES: Final = ("v3", "v2")
 _V3: Final = ("x-plivo-signature-v3", "x-plivo-signature-ma-v3")
@@ -75,6 +76,9 @@ class Plivo:
 
     def read(self, request: Arrived) -> Event | None:
         """Read a status callback or an inbound message; names in small letters, with or without ``_``, do as well."""
+        if request.kind == "record":
+            told = record_pairs(request.body)
+            return _status(dict(told), told)
         pairs = request.params
         if not pairs:
             return None

@@ -13,6 +13,7 @@ from ringback.store.accounts import Account, AccountCache
 
 _SEEN: Final = "ringback.account"
 """Where a request keeps whom it was found to be from, so that it is asked once."""
+_READING: Final = frozenset({"GET", "HEAD"})
 
 
 class Authenticator:
@@ -31,6 +32,12 @@ class Authenticator:
         if isinstance(known, Account):
             return known
         account = await self.caller(request)
+        if account.reads_only and request.method not in _READING:
+            # Not 403, as below.
+            raise NotAuthenticated(
+                f"account {account.auth_id} reads what its source has received, and changes and sends nothing: "
+                "use an account that ringback account create has made"
+            )
         if request.path_params["auth_id"] != account.auth_id:
             named = await self._subaccount(request.path_params["auth_id"], account)
             if named is not None:

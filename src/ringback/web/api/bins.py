@@ -16,9 +16,10 @@ from starlette.routing import Route
 
 from ringback import __version__
 from ringback.inspector import exports, script
-from ringback.inspector.keep import FIELDS, HOUR_S, MEGABYTE, BinKeeper, fits
+from ringback.inspector.keep import FIELDS, HOUR_S, MEGABYTE, BinKeeper
 from ringback.inspector.rates import Rates, Room
 from ringback.model.errors import InvalidRequest, NotAuthenticated, NotFound, TooManyRequests, TryLater
+from ringback.model.passwords import fits
 from ringback.runtime import Clock
 from ringback.store import bins, captures
 from ringback.store.bins import Bin

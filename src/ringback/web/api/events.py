@@ -65,8 +65,8 @@ class EventApi:
     async def page(self, request: Request) -> Response:
         """Give events after a cursor, and the cursor to go on from."""
         names = await self._names(request)
-        after = _cursor(request.query_params.get("after", "0"))
-        limit = _whole(request.query_params.get("limit", str(USUAL)), "limit", most=MOST)
+        after = cursor_of(request.query_params.get("after", "0"))
+        limit = whole_of(request.query_params.get("limit", str(USUAL)), "limit", most=MOST)
         batch = await self._read(names, after, limit)
         return json_response(
             {"api_id": str(uuid4()), "events": batch.events, "after": batch.cursor, "has_more": batch.has_more}
@@ -82,7 +82,7 @@ class EventApi:
         if begin is None:
             after = await self._store.read(received_log.last_position)
         else:
-            after = _cursor(begin)
+            after = cursor_of(begin)
         return StreamingResponse(
             self._frames(request, after), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
@@ -126,11 +126,13 @@ class EventApi:
         return names if wanted is None else [name for name in names if name == wanted]
 
 
-def _cursor(text: str) -> int:
-    return _whole(text, "after", least=0, most=2**62)
+def cursor_of(text: str) -> int:
+    """Read a cursor. Raises ``InvalidRequest``."""
+    return whole_of(text, "after", least=0, most=2**62)
 
 
-def _whole(text: str, name: str, *, least: int = 1, most: int) -> int:
+def whole_of(text: str, name: str, *, least: int = 1, most: int) -> int:
+    """Read a number of the query. Raises ``InvalidRequest``."""
     if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
         raise InvalidRequest(f"{name} parameter must be a whole number from {least} to {most}")
     return int(text)

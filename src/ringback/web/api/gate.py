@@ -16,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.dialect.callback_urls import canonical_callback_url
 from ringback.dialect.callbacks import FORM, endpoint_of
 from ringback.dialect.later import FIELDS, Later, later_of
-from ringback.dialect.signatures import canonical_callback_url
+from ringback.messaging.meter import RequestMeter
 from ringback.model.errors import StoreUnavailable
 from ringback.model.ids import NewId
 from ringback.runtime import Clock
@@ -30,7 +31,6 @@ from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.auth import Authenticator
 from ringback.web.api.messages import decode_fields
-from ringback.web.api.meter import RequestMeter
 from ringback.web.body import READ, read_body
 from ringback.web.errors import guarded, json_response
 
@@ -54,6 +54,7 @@ class Gate:
         wakeups: Wakeups,
         authenticator: Authenticator,
         limits: LimitsCache,
+        meter: RequestMeter,
         max_body_bytes: int,
     ) -> None:
         self._store = store
@@ -63,7 +64,7 @@ class Gate:
         self._authenticator = authenticator
         self._limits = limits
         self._max_body_bytes = max_body_bytes
-        self._meter = RequestMeter()
+        self._meter = meter
 
     def before(self, routes: Sequence[BaseRoute]) -> list[BaseRoute]:
         """Return the routes, those of an account's resources with the gate before them."""

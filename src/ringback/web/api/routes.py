@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute
 from ringback.dialect.media import MediaUrls
 from ringback.inspector.keep import BinKeeper
 from ringback.messaging.accept import Acceptor
+from ringback.messaging.meter import RequestMeter
 from ringback.model.ids import AccountId, NewId
 from ringback.model.pricing import Tariff
 from ringback.runtime import Clock
@@ -28,6 +29,7 @@ from ringback.web.api.bins import BinApi
 from ringback.web.api.callbacks import CallbackApi
 from ringback.web.api.caller_ids import CallerIdApi
 from ringback.web.api.conversions import ConversionApi
+from ringback.web.api.conversions_out import ConversionOutApi
 from ringback.web.api.endpoints import EndpointApi
 from ringback.web.api.events import EventApi
 from ringback.web.api.gate import Gate
@@ -65,6 +67,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     acceptor: Acceptor
     tariff: Cached[Tariff]
     limits: LimitsCache
+    meter: RequestMeter
     files: MediaFiles
     room: MediaRoom
     media_urls: MediaUrls
@@ -82,7 +85,7 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         "authenticator": Authenticator(parts.accounts, parts.clock),
     }
     writing: dict[str, Any] = {**reading, "max_body_bytes": parts.settings.server.max_body_bytes}
-    gate = Gate(new_id=parts.chance.new_id, wakeups=parts.wakeups, limits=parts.limits, **writing)
+    gate = Gate(new_id=parts.chance.new_id, wakeups=parts.wakeups, limits=parts.limits, meter=parts.meter, **writing)
     server = MediaServer(store=parts.store, clock=parts.clock, files=parts.files, urls=parts.media_urls)
     resources = [
         *_sending(parts, writing),
@@ -103,7 +106,7 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         *operator.routes(),
         *server.routes(),
         *_bins(parts, writing),
-        *_events(parts, reading),
+        *_events(parts, reading, writing),
     ]
 
 
@@ -116,9 +119,12 @@ def _bins(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:
     return list(api.routes())
 
 
-def _events(parts: ApiParts, reading: dict[str, Any]) -> list[BaseRoute]:
-    sources = parts.settings.sources
-    return list(EventApi(sources=sources, wakeups=parts.wakeups, stopping=parts.stopping, **reading).routes())
+def _events(parts: ApiParts, reading: dict[str, Any], writing: dict[str, Any]) -> list[BaseRoute]:
+    received: dict[str, Any] = {"sources": parts.settings.sources, "wakeups": parts.wakeups}
+    return [
+        *EventApi(stopping=parts.stopping, **received, **reading).routes(),
+        *ConversionOutApi(**received, **writing).routes(),
+    ]
 
 
 def _sending(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:

@@ -1,5 +1,7 @@
 """Bins on the dashboard: all of them, what one holds and answers, one capture, two compared, and sending one on."""
 
+import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -13,6 +15,7 @@ from ringback.inspector import bodies, compare, exports, script
 from ringback.inspector.forward import Forwarded, Outgoing, forward, read_headers
 from ringback.inspector.groups import Pause, pauses
 from ringback.inspector.keep import HOUR_S, MEGABYTE, BinKeeper
+from ringback.inspector.schema import infer
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.store import bins, captures
 from ringback.store.bins import Bin
@@ -22,7 +25,9 @@ from ringback.web.api.bins import FORMATS, NUMBER_DIGITS, raw_body, write
 from ringback.web.body import read_body
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
+from ringback.web.dashboard.incoming import REASONS
 from ringback.web.dashboard.pages import Pages
+from ringback.web.signed import FITS, MOST_TOKENS, Keys, explained, verdict
 
 PAGE_ROWS: Final = 50
 MOST_BINS: Final = 1_000
@@ -30,6 +35,8 @@ MOST_ATTEMPTS: Final = 50
 MOST_EXPORTED: Final = 1_000
 MAX_TEXT: Final = 200
 FORM_BYTES: Final = 4_000_000
+SCHEMA_CAPTURES: Final = 500
+SCHEMA_BYTES: Final = 5_000_000
 LIST: Final = "/dashboard/bins"
 
 _METHOD_TOKEN: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ-")
@@ -69,7 +76,10 @@ class Bins:
         """POST: make a bin and go there, or say why there is none."""
         form = await _read_form(request)
         try:
-            made = await self._keeper.create(form.get("name", "").strip(), {"script": form.get("script", "")})
+            fields = {"script": form.get("script", "")} | (
+                {"password": form["password"]} if form.get("password") else {}
+            )
+            made = await self._keeper.create(form.get("name", "").strip(), fields)
         except InvalidRequest as error:
             return await self._list(request, form, complaint=str(error), status=400)
         return RedirectResponse(f"{LIST}/{made.name}", 303)
@@ -112,9 +122,15 @@ class Bins:
                 return RedirectResponse(LIST, 303)
             if form.get("action") == "clear":
                 await self._keeper.clear(name)
+            elif form.get("action") == "no password":
+                await self._keeper.change(name, {"password": None})
             else:
                 fields = ("script", "captures", "megabytes", "retention_hours")
-                await self._keeper.change(name, {field: form[field] for field in fields if field in form})
+                given = {field: form[field] for field in fields if field in form}
+                if form.get("password"):
+                    # An empty field leaves it as it is: nobody is shown what it is.
+                    given["password"] = form["password"]
+                await self._keeper.change(name, given)
         except InvalidRequest as error:
             return await self._show(request, given=form.get("script"), complaint=str(error), status=400)
         except NotFound:
@@ -138,7 +154,6 @@ class Bins:
             hours=shown.bin.retention_s // HOUR_S,
             megabytes=shown.bin.max_bytes // MEGABYTE,
             formats=tuple(FORMATS),
-            mark=mark_of(shown.bin, shown.heads[:1]),
             is_newest="before" not in request.query_params,
             part=f"{LIST}/{shown.bin.name}/part" + (f"?{query}" if query else ""),
             **self._facts(shown),
@@ -159,16 +174,34 @@ class Bins:
         return await self._context.store.read(look)
 
     def _facts(self, shown: Shown) -> dict[str, Any]:
-        prefix = f"/bin/{shown.bin.name}"
         return {
             "section": "bins",
             "bin": shown.bin,
-            "rows": [(head, exports.target_of(head)[len(prefix) :], exports.header(head, "content-type"))
-                     for head in shown.heads],
+            "rows": capture_rows(shown.bin.name, shown.heads),
             "text": shown.text,
             "older": shown.older,
             "in_words": script.in_words(script.decode(shown.bin.script)),
-        }  # fmt: skip
+        }
+
+    async def schema(self, request: Request) -> Response:
+        """What the newest captures have in common, for people or as JSON Schema."""
+        name = _storable(request.path_params["bin"])
+
+        def look(tx: Transaction) -> tuple[Bin | None, list[Capture]]:
+            found = bins.find(tx, name)
+            items = captures.newest_whole(tx, found.id, limit=SCHEMA_CAPTURES, max_bytes=SCHEMA_BYTES) if found else []
+            return found, items
+
+        found, items = await self._context.store.read(look)
+        if found is None:
+            return self._nowhere(request)
+        parts = await asyncio.to_thread(infer, items)
+        if request.query_params.get("format") == "json":
+            content = json.dumps({part.part: part.schema for part in parts}, indent=2, ensure_ascii=False)
+            return Response(content, media_type="application/schema+json")
+        return self._pages.answer(
+            request, "schema.html", section="bins", bin=found, parts=parts, looked_at=len(items), most=SCHEMA_CAPTURES
+        )
 
     async def export(self, request: Request) -> Response:
         """What a bin holds, or one capture of it, for another tool."""
@@ -272,7 +305,24 @@ class Bins:
             sent=sent,
             sent_body=present.body(sent.body) if sent else None,
             complaint=complaint,
+            **await self._signature(request, item),
         )
+
+    async def _signature(self, request: Request, item: Capture) -> dict[str, Any]:
+        """Say whether a capture is signed, and why it is or is not as it should be if somebody asks."""
+        tokens = await self._context.explainer.known_tokens(MOST_TOKENS)
+        keys = Keys(tokens, self._context.explainer.public_urls)
+        told = None
+        if "signature" in request.query_params:
+            told = await asyncio.to_thread(explained, item, keys)
+        judged = await asyncio.to_thread(verdict, item, keys)
+        return {
+            "verdict": judged,
+            "has_tokens": bool(tokens),
+            "told": told,
+            "fitting": FITS,
+            "reasons": REASONS,
+        }
 
     # ---- two ----
 
@@ -323,10 +373,10 @@ class Bins:
         )
 
 
-def mark_of(found: Bin, newest: Sequence[Head]) -> int:
-    """Return a number that is another one as soon as a bin's page shows anything else."""
-    unanswered = sum(1 for head in newest if not head.outcome)
-    return (found.last_number * 2 + (0 if unanswered else 1)) * 1_000 + found.captures % 1_000
+def capture_rows(name: str, heads: Sequence[Head]) -> list[tuple[Head, str, str]]:
+    """Return captures of a bin as lists show them: each with its target after the bin's name, and its media type."""
+    prefix = f"/bin/{name}"
+    return [(head, exports.target_of(head)[len(prefix) :], exports.header(head, "content-type")) for head in heads]
 
 
 def _with_pauses(attempts: Sequence[Head], plan_s: Sequence[float]) -> list[tuple[Head, Pause | None]]:

@@ -1,4 +1,5 @@
-"""Carriers: how the link to each is in every process, the routes that lead there, and holding messages back.
+"""Carriers: how the link to each is in every process, the routes that lead there, and holding messages back; and the
+customers who bind to Ringback.
 
 Links are as processes last said, at most a second ago while they live; one that has not said anything for a minute has
 ended and is not shown. What a button does goes through the database, so that every process hears of it.
@@ -8,14 +9,17 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlencode
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from ringback.model.errors import NotFound
 from ringback.routing.configured import shown
 from ringback.routing.follow import TOPIC
-from ringback.store import routing
+from ringback.store import routing, smpp_binds, smpp_logins, smpp_owed
 from ringback.store.port import Transaction
+from ringback.store.smpp_binds import Bind
+from ringback.store.smpp_logins import Login
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.endpoints import reason_of
 from ringback.web.dashboard.pages import Pages
@@ -30,7 +34,24 @@ DONE: Final = {
     "rebind": "makes its links anew, in every process.",
     "pause-route": "is paused: messages take other routes, or fail where there is none.",
     "resume-route": "is chosen again.",
+    "disconnect": "is disconnected: its binds end within a few seconds.",
 }
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """A login of the SMPP server, with its binds and how much it is owed."""
+
+    login: Login
+    binds: list[Bind]
+    owed: int
+
+
+def _customers(tx: Transaction, now_us: int) -> list[Customer]:
+    binds, owed = smpp_binds.now(tx, now_us), smpp_owed.waiting(tx)
+    return [
+        Customer(login, [bind for bind in binds if bind.system_id == login.system_id], owed.get(login.id, 0))
+        for login in smpp_logins.list_all(tx)
+    ]
 
 
 class Carriers:
@@ -43,14 +64,16 @@ class Carriers:
     async def page(self, request: Request) -> Response:
         """All carriers with their links and routes."""
         now_us = self._context.clock.now_us()
-        found = await self._context.store.read(lambda tx: shown(tx, now_us))
+        found, customers = await self._context.store.read(lambda tx: (shown(tx, now_us), _customers(tx, now_us)))
         name, did = request.query_params.get("name", ""), request.query_params.get("did", "")
         names = {each.carrier.name for each in found} | {route.name for each in found for route in each.routes}
+        names |= {customer.login.system_id for customer in customers}
         return self._pages.answer(
             request,
             "carriers.html",
             section="carriers",
             found=found,
+            customers=customers,
             now_us=now_us,
             most_exchanges=EXCHANGES_SHOWN,
             name=name,
@@ -67,7 +90,7 @@ class Carriers:
         try:
             await self._context.store.write(work)
         except NotFound:
-            return self._notice(request, 404, "No such carrier", "There is no carrier or route of this name.")
+            return self._notice(request, 404, "No such carrier", "There is no carrier, route or login of this name.")
         self._context.wakeups.signal(TOPIC)
         return RedirectResponse(f"{PAGE}?{urlencode({'did': action, 'name': name})}", 303)
 
@@ -79,6 +102,7 @@ class Carriers:
             "rebind": lambda tx: routing.rebind_carrier(tx, name, now_us=now_us),
             "pause-route": lambda tx: routing.pause_route(tx, name, is_paused=True, now_us=now_us),
             "resume-route": lambda tx: routing.pause_route(tx, name, is_paused=False, now_us=now_us),
+            "disconnect": lambda tx: smpp_logins.change(tx, name, {"disconnected_at_us": now_us}),
         }
         return works.get(action)
 

@@ -7,8 +7,8 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from ringback.dialect.callback_urls import canonical_callback_url
 from ringback.dialect.callbacks import endpoint_of
-from ringback.dialect.signatures import canonical_callback_url
 from ringback.dialect.times import callback_time, filter_time_us
 from ringback.model.ids import AUTH_ID, as_uuid
 from ringback.store.resends import Filter

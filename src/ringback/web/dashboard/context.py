@@ -44,3 +44,5 @@ class DashboardContext:
     """The longest silence on a live stream."""
     frame_interval_s: float = 0.25
     """The shortest time between two frames of a live stream."""
+    capture_interval_s: float = 0.05
+    """The same for captures: whoever watches a bin has just sent something, and waits for it."""

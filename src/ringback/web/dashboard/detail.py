@@ -7,17 +7,28 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ringback.dialect.callback_urls import outside_safe_subset
 from ringback.dialect.callbacks import total_amount
 from ringback.dialect.inbound import CONTENT
 from ringback.dialect.media import IMAGES
-from ringback.dialect.signatures import outside_safe_subset
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
-from ringback.model.message import Event, Message
+from ringback.model.message import INBOUND_REF, Event, Message
 from ringback.model.redaction import redactor
-from ringback.store import callbacks, conversions, endpoints, media, messages, received, replies, resends
+from ringback.store import (
+    callbacks,
+    conversions,
+    conversions_out,
+    endpoints,
+    media,
+    messages,
+    received,
+    replies,
+    resends,
+)
 from ringback.store.callbacks import Attempt, Callback
 from ringback.store.conversions import Conversion
+from ringback.store.conversions_out import ConversionOut
 from ringback.store.media import Media
 from ringback.store.port import Transaction
 from ringback.store.received import ReceivedEvent, ReceivedRequest
@@ -87,6 +98,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
     event: ReceivedEvent
     request: ReceivedRequest
+    converted: ConversionOut | None = None
+    """What was reported to the source's provider."""
 
 
 class Carried(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,12 +274,19 @@ def _shown_body(attempt: Attempt, callback: Callback, message: Message | None) -
     return present.NOT_SHOWN.encode() if hidden else attempt.response_body
 
 
+def _names(message: Message) -> list[str]:
+    """Return what a message is called by us, and by a carrier that calls back."""
+    return [message.uuid, *([message.carrier_ref.removeprefix(INBOUND_REF)] if message.carrier_ref else ())]
+
+
 def _read(tx: Transaction, uuid: str) -> Found:
     message = messages.find(tx, None, uuid)
     if message is None:
         return Found(message=None, events=[], owed=[], due={}, arrivals=[])
     made = callbacks.of_message(tx, uuid)
-    said = received.of_messages(tx, [uuid])[:_RECEIVED_SHOWN]
+    names = _names(message)
+    said = received.of_messages(tx, names)[:_RECEIVED_SHOWN]
+    reported = conversions_out.standing(tx, names)
     return Found(
         message=message,
         events=messages.timeline(tx, uuid),
@@ -275,7 +295,7 @@ def _read(tx: Transaction, uuid: str) -> Found:
         conversions=conversions.history(tx, uuid) if message.trackable else (),
         due=callbacks.due_times(tx, [callback.id for callback, _ in made]),
         arrivals=[
-            Arrival(event=event, request=request)
+            Arrival(event=event, request=request, converted=reported.get((event.source, uuid)))
             for event in said
             if (request := received.request(tx, event.request_id)) is not None
         ],

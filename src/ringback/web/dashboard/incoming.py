@@ -1,18 +1,21 @@
 """What the receiving side has taken in: the newest requests, and each one as it came."""
 
-from typing import Final
+from collections import defaultdict
+from typing import Final, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.carriers.hooks import carrier_of
 from ringback.dialect.callbacks import missing_params
 from ringback.dialect.inbound import CONTENT, missing_inbound_params
 from ringback.model.ids import as_uuid
 from ringback.model.message import Message
 from ringback.model.redaction import redactor
-from ringback.store import messages, received
+from ringback.store import conversions_out, messages, received
+from ringback.store.conversions_out import ConversionOut
 from ringback.store.port import Transaction
-from ringback.store.received import ReceivedEvent, ReceivedRequest
+from ringback.store.received import RECONCILED, ReceivedEvent, ReceivedRequest, Totals
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
@@ -32,6 +35,7 @@ REASONS: Final = {
     "v2_only": "signed with V2 alone, which this source does not accept",
     "v1_only": "signed with V1 alone, which this source does not accept",
     "too_old": "the signature is right, and its time too far from ours",
+    RECONCILED: "no callback: a record of the provider's list, filled in by ringback reconcile",
     "malformed": "signed, but not a status callback, or not an inbound message",
 }
 """Verdicts in words; others are shown as they are."""
@@ -48,12 +52,18 @@ class Incoming:
 
     async def page(self, request: Request) -> Response:
         """The newest requests of all sources."""
-        found, hidden = await self._context.store.read(_newest)
+        found, hidden, converted, totals = await self._context.store.read(_newest)
         return self._pages.answer(
             request,
             "received.html",
             section="received",
-            found=[(item, said, hidden.get(said.message_uuid) if said else None) for item, said in found],
+            found=[
+                (item, said, hidden.get(said.message_uuid), converted.get((said.source, said.message_uuid)))
+                if said
+                else (item, None, None, None)
+                for item, said in found
+            ],
+            totals=totals,
             reasons=REASONS,
             newest=NEWEST,
             base_url=str(request.base_url).rstrip("/"),
@@ -97,6 +107,11 @@ class Incoming:
         item, said, message = await self._context.store.read(lambda tx: _whole(tx, request_id)) if request_id else empty
         if item is None:
             return self._missing(request)
+        converted = None
+        if said is not None:
+            uuid = said.message_uuid
+            known = await self._context.store.read(lambda tx: conversions_out.standing(tx, [uuid]))
+            converted = known.get((said.source, uuid))
         redact = redactor(message)
         headers = present.header_pairs(item.headers, redact)
         # What a phone wrote came with the request, in its query or its body.
@@ -109,6 +124,7 @@ class Incoming:
             item=item,
             said=said,
             message=message,
+            converted=converted,
             reasons=REASONS,
             target=redact(item.target.partition("?")[0] if hidden else item.target),
             headers=headers,
@@ -117,13 +133,28 @@ class Incoming:
         )
 
 
-def _newest(
-    tx: Transaction,
-) -> tuple[list[tuple[ReceivedRequest, ReceivedEvent | None]], dict[str, tuple[str, str]]]:
-    """Return the newest requests, and for messages of this database (sender, destination) as they may be shown."""
+class Newest(NamedTuple):
+    """What the list shows."""
+
+    found: list[tuple[ReceivedRequest, ReceivedEvent | None]]
+    numbers: dict[str, tuple[str, str]]
+    """Of messages of this database: sender and destination as they may be shown."""
+    converted: dict[tuple[str, str], ConversionOut]
+    totals: dict[str, Totals]
+
+
+def _newest(tx: Transaction) -> Newest:
     found = received.newest(tx, limit=NEWEST)
-    ours = messages.by_uuid(tx, [said.message_uuid for _, said in found if said])
-    return found, {uuid: (present.src_of(message), present.dst_of(message)) for uuid, message in ours.items()}
+    named: dict[str, list[str]] = defaultdict(list)
+    for _, said in found:
+        if said is not None:
+            named[carrier_of(said.source)].append(said.message_uuid)
+    ours: dict[str, Message] = {}
+    for carrier, names in named.items():
+        ours |= messages.called(tx, carrier, names) if carrier else messages.by_uuid(tx, names)
+    numbers = {uuid: (present.src_of(message), present.dst_of(message)) for uuid, message in ours.items()}
+    uuids = [said.message_uuid for _, said in found if said]
+    return Newest(found, numbers, conversions_out.standing(tx, uuids), received.totals_by_source(tx))
 
 
 def _whole(tx: Transaction, request_id: str) -> Whole:
@@ -131,6 +162,11 @@ def _whole(tx: Transaction, request_id: str) -> Whole:
     if item is None:
         return None, None, None
     # A refused request may be about a message of ours too, and then must not show what its log hides.
+    said = received.of_request(tx, request_id)
+    if item.verdict == RECONCILED and said is not None:
+        return item, said, messages.find(tx, None, said.message_uuid)
     params = dict(present.form_pairs(item.target, present.header_pairs(item.headers), item.body))
     about = params.get("MessageUUID", "") if not missing_params(params) or not missing_inbound_params(params) else ""
-    return item, received.of_request(tx, request_id), messages.find(tx, None, about) if about else None
+    carrier = carrier_of(item.source)
+    ours = messages.called(tx, carrier, [about]) if carrier else messages.by_uuid(tx, [about])
+    return item, said, ours.get(about)

@@ -8,6 +8,9 @@ still open, in the same read: a session that ended sees nothing more.
 Frames carry messages as rows ready to be put into the list. A frame that covers more messages than
 ``MOST_ROWS`` carries the newest ones and says how many it left out.
 
+A bin's stream begins with what its page shows, and goes on with what changes of it: captures are few enough, and
+nobody minds those that a break has let pass the page's end.
+
 Replays leave no events. Their stream tells only that something about them is not as it was drawn, and its ids are
 checksums of what is shown. Nobody signals how far a replay has come, so while one runs they are looked at every second.
 """
@@ -27,10 +30,12 @@ from ringback.inspector.capture import TOPIC
 from ringback.model.errors import StoreUnavailable
 from ringback.model.message import Event, Message
 from ringback.store import bins, captures, feed, logins, messages, replays
+from ringback.store.bins import Bin
+from ringback.store.captures import Head
 from ringback.store.port import Transaction
 from ringback.store.replays import RUNNING, Replay
 from ringback.store.wakeups import Listener
-from ringback.web.dashboard.bins import mark_of as bin_mark
+from ringback.web.dashboard.bins import MAX_TEXT, capture_rows
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.listing import PAGE_ROWS, Wanted, read_wanted, row
 from ringback.web.dashboard.pages import Pages
@@ -74,7 +79,8 @@ class Live:
             return EventStream(self._context, _ReplayFrames(self._context, session, offset))
         if request.query_params.get("rows") == "captures":
             name = request.query_params.get("bin", "").replace("\x00", "")
-            return EventStream(self._context, _CaptureFrames(self._context, session, name, offset))
+            text = request.query_params.get("q", "").replace("\x00", "")[:MAX_TEXT]
+            return EventStream(self._context, _CaptureFrames(self._context, self._pages, session, name, text))
         if offset is None:
             offset = await feed.complete_to(self._context.store)
         wanted = None if request.query_params.get("rows") == "none" else read_wanted(request.query_params)
@@ -91,6 +97,8 @@ class _Frames(Generic[Seen]):
         self._context = context
         self._session = session
         self._patience_s = context.heartbeat_s
+        self.interval_s = context.frame_interval_s
+        """The shortest time between two frames."""
 
     async def prepare(self) -> None:
         """Learn what has to be known before a look."""
@@ -119,7 +127,7 @@ class _Frames(Generic[Seen]):
                 return
             if frame := self.frame(look):
                 yield frame
-                await _wait(ended, self._context.frame_interval_s)
+                await _wait(ended, self.interval_s)
             elif not await listener.wait(self._patience_s):
                 yield b": still here\n\n"
 
@@ -198,27 +206,64 @@ class _ReplayFrames(_Frames[Sequence[Replay]]):
         return b"id: %d\nevent: changes\ndata: {}\n\n" % mark
 
 
-class _CaptureFrames(_Frames[int]):
-    """That a bin does not hold what it did."""
+class Held(msgspec.Struct, frozen=True):
+    """What one look at a bin found."""
+
+    bin: Bin | None
+    new: Sequence[Head]
+    """Since the look before, newest first."""
+    answered: Sequence[Head]
+    """Those of the looks before that were not answered then."""
+    oldest: int
+
+
+class _CaptureFrames(_Frames[Held]):
+    """What a bin holds: rows that are new or not as they were, and the numbers of all that the list shows."""
 
     topic = TOPIC
 
-    def __init__(self, context: DashboardContext, session: str, name: str, mark: int | None) -> None:
+    def __init__(self, context: DashboardContext, pages: Pages, session: str, name: str, text: str) -> None:
         super().__init__(context, session)
+        self._pages = pages
         self._name = name
-        self._mark = mark
+        self._text = text
+        self._shown: dict[int, Head] = {}
+        self._looked_to: int | None = None
+        self._contents: tuple[int, int] | None = None
+        self.interval_s = context.capture_interval_s
 
-    def find(self, tx: Transaction) -> int:
+    def find(self, tx: Transaction) -> Held:
         """See ``_Frames``."""
         found = bins.find(tx, self._name)
-        return -1 if found is None else bin_mark(found, captures.newest(tx, found.id, limit=1))
+        if found is None:
+            return Held(None, [], [], 0)
+        new = captures.newest(tx, found.id, after=self._looked_to, text=self._text, limit=PAGE_ROWS)
+        waiting = [number for number, head in self._shown.items() if not head.outcome]
+        return Held(found, new, captures.heads(tx, found.id, waiting), captures.oldest_number(tx, found.id))
 
-    def frame(self, mark: int) -> bytes:
+    def frame(self, held: Held) -> bytes:
         """See ``_Frames``."""
-        if mark == self._mark:
+        shown = {head.number: head for head in held.new}
+        if held.oldest:
+            shown |= {number: head for number, head in self._shown.items() if number >= held.oldest}
+        shown |= {head.number: head for head in held.answered}
+        shown = {number: shown[number] for number in sorted(shown, reverse=True)[:PAGE_ROWS]} if held.bin else {}
+        contents = (held.bin.captures, held.bin.bytes) if held.bin is not None else (0, 0)
+        changed = [head for number, head in shown.items() if self._shown.get(number) != head]
+        is_news = bool(changed) or shown.keys() != self._shown.keys() or contents != self._contents
+        self._shown, self._contents = shown, contents
+        self._looked_to = 0 if held.bin is None else held.bin.last_number
+        if not is_news:
             return b""
-        self._mark = mark
-        return b"id: %d\nevent: changes\ndata: {}\n\n" % max(mark, 0)
+        content = {
+            "shown": list(shown),
+            "rows": [
+                {"id": head.number, "html": self._pages.text("_capture_rows.html", bin=held.bin, rows=[row]).strip()}
+                for head, row in zip(changed, capture_rows(self._name, changed), strict=True)
+            ],
+            "held": f"{contents[0]:,} in {contents[1]:,} bytes",
+        }
+        return b"id: %d\nevent: changes\ndata: %b\n\n" % (self._looked_to, msgspec.json.encode(content))
 
 
 def mark_of(found: Sequence[Replay]) -> int:

@@ -68,6 +68,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/bins", bins.page),
         ("/dashboard/bins/{bin}", bins.one),
         ("/dashboard/bins/{bin}/part", bins.part),
+        ("/dashboard/bins/{bin}/schema", bins.schema),
         ("/dashboard/bins/{bin}/export", bins.export),
         ("/dashboard/bins/{bin}/compare", bins.compare),
         ("/dashboard/bins/{bin}/{number}", bins.capture),

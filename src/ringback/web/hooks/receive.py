@@ -3,6 +3,7 @@ for inbound messages, ``/hooks/<source>`` for either; POST or GET, with or witho
 
 from typing import Final
 
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
@@ -57,7 +58,15 @@ class _Address:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and for whatever goes wrong."""
         try:
-            answer = await self._take(scope, receive)
+            incoming = await incoming_of(
+                scope,
+                receive,
+                source=scope["path_params"]["source"],
+                kind=self._kind,
+                proxies=self._proxies,
+                max_body_bytes=self._max_body_bytes,
+            )
+            answer = await self._receiver.take(incoming)
         except Exception as error:  # noqa: BLE001 - boundary: logged there where it is a defect
             await answer_for(error, scope)(scope, receive, send)
             return
@@ -65,26 +74,32 @@ class _Address:
             await send(_TAKEN)
             await send(_NOTHING)
             return
-        refusal = REFUSALS[self._malformed if answer == "malformed" else answer]
-        await error_response(*refusal)(scope, receive, send)
+        await answered(answer, self._malformed)(scope, receive, send)
 
-    async def _take(self, scope: Scope, receive: Receive) -> str:
-        target = scope["raw_path"].decode("latin-1")
-        if scope["query_string"]:
-            target += "?" + scope["query_string"].decode("latin-1")
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        seen = self._proxies.seen(
-            peer=scope["client"][0] if scope["client"] else "", scheme=scope["scheme"], headers=headers
-        )
-        return await self._receiver.take(
-            Incoming(
-                source=scope["path_params"]["source"],
-                method=scope["method"],
-                target=target,
-                origin=seen.origin,
-                headers=headers,
-                body=await body_of(scope, receive, self._max_body_bytes),
-                peer=seen.peer,
-                kind=self._kind,
-            )
-        )
+
+async def incoming_of(
+    scope: Scope, receive: Receive, *, source: str, kind: Kind, proxies: Proxies, max_body_bytes: int
+) -> Incoming:
+    """Return a request to a source as the receiver takes it. Raises ``TooLarge``."""
+    target = scope["raw_path"].decode("latin-1")
+    if scope["query_string"]:
+        target += "?" + scope["query_string"].decode("latin-1")
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    seen = proxies.seen(peer=scope["client"][0] if scope["client"] else "", scheme=scope["scheme"], headers=headers)
+    return Incoming(
+        source=source,
+        method=scope["method"],
+        target=target,
+        origin=seen.origin,
+        headers=headers,
+        body=await body_of(scope, receive, max_body_bytes),
+        peer=seen.peer,
+        kind=kind,
+    )
+
+
+def answered(answer: str, malformed: str) -> Response:
+    """Return what the sender is told; ``malformed`` is the name of the address' own refusal."""
+    if answer == "accepted":
+        return Response(status_code=200)
+    return error_response(*REFUSALS[malformed if answer == "malformed" else answer])

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from ringback.inspector.keep import MAX_PASSWORD
+from ringback.model.passwords import MAX_PASSWORD
 from ringback.web.api.bins import FORMATS, MAX_EXPORT, MAX_LIMIT, MAX_TEXT, MAX_WAIT_S, NUMBER_DIGITS
 from ringback.web.api.openapi import shapes
 from ringback.web.api.openapi.shapes import Operation, Schema, many, or_null, text, whole, word

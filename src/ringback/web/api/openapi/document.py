@@ -20,6 +20,7 @@ from ringback.web.api.openapi import (
     bins,
     callbacks,
     conversions,
+    conversions_out,
     endpoints,
     events,
     media,
@@ -43,6 +44,7 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     accounts.OPERATIONS,
     operator.OPERATIONS,
     events.OPERATIONS,
+    conversions_out.OPERATIONS,
     bins.OPERATIONS,
     surroundings.OPERATIONS,
 )

@@ -13,7 +13,14 @@ _EVENT: Final[dict[str, Any]] = {
     "source": text(),
     "provider": text(),
     "received_at": text("UTC, ISO 8601"),
-    "flag": word("", "duplicate", "out_of_order", "late", description="Why it is no news; empty when it is"),
+    "flag": word(
+        "",
+        "duplicate",
+        "out_of_order",
+        "late",
+        "reconciled",
+        description="Why it is no news; empty when it is; reconciled: no callback, but of the provider's list",
+    ),
     "status": word(*Word, description="Our word"),
 }
 _SAID: Final[dict[str, Any]] = {

@@ -55,6 +55,10 @@ OPERATIONS: Final = (
     _hook("GET", "/hooks/{source}/sms_inbound", "takeMessageByGet", brings="inbound message"),
     _hook("POST", "/hooks/{source}", "takeEither", brings="status callback or inbound message"),
     _hook("GET", "/hooks/{source}", "takeEitherByGet", brings="status callback or inbound message"),
+    _hook("POST", "/hooks/carriers/{carrier}/sms_status", "takeReceipt"),
+    _hook("GET", "/hooks/carriers/{carrier}/sms_status", "takeReceiptByGet"),
+    _hook("POST", "/hooks/carriers/{carrier}/sms_inbound", "takePhonesMessage", brings="inbound message"),
+    _hook("GET", "/hooks/carriers/{carrier}/sms_inbound", "takePhonesMessageByGet", brings="inbound message"),
     Operation(
         method="GET",
         path=PATH,

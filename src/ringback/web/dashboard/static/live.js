@@ -32,7 +32,8 @@
     stream.addEventListener("changes", (event) => {
       address.searchParams.set("after", event.lastEventId);
       const frame = JSON.parse(event.data);
-      if (part) renewSoon();
+      if (frame.shown) takeInCaptures(frame);
+      else if (part) renewSoon();
       else if (list) takeIn(frame);
       else if (frame.rows.length) location.reload(); // the list was empty
     });
@@ -91,6 +92,40 @@
     waiting.clear();
     window.scrollTo({ top: 0 });
     settle();
+  }
+
+  function takeInCaptures(frame) {
+    if (paused) {
+      stale = true; // the part is renewed as a whole when it goes on
+      return;
+    }
+    const body = part.querySelector("[data-captures]");
+    const keep = new Set(frame.shown);
+    for (const row of [...body.children]) if (!keep.has(Number(row.dataset.number))) row.remove();
+    for (const row of frame.rows) placeCapture(body, row);
+    const empty = !body.children.length;
+    for (const element of part.querySelectorAll("[data-filled]")) element.hidden = empty;
+    for (const element of part.querySelectorAll("[data-empty]")) element.hidden = !empty;
+    const held = document.querySelector("[data-held]");
+    if (held) held.textContent = frame.held;
+  }
+
+  function placeCapture(body, row) {
+    const template = document.createElement("template");
+    template.innerHTML = row.html; // escaped by the server
+    const element = template.content.firstElementChild;
+    const there = document.getElementById(element.id);
+    if (there?.isEqualNode(element)) return;
+    if (there) {
+      const focused = there.contains(document.activeElement);
+      there.replaceWith(element);
+      if (focused) element.querySelector("a").focus({ preventScroll: true });
+      return;
+    }
+    if (body.children.length) element.classList.add("fresh");
+    const after = [...body.children].find((other) => Number(other.dataset.number) < row.id);
+    if (after) after.before(element);
+    else body.append(element);
   }
 
   function renewSoon() {
