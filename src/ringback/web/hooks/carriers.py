@@ -23,7 +23,7 @@ from ringback.runtime import BacklogFullError
 from ringback.settings import SourceSettings
 from ringback.web.direct import DirectRoute
 from ringback.web.errors import guarded
-from ringback.web.hooks.receive import answered, incoming_of
+from ringback.web.hooks.receive import incoming_of, refused
 
 FindCarrier = Callable[[str], Awaitable[SourceSettings | None]]
 """Returns whose callbacks the carrier of a name sends; ``None`` where it is none that does."""
@@ -74,12 +74,7 @@ class CarrierHooks:
         if source is None:
             raise NotFound(f"no carrier that calls back is called {carrier[:40]!r}; see ringback carriers list")
         incoming = await incoming_of(
-            request.scope,
-            request.receive,
-            source=hooks.source_of(carrier),
-            kind=kind,
-            proxies=self._proxies,
-            max_body_bytes=self._max_body_bytes,
+            request.scope, request.receive, hooks.source_of(carrier), kind, self._proxies, self._max_body_bytes
         )
         stored = await self._receiver.take_from(source, incoming)
         if stored.event is not None:
@@ -87,7 +82,7 @@ class CarrierHooks:
                 await take(carrier, stored.event)
             except BacklogFullError as error:
                 raise TryLater("too many requests are waiting, send again in a moment") from error
-        return answered(stored.answer, _MALFORMED[kind])
+        return Response() if stored.answer == "accepted" else refused(stored.answer, _MALFORMED[kind])
 
     async def _report(self, carrier: str, event: Event) -> None:
         report = upstream.report(event.their_status, event.error_code)

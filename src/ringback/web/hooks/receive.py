@@ -58,14 +58,8 @@ class _Address:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, and for whatever goes wrong."""
         try:
-            incoming = await incoming_of(
-                scope,
-                receive,
-                source=scope["path_params"]["source"],
-                kind=self._kind,
-                proxies=self._proxies,
-                max_body_bytes=self._max_body_bytes,
-            )
+            source: str = scope["path_params"]["source"]
+            incoming = await incoming_of(scope, receive, source, self._kind, self._proxies, self._max_body_bytes)
             answer = await self._receiver.take(incoming)
         except Exception as error:  # noqa: BLE001 - boundary: logged there where it is a defect
             await answer_for(error, scope)(scope, receive, send)
@@ -74,11 +68,11 @@ class _Address:
             await send(_TAKEN)
             await send(_NOTHING)
             return
-        await answered(answer, self._malformed)(scope, receive, send)
+        await refused(answer, self._malformed)(scope, receive, send)
 
 
-async def incoming_of(
-    scope: Scope, receive: Receive, *, source: str, kind: Kind, proxies: Proxies, max_body_bytes: int
+async def incoming_of(  # noqa: PLR0917 - what a request is made of
+    scope: Scope, receive: Receive, source: str, kind: Kind, proxies: Proxies, max_body_bytes: int
 ) -> Incoming:
     """Return a request to a source as the receiver takes it. Raises ``TooLarge``."""
     target = scope["raw_path"].decode("latin-1")
@@ -98,8 +92,6 @@ async def incoming_of(
     )
 
 
-def answered(answer: str, malformed: str) -> Response:
-    """Return what the sender is told; ``malformed`` is the name of the address' own refusal."""
-    if answer == "accepted":
-        return Response(status_code=200)
+def refused(answer: str, malformed: str) -> Response:
+    """Return what a sender is told whose request was not accepted; ``malformed`` is the address' own refusal."""
     return error_response(*REFUSALS[malformed if answer == "malformed" else answer])
