@@ -327,7 +327,7 @@ def record(tx: Transaction, outcomes: Sequence[Outcome]) -> list[Outcome]:
     if not valid:
         return []
     made = [outcome.attempt for outcome in valid if outcome.attempt is not None]
-    bulk.insert(tx, attempts, [msgspec.structs.asdict(attempt) for attempt in made])
+    bulk.insert_structs(tx, attempts, made)
     ended = [outcome for outcome in valid if outcome.next_due_at_us is None]
     if ended:
         ids = [outcome.callback.id for outcome in ended]
