@@ -180,7 +180,7 @@ def _ringback(place: Path, smsc_port: int) -> Iterator[Gateway]:
     auth_id, token = create_account(environment)
     basic = "Basic " + base64.b64encode(f"{auth_id}:{token}".encode()).decode()
     load = (f"/v1/Account/{auth_id}/Message/", basic)
-    roles = (("web",), ("submit", "deliver"))
+    roles = (("web",), ("submit",), ("deliver",))
     with ringback(environment, place / "ringback.log", roles=roles) as server:
         yield Gateway("ringback", server.url, load, server.usage, "delivered-")
 
