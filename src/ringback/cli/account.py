@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ringback.cli.options import ConfigFile, DataDir, Json, RetryDelays, settings_from
 from ringback.model import money
@@ -58,7 +58,16 @@ def list_accounts(*, config: ConfigFile = None, data_dir: DataDir = None, as_jso
     if not found:
         typer.echo("no accounts yet: ringback account create NAME", err=True)
         return
-    table = Table("auth id", "main account", "name", "enabled", "type", "billing", "credit", "retry delays (s)")
+    table = Table(
+        Column("auth id", no_wrap=True),
+        "main account",
+        "name",
+        "enabled",
+        "type",
+        "billing",
+        "credit",
+        "retry delays (s)",
+    )
     for item, profile in found:
         table.add_row(
             item.auth_id,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.esme import logins
@@ -151,7 +151,16 @@ def list_logins(
     if not rows:
         typer.echo("no logins yet: ringback account smpp create AUTH_ID SYSTEM_ID", err=True)
         return
-    table = Table("system id", "auth id", "from", "inbound", "log", "created", "binds", "owed")
+    table = Table(
+        Column("system id", no_wrap=True),
+        Column("auth id", no_wrap=True),
+        "from",
+        "inbound",
+        "log",
+        "created",
+        "binds",
+        "owed",
+    )
     for row in rows:
         shown = {**row, "allow": ", ".join(row["allow"]) or "anywhere", "inbound": "yes" if row["inbound"] else "no"}
         table.add_row(*map(str, shown.values()))
@@ -169,7 +178,17 @@ def list_binds(*, config: ConfigFile = None, data_dir: DataDir = None, as_json: 
     if not found:
         typer.echo("nobody is bound", err=True)
         return
-    table = Table("system id", "auth id", "kind", "from", "since", "in hand", "window", "submits/s", "process")
+    table = Table(
+        Column("system id", no_wrap=True),
+        Column("auth id", no_wrap=True),
+        "kind",
+        "from",
+        "since",
+        "in hand",
+        "window",
+        "submits/s",
+        "process",
+    )
     for bind in found:
         table.add_row(
             bind.system_id,
