@@ -1,6 +1,6 @@
 """Connections of callbacks: dialled where the egress policy allows, and kept for the next callback to the same place.
 
-aiohttp's session costs five times what a request of a callback needs: redirects, cookies, proxies, streams. What is
+aiohttp's session costs three times what a request of a callback needs: redirects, cookies, proxies, streams. What is
 left here is a parser that is somebody else's (llhttp, by httptools), a protocol around it, and a pool. Names are
 resolved and sockets opened as for everything that customers name (``egress``).
 """
