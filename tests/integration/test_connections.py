@@ -97,6 +97,28 @@ async def test_an_interim_answer_is_not_the_answer() -> None:
     assert (reply.status, reply.headers, reply.body) == (204, [("X-A", "b")], b"")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok",
+        OK + b"X-Name: caf\xe9\r\nContent-Length: 2\r\n\r\nok",
+        OK + b"X-Name: a\x01b\r\nContent-Length: 2\r\n\r\nok",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n2 \r\nok\r\n0\r\n\r\n",
+        OK + b"Upgrade: h2,h2c\r\nConnection: Upgrade, Keep-Alive\r\nContent-Length: 2\r\n\r\nok",
+    ],
+    ids=["bare LF", "no reason", "not UTF-8", "control character", "space in a chunk size", "offers HTTP/2"],
+)
+async def test_an_answer_that_is_written_carelessly_is_one(answer: bytes) -> None:
+    (reply,) = await asked(Scripted([answer]))
+    assert (reply.status, reply.body) == (200, b"ok")
+
+
+async def test_an_answer_that_changes_the_protocol_is_none() -> None:
+    with pytest.raises(Broken, match="changes the protocol"):
+        await asked(Scripted([b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"]))
+
+
 async def test_a_body_without_a_length_ends_with_the_connection() -> None:
     (reply,) = await asked(Scripted([OK + b"\r\nall of it", None]))
     assert reply.body == b"all of it"

@@ -104,10 +104,14 @@ class Line(asyncio.Protocol):
 
     def _begin(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        # Whoever answers is no worse for writing it carelessly, and nobody else reads what we read.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
         self._reason = b""
         self._headers: list[tuple[str, str]] = []
         self._body: list[bytes] = []
-        self._body_bytes = self._head_bytes = self._line_bytes = 0
+        self._body_bytes = self._head_bytes = 0
         self._is_head_done = self._has_come = False
 
     # ---- what the other side says ----
