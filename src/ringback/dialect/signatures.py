@@ -70,6 +70,7 @@ class _Url(NamedTuple):
     """The query, decoded, in the order of the URL."""
 
 
+@lru_cache(maxsize=256)
 def _read(text: str) -> _Url:
     location, _, query = text.partition("#")[0].partition("?")
     pairs = parse_qsl(query, keep_blank_values=True) if query else []
@@ -470,7 +471,7 @@ def _match(
                         header=header,
                         token_index=index,
                         variant=variant,
-                        complete=sorted(covered) == sorted(given),
+                        complete=covered is given or sorted(covered) == sorted(given),
                     )
     return None
 
@@ -504,7 +505,12 @@ def _v3_post(rules: _V3Rules, url: _Url, params: Pairs) -> Iterator[tuple[str, P
     body = _concatenated(in_body) if params else None
     rest = rules.post(query, body)
     whole = len(rest) >= len(_post_if_any(query, body))
-    yield rules.address(read) + rest, [*in_query, *in_body] if whole else (), [*url.pairs, *params]
+    given = [*url.pairs, *params]
+    covered: Pairs = [*in_query, *in_body] if whole else ()
+    if whole and read is url and rules.of_url is _all_of_query and rules.passed is sorted:
+        # Nothing was left out: nobody needs to sort both to see that.
+        covered = given
+    yield rules.address(read) + rest, covered, given
 
 
 def _v2_messages(_method: str, urls: Sequence[_Url], params: Pairs, nonce: str) -> Iterator[_Message]:

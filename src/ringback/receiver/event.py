@@ -107,14 +107,15 @@ def read_pairs(text: str) -> Pairs:
     # As parse_qsl does it, without looking for escapes where there are none: every callback goes through here.
     if text.count("&") >= MAX_FIELDS:
         raise ValueError(f"more than {MAX_FIELDS} parameters")
-    pairs = []
-    for part in text.split("&"):
-        if part:
-            name, _, value = part.replace("+", " ").partition("=")
-            if "%" in part:
-                name, value = unquote(name, errors="strict"), unquote(value, errors="strict")
-            pairs.append((name, value))
-    return pairs
+    parts = [part.partition("=") for part in text.replace("+", " ").split("&") if part]
+    if "%" not in text:
+        return [(name, value) for name, _, value in parts]
+    return [
+        (unquote(name, errors="strict"), unquote(value, errors="strict"))
+        if "%" in name or "%" in value
+        else (name, value)
+        for name, _, value in parts
+    ]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
