@@ -288,6 +288,14 @@ def guarded_socket(policy: EgressPolicy) -> aiohttp.SocketFactoryType:
     return open_socket
 
 
+def configured_policy(allow: Sequence[str]) -> EgressPolicy:
+    """Return the policy of the setting ``delivery.egress_allow``. Raises ``ConfigInvalid``."""
+    try:
+        return EgressPolicy.parse(allow)
+    except Invalid as error:
+        raise ConfigInvalid(f"settings: delivery.egress_allow: {error}") from error
+
+
 def trusting(ca_file: Path | None, *, setting: str = "delivery.ca_file") -> ssl.SSLContext:
     """Make a TLS context that trusts the system's authorities, and those of a file. Raises ``ConfigInvalid``."""
     context = ssl.create_default_context()

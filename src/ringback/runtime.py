@@ -263,13 +263,16 @@ class WorkLoop(Generic[Item]):
         hint: Hint,
         capacity: int,
         retry_on: type[Exception],
+        on_stop: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_stop`` lets jobs in hand come to their end sooner, where they may wait for somebody else."""
         self.name = name
         self._claim = claim
         self._work = work
         self._hint = hint
         self._capacity = capacity
         self._retry_on = retry_on
+        self._on_stop = on_stop
         self._least_free = max(1, capacity // 4)
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -308,6 +311,7 @@ class WorkLoop(Generic[Item]):
     def stop(self) -> None:
         """Claim no more."""
         self._stopping = True
+        self._on_stop()
         self._hint.wake()
 
     def _start(self, job: Item) -> None:

@@ -15,9 +15,8 @@ from aiohttp.abc import AbstractResolver
 from ringback.delivery.connections import Broken, NameUnknown, Place, Pool, Reply
 from ringback.delivery.request import Headers, Request
 from ringback.dialect.times import retry_after_s
-from ringback.egress import EgressPolicy, refusal_of, trusting
-from ringback.model.errors import ConfigInvalid
-from ringback.settings import DeliverySettings, Invalid
+from ringback.egress import configured_policy, refusal_of, trusting
+from ringback.settings import DeliverySettings
 
 Outcome = Literal["ok", "http_status", "timeout", "dns", "connect", "tls", "broken", "blocked"]
 """``ok`` is any 2xx whose body came, as far as it is read; ``http_status`` any other answer, redirects included;
@@ -46,10 +45,7 @@ class HttpClient:
     def __init__(self, settings: DeliverySettings, *, resolver: AbstractResolver | None = None) -> None:
         self._settings = settings
         self._resolver = resolver
-        try:
-            self._policy = EgressPolicy.parse(settings.egress_allow)
-        except Invalid as error:
-            raise ConfigInvalid(f"settings: delivery.egress_allow: {error}") from error
+        self._policy = configured_policy(settings.egress_allow)
         self._pool: Pool | None = None
 
     async def __aenter__(self) -> Self:

@@ -8,7 +8,7 @@ will be, end it.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -51,24 +51,6 @@ class _Settled(msgspec.Struct, frozen=True):
     due_at_us: int = 0
 
 
-class OwedWorker:
-    """The ``runtime.Worker`` of a teller."""
-
-    def __init__(self, loop: WorkLoop[Owed], hurry: Callable[[], None]) -> None:
-        self.name = loop.name
-        self._loop = loop
-        self._hurry = hurry
-
-    async def run(self) -> None:
-        """Send until stopped."""
-        await self._loop.run()
-
-    def stop(self) -> None:
-        """Send nothing more, and wait a moment for the answers."""
-        self._loop.stop()
-        self._hurry()
-
-
 class OwedTeller:
     """Sends receipts and messages from phones."""
 
@@ -103,17 +85,17 @@ class OwedTeller:
             self._settle, max_weight=POLITE_BATCH, shared_errors=(StoreUnavailable,)
         )
 
-    def worker(self) -> "OwedWorker":
+    def worker(self) -> WorkLoop[Owed]:
         """Return the worker that does it."""
-        loop = WorkLoop(
+        return WorkLoop(
             "smpp owed",
             claim=self._claim,
             work=self._tell,
             hint=self._hint,
             capacity=CAPACITY,
             retry_on=StoreUnavailable,
+            on_stop=self._hurry,
         )
-        return OwedWorker(loop, self._hurry)
 
     def _hurry(self) -> None:
         """Wait for answers no longer than it takes to end in time: what has none comes again."""

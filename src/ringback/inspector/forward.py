@@ -1,7 +1,6 @@
 """Sending a captured request on, as it came or changed, to where the operator says and the egress policy allows."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import Sequence
 from typing import Final, Self
@@ -11,7 +10,7 @@ import aiohttp
 import msgspec
 import yarl
 
-from ringback.egress import EgressPolicy, guarded_connector, refusal_of
+from ringback.egress import configured_policy, guarded_connector, refusal_of, trusting
 from ringback.inspector.exports import HOP, headers_of
 from ringback.model.errors import InvalidRequest
 from ringback.settings import DeliverySettings
@@ -78,11 +77,8 @@ class Forwarder:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        tls = ssl.create_default_context(cafile=None)
-        if settings.ca_file is not None:
-            tls.load_verify_locations(settings.ca_file)
         self._session = aiohttp.ClientSession(
-            connector=guarded_connector(EgressPolicy.parse(settings.egress_allow), tls=tls),
+            connector=guarded_connector(configured_policy(settings.egress_allow), tls=trusting(settings.ca_file)),
             timeout=aiohttp.ClientTimeout(total=settings.deadline_s, connect=settings.connect_timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,

@@ -75,17 +75,17 @@ class MediaFetcher:
         self._in_hand: Counter[str] = Counter()
         self._stopping = asyncio.Event()
 
-    def worker(self) -> "FetchWorker":
-        """Return the worker that does the fetching."""
-        loop = WorkLoop(
+    def worker(self) -> WorkLoop[Fetch]:
+        """Return the worker that does the fetching: a slow host must not hold up its end."""
+        return WorkLoop(
             "media",
             claim=self.claim,
             work=self.fetch,
             hint=self._wakeups.listen("media"),
             capacity=CONCURRENCY,
             retry_on=StoreUnavailable,
+            on_stop=self._stopping.set,
         )
-        return FetchWorker(loop, self._stopping)
 
     async def claim(self, limit: int) -> tuple[Sequence[Fetch], float | None]:
         """Lease fetches that are due; also returns the seconds until the next one is."""
@@ -198,24 +198,6 @@ class MediaFetcher:
         for topic in ("submissions", "callbacks", "events"):
             self._wakeups.signal(topic)
         return failed
-
-
-class FetchWorker:
-    """A work loop whose jobs give up when it is stopped: a slow host must not hold up the end."""
-
-    def __init__(self, loop: WorkLoop[Fetch], stopping: asyncio.Event) -> None:
-        self.name = loop.name
-        self._loop = loop
-        self._stopping = stopping
-
-    async def run(self) -> None:
-        """Fetch until stopped."""
-        await self._loop.run()
-
-    def stop(self) -> None:
-        """Claim no more, and put back what is in hand."""
-        self._stopping.set()
-        self._loop.stop()
 
 
 def _succeed(tx: Transaction, *, fetch: Fetch, new: Sequence[Media], now_us: int) -> int | None:

@@ -10,9 +10,8 @@ import aiohttp
 import msgspec
 
 from ringback.dialect.media import MAX_FILE_BYTES, Complaint, file_name, judge_type
-from ringback.egress import EgressPolicy, guarded_connector, refusal_of, trusting
-from ringback.model.errors import ConfigInvalid
-from ringback.settings import DeliverySettings, Invalid
+from ringback.egress import configured_policy, guarded_connector, refusal_of, trusting
+from ringback.settings import DeliverySettings
 from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
 
@@ -51,10 +50,7 @@ class MediaHttp:
     def __init__(self, settings: DeliverySettings, *, deadline_s: float = DEADLINE_S) -> None:
         self._settings = settings
         self._deadline_s = deadline_s
-        try:
-            self._policy = EgressPolicy.parse(settings.egress_allow)
-        except Invalid as error:
-            raise ConfigInvalid(f"settings: delivery.egress_allow: {error}") from error
+        self._policy = configured_policy(settings.egress_allow)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:

@@ -10,11 +10,10 @@ import yarl
 
 from ringback import __version__
 from ringback.dialect.times import retry_after_s
-from ringback.egress import EgressPolicy, guarded_connector, refusal_of, trusting
-from ringback.model.errors import ConfigInvalid
+from ringback.egress import configured_policy, guarded_connector, refusal_of, trusting
 from ringback.receiver.sources.upstream import Upstream
 from ringback.runtime import Clock
-from ringback.settings import DeliverySettings, Invalid
+from ringback.settings import DeliverySettings
 
 MAX_BYTES: Final = 4_000_000
 SHOWN: Final = 200
@@ -38,10 +37,7 @@ class RestClient:
     def __init__(self, settings: DeliverySettings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        try:
-            self._policy = EgressPolicy.parse(settings.egress_allow)
-        except Invalid as error:
-            raise ConfigInvalid(f"settings: delivery.egress_allow: {error}") from error
+        self._policy = configured_policy(settings.egress_allow)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
