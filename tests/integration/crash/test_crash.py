@@ -40,6 +40,8 @@ SENDERS = 3
 LEASE_S = 2.0
 CREW = (("--role", "web"), ("--role", "submit"), ("--role", "deliver"), ("--role", "deliver"))
 STATUSES = ("queued", "sent", "delivered")
+PATIENCE_S = 480
+"""A try that a busy machine lets run into its deadline is made again after 60, 120 and 240 s: that is not lost."""
 SETTINGS = {
     "RINGBACK_SIMULATOR__SPEED": "20",
     "RINGBACK_DELIVERY__DEADLINE_S": "1",
@@ -126,10 +128,12 @@ class Traffic:
         return {(uuid, word) for uuid in self.accepted for word in STATUSES} - set(self.arrived_at_s)
 
     async def until_complete(self) -> None:
-        """Wait until everything has arrived."""
-        async with asyncio.timeout(90):
-            while self.missing():
-                await self.something_arrives(within_s=5)
+        """Wait until everything has arrived; fails with what is missing."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while self.missing():
+                    await self.something_arrives(within_s=5)
+        assert self.missing() == set(), f"{len(self.arrived_at_s)} callbacks arrived"
 
     async def something_arrives(self, *, within_s: float) -> None:
         """Wait for the next callback, for so long at most."""
