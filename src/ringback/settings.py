@@ -12,23 +12,14 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-Limit = Annotated[int, msgspec.Meta(ge=0)]
-Rate = Annotated[float, msgspec.Meta(ge=0, le=10_000)]
-Octet = Annotated[int, msgspec.Meta(ge=0, le=255)]
-Numbering = Annotated[str, msgspec.Meta(pattern=r"^[0-7]/(1[0-8]|[0-9])$")]
-CarrierName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
-Role = Literal["web", "submit", "deliver"]
+from ringback.settings_analytics import AlertsSettings, AnalyticsSettings
+from ringback.settings_kinds import CarrierName, Count, Group, Limit, Numbering, Octet, Port, Rate, Seconds
+
+Role = Literal["web", "submit", "deliver", "analytics"]
 
 
 class Invalid(Exception):
     """A setting is unknown, of the wrong type or out of range; the text says which."""
-
-
-class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the setting groups."""
 
 
 class ServerSettings(Group, frozen=True, kw_only=True):
@@ -370,7 +361,7 @@ class SourceSettings(Group, frozen=True, kw_only=True):
     """Conversions reported a second, by each process."""
     api_retry_delays_s: tuple[Seconds, ...] = (60.0, 120.0, 240.0, 900.0, 3_600.0, 14_400.0, 43_200.0)
     """Pauses after a conversion could not be reported; when they are used up it has failed."""
-    forward: dict[str, ForwardSettings] = {}
+    forward: dict[str, ForwardSettings] = msgspec.field(default_factory=dict)
     """URLs of your own, by name: see ``sources.NAME.forward.NAME``."""
 
 
@@ -407,11 +398,11 @@ class CarrierSettings(Group, frozen=True, kw_only=True):
     """What its connector speaks. The table of that name below it holds the settings of the kind."""
     capacity: Count | None = None
     """Submissions in flight at once, in each process; ``messaging.concurrency`` by default."""
-    simulator: dict[str, Any] = {}
+    simulator: dict[str, Any] = msgspec.field(default_factory=dict)
     """Of a simulated carrier: ``seed``, ``speed`` and ``script``, where they differ from the group ``simulator``."""
-    smpp: dict[str, Any] = {}
+    smpp: dict[str, Any] = msgspec.field(default_factory=dict)
     """Of a link by SMPP."""
-    plivo: dict[str, Any] = {}
+    plivo: dict[str, Any] = msgspec.field(default_factory=dict)
     """Of an upstream Plivo account."""
 
 
@@ -495,12 +486,14 @@ class Settings(Group, frozen=True, kw_only=True):
     smpp: SmppSettings = SmppSettings()
     smpp_server: SmppServerSettings = SmppServerSettings()
     plivo: PlivoSettings = PlivoSettings()
-    sources: dict[str, SourceSettings] = {}
+    sources: dict[str, SourceSettings] = msgspec.field(default_factory=dict)
     carriers: tuple[CarrierSettings, ...] = ()
     routes: tuple[RouteSettings, ...] = ()
     dashboard: DashboardSettings = DashboardSettings()
     retention: RetentionSettings = RetentionSettings()
     bins: BinsSettings = BinsSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
+    alerts: AlertsSettings = AlertsSettings()
     log: LogSettings = LogSettings()
     roles: tuple[Role, ...] = get_args(Role)
     """What this process does; processes with different roles share one database."""
@@ -512,6 +505,7 @@ ENV_PREFIX: Final = "RINGBACK_"
 LISTS: Final = frozenset(
     {"tokens", "more_tokens", "retry_delays_s", "api_retry_delays_s", "roles", "egress_allow", "trusted_proxies"}
     | {"error_codes", "events", "states", "status_codes", "throttle_statuses", "trouble_statuses"}
+    | {"sent_counts_as_delivered"}
 )
 """Settings that an environment variable gives as values with commas between."""
 

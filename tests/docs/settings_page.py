@@ -1,6 +1,7 @@
 """The tables of docs/settings.md, written from settings.py: ``python -m tests.docs.settings_page`` renews them."""
 
 import ast
+import itertools
 import re
 from typing import Any
 
@@ -117,7 +118,8 @@ def _default(value: Any) -> str:
 def _meanings() -> dict[str, str]:
     """Read the docstrings of classes and of the fields under them."""
     found: dict[str, str] = {}
-    for owner in ast.parse((SOURCE / "settings.py").read_text()).body:
+    bodies = [ast.parse(path.read_text()).body for path in sorted(SOURCE.glob("settings*.py"))]
+    for owner in itertools.chain.from_iterable(bodies):
         if not isinstance(owner, ast.ClassDef):
             continue
         found[owner.name] = _plain(ast.get_docstring(owner) or "")

@@ -48,6 +48,14 @@ class TooLarge(Refused):
     """The request body is over the limit."""
 
 
+class QuestionRefused(Refused):
+    """A question to the analytics cannot be answered as it stands: it is malformed, or does what it may not."""
+
+
+class QuestionTooLong(Refused):
+    """A question to the analytics took more time or memory than it may; nothing is wrong otherwise."""
+
+
 class ReplyMalformed(RingbackError):
     """What answered an inbound message is no XML reply that can be read; nothing of it was executed."""
 
@@ -78,6 +86,10 @@ class TryLater(RingbackError):
 
 class StoreUnavailable(TryLater):
     """The database did not take the transaction; it was rolled back as a whole."""
+
+
+class AnalyticsAway(TryLater):
+    """No process holds the analytics file, or it is being made anew."""
 
 
 class OutcomeUnknown(StoreUnavailable):

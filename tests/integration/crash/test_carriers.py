@@ -13,6 +13,7 @@ from ringback.store import messages, sqlite
 from ringback.store.messages import Filter
 from tests.fakes.process import run
 from tests.integration.crash.test_crash import (
+    PATIENCE_S,
     SETTINGS,
     account_for,
     at_work,
@@ -59,7 +60,7 @@ async def test_one_of_two_carriers_dies_under_load(tmp_path: Path, capsys: pytes
         submitting = stations[1]
         while kills < KILLS:
             goal = len(traffic.accepted) + dice.randint(3, 25)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(traffic.accepted) < goal:
                     await traffic.something_arrives(within_s=5)
             if kills == KILLS // 3:

@@ -225,7 +225,7 @@ async def kill_again_and_again(tmp_path: Path, settings: dict[str, str], store: 
     async with at_work(tmp_path, settings) as (stations, traffic, senders):
         while kills < KILLS:
             goal = len(traffic.accepted) + dice.randint(3, 25)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(traffic.accepted) < goal:
                     await traffic.something_arrives(within_s=5)
             victims = dice.sample(stations, AT_ONCE)
@@ -237,7 +237,7 @@ async def kill_again_and_again(tmp_path: Path, settings: dict[str, str], store: 
         callbacks = sum(map(len, traffic.arrived_at_s.values()))
         accepted = len(traffic.accepted)
         # What was stored and not acknowledged ends too, and what has arrived is recorded.
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while await store.read(_unfinished):
                 await traffic.something_arrives(within_s=0.2)
     await check_database(store, traffic)
@@ -276,7 +276,7 @@ async def test_a_database_server_that_dies_under_load_loses_nothing(
     async with at_work(tmp_path, settings) as (stations, traffic, senders):
         for kill in (True, False, True):
             goal = len(traffic.accepted) + 40
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(traffic.accepted) < goal:
                     await traffic.something_arrives(within_s=5)
             await asyncio.to_thread(server.kill if kill else server.stop)
@@ -285,7 +285,7 @@ async def test_a_database_server_that_dies_under_load_loses_nothing(
         await stop_sending(senders)
         await traffic.until_complete()
         assert [station.now.process.returncode for station in stations if station.now] == [None] * len(CREW)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while await _patiently(store):
                 await traffic.something_arrives(within_s=0.5)
         refused = traffic.refused
@@ -308,24 +308,24 @@ async def test_a_full_disk_refuses_and_loses_nothing(tmp_path: Path, capsys: pyt
     """Files may not grow any more, as on a full disk: sends get 503, and go on when there is room again."""
     store = sqlite.open_store(tmp_path, busy_timeout_s=4)
     async with at_work(tmp_path, {}) as (stations, traffic, senders):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while len(traffic.accepted) < 50:
                 await traffic.something_arrives(within_s=5)
         running = [station.now.process.pid for station in stations if station.now]
         for pid in running:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while traffic.refused < 5:
                 await traffic.something_arrives(within_s=0.1)
         full_at = len(traffic.accepted)
         for pid in running:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while len(traffic.accepted) < full_at + 50:
                 await traffic.something_arrives(within_s=5)
         await stop_sending(senders)
         await traffic.until_complete()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while await store.read(_unfinished):
                 await traffic.something_arrives(within_s=0.5)
         refused = traffic.refused

@@ -11,6 +11,7 @@ from ringback.store.captures import Capture
 from ringback.store.port import Transaction
 from ringback.store.sqlite import open_store
 from tests.fakes.process import create_account, run, served
+from tests.integration.crash.test_crash import PATIENCE_S
 
 SENDERS = 16
 ANSWERED_BEFORE_A_KILL = 200
@@ -43,7 +44,7 @@ async def test_every_answered_request_is_kept_once_and_in_order(tmp_path: Path, 
                             enough.set()  # noqa: B023
 
             senders = [asyncio.create_task(send(f"{number}-{at}")) for at in range(SENDERS)]
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 await enough.wait()
                 await ringback.kill()
                 await asyncio.gather(*senders)

@@ -19,7 +19,7 @@ from ringback.store import postgres, received_log, sqlite
 from ringback.store.port import Store, Transaction
 from tests.fakes.callers import PUBLIC, TOKEN, call, said
 from tests.fakes.process import create_account, served
-from tests.integration.crash.test_crash import KILLS, Station, server  # noqa: F401 - a fixture
+from tests.integration.crash.test_crash import KILLS, PATIENCE_S, Station, server  # noqa: F401 - a fixture
 
 TARGET: Final = "/hooks/prov/sms_status"
 WEB: Final = 2
@@ -63,7 +63,7 @@ class Provider:
 
     async def until_acknowledged(self, wanted: int) -> None:
         """Wait until so many callbacks were answered 200."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while len(self.acknowledged) < wanted:
                 self._news.clear()
                 await self._news.wait()

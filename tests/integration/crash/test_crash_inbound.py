@@ -27,6 +27,7 @@ from tests.fakes.process import Served
 from tests.integration.crash.test_crash import (
     AT_ONCE,
     KILLS,
+    PATIENCE_S,
     Station,
     Traffic,
     _unfinished,
@@ -127,7 +128,7 @@ async def test_conversations_survive_kills(
         senders.append(asyncio.create_task(traffic.bring(store)))
         while kills < KILLS_HERE:
             goal = len(traffic.accepted) + dice.randint(3, 25)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(traffic.accepted) < goal:
                     await traffic.something_arrives(within_s=5)
             await asyncio.gather(*(victim.kill() for victim in dice.sample(stations, AT_ONCE)))
@@ -135,7 +136,7 @@ async def test_conversations_survive_kills(
         await stop_sending(senders)
         await traffic.until_complete()
         # A request for an inbound message is leased for half a minute.
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE_S):
             while await store.read(_open_requests):
                 await traffic.something_arrives(within_s=0.2)
     came, refused, replies, mms = await store.read(_told)

@@ -33,6 +33,7 @@ from tests.integration.crash.test_crash import (
     CREW,
     KILLS,
     LEASE_S,
+    PATIENCE_S,
     SENDERS,
     SETTINGS,
     Station,
@@ -161,7 +162,7 @@ async def kill_all_the_way(way: Way, database: PostgresServer | None) -> int:
     dice, kills, ledger = random.Random(20261129), 0, way.ledger
     while kills < KILLS_HERE:
         goal = len(ledger.accepted) + dice.randint(3, 20)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_S):
             while len(ledger.accepted) < goal:
                 await ledger.something_arrives(within_s=1)
         victims = dice.sample(way.victims, min(AT_ONCE, KILLS_HERE - kills))
@@ -206,7 +207,7 @@ async def test_nothing_is_lost_from_request_to_final_callback(
         kills = await kill_all_the_way(way, database)
         await stop_sending(way.senders)
         await ledger.until_complete()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while await _patiently(store) or ledger.submitted - ledger.acknowledged:
                 await ledger.something_arrives(within_s=0.5)
         known = await store.read(_known)

@@ -24,7 +24,7 @@ from ringback.store import postgres, sqlite
 from ringback.store.port import Store
 from tests.fakes.esme import PASSWORD, Esme, bind, connect, receipt
 from tests.fakes.process import create_account, run, served
-from tests.integration.crash.test_crash import KILLS, SETTINGS, Station, server  # noqa: F401 - a fixture
+from tests.integration.crash.test_crash import KILLS, PATIENCE_S, SETTINGS, Station, server  # noqa: F401 - a fixture
 from tests.integration.test_smpp_peers import free_port
 
 KILLS_HERE = max(4, KILLS // 10)
@@ -134,7 +134,7 @@ async def test_nothing_that_a_customer_was_told_is_lost(
     try:
         while kills < KILLS_HERE:
             goal = len(acknowledged) + dice.randint(5, 40)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(acknowledged) < goal:
                     await _something(news)
             victims = dice.sample(stations, dice.randint(1, len(stations)))
@@ -142,7 +142,7 @@ async def test_nothing_that_a_customer_was_told_is_lost(
             kills += len(victims)
         for customer in customers:
             customer.finish()
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_S):
             while await store.read(_unfinished) or acknowledged - set(told) - await store.read(_waiting_parts):
                 await _something(news)
     finally:

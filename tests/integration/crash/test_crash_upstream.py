@@ -27,6 +27,7 @@ from tests.fakes.upstream import nowhere
 from tests.integration.crash.test_crash import (
     AT_ONCE,
     KILLS,
+    PATIENCE_S,
     Station,
     Traffic,
     _unfinished,
@@ -132,14 +133,14 @@ async def test_nothing_is_lost_between_two_platforms(
             senders.append(asyncio.create_task(traffic.bring(upstream)))
             while kills < KILLS_HERE:
                 goal = len(traffic.accepted) + dice.randint(3, 25)
-                async with asyncio.timeout(60):
+                async with asyncio.timeout(PATIENCE_S):
                     while len(traffic.accepted) < goal:
                         await traffic.something_arrives(within_s=5)
                 await asyncio.gather(*(victim.kill() for victim in dice.sample(stations, AT_ONCE)))
                 kills += AT_ONCE
             await stop_sending(senders)
             await traffic.until_complete()
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(PATIENCE_S):
                 while await upstream.read(_still_to_be_told) or await store.read(_unfinished):
                     await traffic.something_arrives(within_s=0.2)
             duplicates = account_for(traffic, stations)
