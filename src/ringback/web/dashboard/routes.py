@@ -77,7 +77,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/live", Live(context, pages).stream),
     )
     return [
-        _route("/dashboard/static/{name}", assets.serve),
+        _route("/dashboard/static/{name:path}", assets.serve),
         _route("/dashboard/login", sessions.show_login),
         _route("/dashboard/login", sessions.login, "POST"),
         _route("/dashboard/logout", sessions.logout, "POST"),
