@@ -20,5 +20,3 @@ def test_every_file_is_named_and_has_its_licence() -> None:
     licences = {library["licence_file"] for library in LIBRARIES}
     assert {path.name for path in VENDOR.iterdir()} == files | licences | {"vendor.toml"}
     assert all(library["name"] and library["version"] and library["licence"] for library in LIBRARIES)
-
-
