@@ -17,6 +17,8 @@ from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.viewer import viewer_of
 
+SWAPPED: Final = ("", "delivery", "latency", "funnel", "errors", "heatmap", "spend")
+"""Pages that follow each other without the browser loading anything: they have no scripts of their own."""
 _TITLES: Final = {name: label for name, label, _ in PAGES}
 
 
@@ -102,6 +104,7 @@ class Frame:
                 name: label for name, label in DIMENSIONS.items() if viewer.is_operator or name != "account"
             },
             "periods": PERIODS,
+            "swapped_pages": SWAPPED,
             "viewer_is_operator": viewer.is_operator,
             "address": address or read_address(page, request.query_params.multi_items()),
             "well": well or await self.wellness(),

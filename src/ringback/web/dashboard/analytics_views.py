@@ -4,10 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlencode
 
+import msgspec
+
 from ringback.analytics.figures import (
     Breakdown,
     Bucket,
     Conversion,
+    Funnel,
     Heatmap,
     Issues,
     Latency,
@@ -26,9 +29,8 @@ from ringback.web.dashboard.analytics_words import (
     CLASS_LABELS,
     MEASURES,
     PERCENTILES,
+    STAGES,
 )
-
-NOT_KNOWN: Final = "none"
 
 _RATES: Final = (
     Column(name="delivery_rate", label="Delivery rate", kind="share", order="delivery_rate",
@@ -104,7 +106,9 @@ def breakdown(found: Breakdown, address: Address, chosen: Filter) -> Grid:
         Column(name="accepted", label="Accepted", order="accepted"),
         *(plain(column) for column in class_columns(present)),
         *_RATES,
-        Column(name="total_p50_ms", label="p50", kind="ms", order="total_p50_ms", hint="half are delivered in that time"),
+        Column(
+            name="total_p50_ms", label="p50", kind="ms", order="total_p50_ms", hint="half are delivered in that time"
+        ),
         Column(name="total_p95_ms", label="p95", kind="ms", order="total_p95_ms", hint="95 of 100 are delivered in it"),
         Column(name="conversion_rate", label="Conversion", kind="share", order="conversion_rate"),
         Column(name="cost", label="Cost", kind="money", order="cost"),
@@ -174,7 +178,10 @@ def latency_lines(found: LatencySeries) -> Grid:
     """Percentiles of a latency over time."""
     columns = [
         TIME,
-        *(Column(name=f"{name}_ms", label=name, kind="ms", colour=colour, dash=dash) for name, colour, dash in PERCENTILES),
+        *(
+            Column(name=f"{name}_ms", label=name, kind="ms", colour=colour, dash=dash)
+            for name, colour, dash in PERCENTILES
+        ),
         Column(name="count", label="messages"),
     ]
     rows = [
@@ -328,3 +335,61 @@ def spending(found: Spend, address: Address, chosen: Filter) -> Grid:
     return Grid(
         name=f"by_{found.by}", title=f"By {BY[found.by].lower()}", columns=columns, rows=rows, left_out=found.left_out
     )
+
+
+HEAT: Final = {
+    "accepted": "messages",
+    "delivery_rate": "delivery rate",
+    "dlr_rate": "receipt rate",
+    "no_dlr_rate": "without receipt",
+    "failed": "failed",
+    "undelivered": "undelivered",
+}
+"""What the heat map can show."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage of the funnel as it is drawn."""
+
+    name: str
+    label: str
+    count: int
+    of: int
+    rate: float | None
+    before: float | None
+    """The rate in the period before."""
+    width: float
+    """Of 100: its share of all that was accepted, conversions of what was trackable."""
+
+
+def funnel_steps(now: Funnel, before: Funnel) -> list[Step]:
+    """Lay out the funnel."""
+    accepted = now.stages[0].count
+    return [
+        Step(
+            name=stage.name,
+            label=STAGES[stage.name],
+            count=stage.count,
+            of=stage.of,
+            rate=stage.rate,
+            before=then.rate,
+            width=round(stage.count / (stage.of if stage.name == "converted" else accepted) * 100, 2)
+            if stage.of and accepted
+            else 0,
+        )
+        for stage, then in zip(now.stages, before.stages, strict=True)
+    ]
+
+
+def funnel_grid(found: Funnel) -> Grid:
+    """The funnel as a table."""
+    columns = [
+        Column(name="stage", label="Stage", kind="text"),
+        Column(name="count", label="Messages"),
+        Column(name="of", label="Of", hint="those of the stage before; for conversions the trackable ones"),
+        Column(name="rate", label="Share", kind="share"),
+    ]
+    rows = [
+        Row(values=(stage.name, stage.count, stage.of, stage.rate), label=STAGES[stage.name]) for stage in found.stages
+    ]
+    return Grid(name="funnel", title="Funnel", columns=columns, rows=rows)

@@ -74,6 +74,9 @@ PERCENTILES: Final = (
 )
 
 
+MINUS: Final = "\u2212"
+
+
 class Delta(msgspec.Struct, frozen=True):
     """How a figure stands to the one of the period before."""
 
@@ -90,7 +93,7 @@ def change(now: float | None, before: float | None, *, good: int = 0) -> Delta |
     if abs(share) < 0.0005:
         return Delta("as before", "neutral")
     size = f"{abs(share) * 100:.1f} %" if abs(share) < 9.995 else f"{now / before:,.0f} times"
-    return Delta(f"{'+' if share > 0 else '−'}{size}", _tone(share, good))
+    return Delta(f"{'+' if share > 0 else MINUS}{size}", _tone(share, good))
 
 
 def points(now: float | None, before: float | None, *, good: int = 0) -> Delta | None:
@@ -100,7 +103,7 @@ def points(now: float | None, before: float | None, *, good: int = 0) -> Delta |
     by = (now - before) * 100
     if abs(by) < 0.05:
         return Delta("as before", "neutral")
-    return Delta(f"{'+' if by > 0 else '−'}{abs(by):.1f} points", _tone(by, good))
+    return Delta(f"{'+' if by > 0 else MINUS}{abs(by):.1f} points", _tone(by, good))
 
 
 def _tone(by: float, good: int) -> str:
