@@ -96,7 +96,7 @@ def read_filter(params: Given, *, now_us: int, account_id: str | None = None, be
         account_id=account_id or (accounts[0] if accounts else None),
         compare=_compare(told),
         status=_values(told, "status"),
-        **{name: found for name in FIELDS if (found := _values(told, name))},  # type: ignore[arg-type]
+        **{name: found for name in FIELDS if (found := _values(told, name))},
     )
 
 
@@ -164,10 +164,8 @@ def _one_of(column: str, values: Sequence[str], given: list[object]) -> str:
 
 def _gathered(params: Given, beside: Collection[str]) -> dict[str, list[str]]:
     several: Callable[[], Sequence[tuple[str, str]]] | None = getattr(params, "multi_items", None)
-    if several is not None:
-        pairs = several()
-    else:
-        pairs = list(params.items()) if isinstance(params, Mapping) else params
+    plain = list(params.items()) if isinstance(params, Mapping) else params
+    pairs = plain if several is None else several()
     known = {*FIELDS, *_BESIDE_FIELDS}
     told: dict[str, list[str]] = {}
     for name, value in pairs:
