@@ -77,8 +77,10 @@ class Projection:
         metrics: Metrics,
         days: sealing.Days,
         large_batch: int = LARGE_BATCH,
+        begun_anew: str | None = None,
     ) -> None:
-        """``identity`` is the store's; ``days`` is where days are sealed."""
+        """``identity`` is the store's; ``days`` is where days are sealed; ``begun_anew`` says why there was no file."""
+        self._begun_anew = begun_anew
         self._store = store
         self._identity = identity
         self._file = file
@@ -150,7 +152,7 @@ class Projection:
         complete_to = await feed.complete_to(self._store)
         why = None
         if origin.store is None:
-            why = "new_file"
+            why = self._begun_anew or "new_file"
         elif origin.store != self._identity:
             why = "made_from_another_database"
         elif self._offsets.events > complete_to:
