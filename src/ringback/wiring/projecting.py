@@ -1,6 +1,8 @@
 """The role ``analytics``: what keeps the file up to date."""
 
 from ringback.analytics.projection import Projection
+from ringback.analytics.received import Sources
+from ringback.receiver.times import time_of
 from ringback.runtime import Worker
 from ringback.wiring.analytics import days_of, identity_of
 from ringback.wiring.core import Core
@@ -20,6 +22,10 @@ async def projecting(core: Core) -> list[Worker]:
         settings=core.settings.analytics,
         metrics=core.metrics,
         days=days_of(core.settings, identity),
+        sources=Sources(
+            {name: source.account or source.auth_id for name, source in core.settings.sources.items()},
+            time_of(core.settings.sources),
+        ),
         begun_anew=core.analytics_file.begun_anew,
     )
     return [projection]
