@@ -22,7 +22,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from ringback.analytics.ask import asked_rows, let_through
-from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, Limits, Standing
+from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, FileIsHeld, Limits, Standing
 from ringback.analytics.exports import Kind, copying, file_for, first_rows, remove_left, sent
 from ringback.analytics.running import Askers, first_line
 from ringback.analytics.tables import DDL, SHAPE
@@ -37,10 +37,6 @@ _OWN_ASKERS: Final = 2
 _NOT_YET: Final = Standing(state="rebuilding", events=0, behind=0, as_of_us=0, mark=0)
 
 T = TypeVar("T")
-
-
-class FileIsHeld(AnalyticsAway):
-    """Another process has the analytics file open."""
 
 
 class DuckEngine:

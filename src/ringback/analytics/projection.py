@@ -21,6 +21,7 @@ import structlog
 from duckdb import DuckDBPyConnection
 
 from ringback.analytics import offsets, received, sealing
+from ringback.analytics.days import Days
 from ringback.analytics.engine import Standing
 from ringback.analytics.fold import Folded, Horizon, at, convert, drain, fold
 from ringback.analytics.offsets import Offsets
@@ -78,7 +79,7 @@ class Projection:
         wakeups: Wakeups,
         settings: AnalyticsSettings,
         metrics: Metrics,
-        days: sealing.Days,
+        days: Days,
         large_batch: int = LARGE_BATCH,
         begun_anew: str | None = None,
         sources: received.Sources = received.NO_SOURCES,
