@@ -1,4 +1,4 @@
-"""Where sealed days are."""
+"""What is in the directory of the analytics beside the file: where the sealed days are."""
 
 from datetime import date
 from pathlib import Path
@@ -8,6 +8,9 @@ import msgspec
 
 KINDS: Final = ("messages", "events")
 """Of what a day has a file each."""
+
+REBUILD_WANTED: Final = "rebuild-wanted"
+"""A file of this name beside the analytics file asks its owner to make it anew."""
 
 
 class Days(msgspec.Struct, frozen=True):
@@ -19,10 +22,14 @@ class Days(msgspec.Struct, frozen=True):
         """Return where a day's file is."""
         return self.directory / f"{kind}-{day.isoformat()}.parquet"
 
+    @property
+    def whole(self) -> Path:
+        """The directory of the analytics, where the file itself is too."""
+        return self.directory.parent.parent
+
     def size_bytes(self) -> int:
         """Return what the analytics file and all sealed days take on the disk."""
-        whole = self.directory.parent.parent
-        return sum(path.stat().st_size for path in whole.rglob("*") if path.is_file())
+        return sum(path.stat().st_size for path in self.whole.rglob("*") if path.is_file())
 
     def sealed(self) -> list[date]:
         """Return the days that both files are there of, oldest first."""

@@ -21,7 +21,7 @@ import structlog
 from duckdb import DuckDBPyConnection
 
 from ringback.analytics import offsets, received, sealing
-from ringback.analytics.days import Days
+from ringback.analytics.days import REBUILD_WANTED, Days
 from ringback.analytics.engine import Standing
 from ringback.analytics.fold import Folded, Horizon, at, convert, drain, fold
 from ringback.analytics.offsets import Offsets
@@ -117,6 +117,7 @@ class Projection:
             while not self._stopping.is_set():
                 began_s = time.monotonic()
                 try:
+                    await self._look_for_wish()
                     await self.catch_up()
                     await self._keep_house()
                 except (StoreUnavailable, AnalyticsAway, duckdb.Error) as error:
@@ -158,6 +159,23 @@ class Projection:
         if not self._stopping.is_set():
             self._note("current", behind=0, as_of_us=as_of_us)
             self._metrics.analytics_lag((self._clock.now_us() - as_of_us) / 1_000_000)
+
+    async def make_anew(self, why: str) -> None:
+        """Empty the file and take in everything again."""
+        await self._begin_anew(why)
+        await self.catch_up()
+
+    async def _begin_anew(self, why: str) -> None:
+        await self._file.write(lambda con: offsets.begin_anew(con, store=self._identity, why=why))
+        log.info("analytics_rebuild_began", reason=why, events=await feed.complete_to(self._store))
+        await self._prepare()
+
+    async def _look_for_wish(self) -> None:
+        wish = self._days.whole / REBUILD_WANTED
+        if wish.exists():
+            await self._begin_anew("asked_for")
+            # Not before: whoever waits for it to go looks at the standing then.
+            wish.unlink()
 
     async def _prepare(self) -> None:
         origin, self._offsets = await self._file.write(offsets.read)
