@@ -113,7 +113,7 @@ async def _rebuild(settings: Settings) -> int:
         wish = directory_of(settings) / REBUILD_WANTED
         wish.touch()
         with _progress() as progress:
-            while wish.exists():
+            while wish.exists():  # noqa: ASYNC110 - another process removes it
                 await asyncio.sleep(LOOK_S)
             return await _watched(owner, progress)
 
