@@ -1,7 +1,7 @@
 """The message list: what is asked for, as the address says it, and the rows that answer it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -18,6 +18,7 @@ from ringback.store.port import Transaction
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.viewer import Viewer, viewer_of
 
 PAGE_ROWS: Final = 50
 _ACCOUNTS_OFFERED: Final = 200
@@ -63,6 +64,11 @@ def read_wanted(params: Mapping[str, str]) -> Wanted:
     )
 
 
+def narrowed(asked: Wanted, viewer: Viewer) -> Wanted:
+    """Return what of it may be shown. Raises ``NotFound`` for an account that may not be seen."""
+    return msgspec.structs.replace(asked, account=viewer.account(asked.account))
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A message as the list shows it."""
 
@@ -106,19 +112,20 @@ class Listing:
 
     async def page(self, request: Request) -> Response:
         """Newest first; ``before`` in the address continues where another page ended."""
-        wanted = read_wanted(request.query_params)
+        viewer, asked = viewer_of(request), read_wanted(request.query_params)
+        wanted = narrowed(asked, viewer)
         cursor = _CURSOR.fullmatch(request.query_params.get("before", ""))
         before = (int(cursor[1]), cursor[2]) if cursor else None
         # Asked first: what is added to the log while the page is drawn comes with its stream.
         offset = await feed.complete_to(self._context.store)
-        found, offered = await self._context.store.read(lambda tx: _read(tx, wanted, before))
+        found, offered = await self._context.store.read(lambda tx: _read(tx, wanted, before, viewer.only()))
         rows = [row(message) for message in found[:PAGE_ROWS]]
         return self._pages.answer(
             request,
             "messages.html",
             section="messages",
             wanted=wanted,
-            filtered=wanted != Wanted(),
+            filtered=asked != Wanted(),
             statuses=[status.value for status in Status],
             accounts=offered,
             rows=rows,
@@ -133,9 +140,9 @@ class Listing:
 Found = tuple[list[Message], list[tuple[str, str]]]
 
 
-def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None) -> Found:
+def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None, only: Collection[str] | None) -> Found:
     chosen = messages.Filter(
         account_id=wanted.account or None, status=wanted.status or None, error_code=wanted.error or None
     )
     found = messages.newest(tx, chosen, number=wanted.number or None, before=before, limit=PAGE_ROWS + 1)
-    return found, accounts.names(tx, limit=_ACCOUNTS_OFFERED)
+    return found, accounts.names(tx, limit=_ACCOUNTS_OFFERED, only=only)
