@@ -96,6 +96,8 @@ def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.sock
         ),
         bins=core.settings.bins,
         delivery=core.settings.delivery,
+        peers=Peers(core.settings.server.trusted_proxies),
+        sources=core.settings.sources,
     )
     app = build_app(
         [

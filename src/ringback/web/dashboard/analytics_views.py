@@ -142,7 +142,8 @@ def breakdown(found: Breakdown, address: Address, chosen: Filter) -> Grid:
 
 def plain(column: Column) -> Column:
     """Return a column that no chart draws."""
-    return Column(name=column.name, label=column.label.capitalize(), kind=column.kind, hint=column.hint, order=column.order)
+    label = column.label.capitalize()
+    return msgspec.structs.replace(column, label=label, colour="", stacked=False)
 
 
 def latencies(found: Latency, address: Address, chosen: Filter, measure: str) -> Grid:
