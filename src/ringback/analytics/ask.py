@@ -55,13 +55,21 @@ def _only(cursor: DuckDBPyConnection, sql: str) -> str:
     if len(statements) != 1:
         raise QuestionRefused(_ONE)
     statement = statements[0]
-    if statement.type == duckdb.StatementType.MULTI:
+    kind = _kind(statement)
+    if kind == "MULTI":
         raise QuestionRefused(_PIVOT)
-    if statement.type not in {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}:
-        raise QuestionRefused(f"{statement.type.name} is not possible here. {_ONE}")
+    if kind not in {"SELECT", "EXPLAIN"}:
+        raise QuestionRefused(f"{kind} is not possible here. {_ONE}")
     if statement.named_parameters:
         raise QuestionRefused("There is nothing to put in for parameters: write the values themselves.")
     return str(statement.query).strip().rstrip(";").rstrip()
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    try:
+        return statement.type.name
+    except ValueError:  # DuckDB knows kinds that its Python package has no name for
+        return "This"
 
 
 def _understood(cursor: DuckDBPyConnection, sql: str) -> Any:

@@ -4,8 +4,6 @@ Every method raises ``AnalyticsAway`` when nobody holds the file, ``QuestionTooL
 and ``InvalidRequest`` for what it cannot group or order by.
 """
 
-
-
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
