@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any, Final
 
 import duckdb
@@ -94,9 +93,3 @@ def asked_rows(question: Question, rows: int) -> str:
     if question.is_explain:
         raise QuestionRefused("What EXPLAIN says cannot be exported.")
     return first_rows(question.sql, rows)
-
-
-def placed(error: str) -> Sequence[str]:
-    """Return an error's words and, where it has them, the line and the mark below it."""
-    words, _, place = error.partition("\n\n")
-    return (words, place)
