@@ -7,7 +7,6 @@ again. The files of a database are in a directory of their own: another one's ar
 """
 
 import os
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -26,6 +25,11 @@ class Days(msgspec.Struct, frozen=True):
     def path(self, kind: str, day: date) -> Path:
         """Return where a day's file is."""
         return self.directory / f"{kind}-{day.isoformat()}.parquet"
+
+    def size_bytes(self) -> int:
+        """Return what the analytics file and all sealed days take on the disk."""
+        whole = self.directory.parent.parent
+        return sum(path.stat().st_size for path in whole.rglob("*") if path.is_file())
 
     def sealed(self) -> list[date]:
         """Return the days that both files are there of, oldest first."""
@@ -90,11 +94,6 @@ def restore(con: DuckDBPyConnection, days: Days) -> int:
         )
         restored += int(con.execute("SELECT count(*) FROM gone").fetchall()[0][0])
     return restored
-
-
-def size_bytes(paths: Iterable[Path]) -> int:
-    """Return what files take on the disk; those that are not there take nothing."""
-    return sum(path.stat().st_size for path in paths if path.exists())
 
 
 def _quoted(path: Path) -> str:

@@ -9,15 +9,11 @@ import structlog
 from ringback.analytics.door import open_door
 from ringback.analytics.duck import DuckEngine, FileIsHeld
 from ringback.analytics.engine import Engine
-from ringback.analytics.projection import Projection
 from ringback.analytics.remote import RemoteEngine
 from ringback.analytics.sealing import Days
-from ringback.metrics import Metrics
-from ringback.runtime import Clock, Worker
 from ringback.settings import Settings
 from ringback.store import keys
 from ringback.store.port import Store
-from ringback.store.wakeups import Wakeups
 
 log = structlog.stdlib.get_logger("ringback.wiring")
 
@@ -39,23 +35,6 @@ async def open_analytics(settings: Settings, stack: AsyncExitStack) -> tuple[Eng
             await stack.enter_async_context(open_door(file, directory))
             return file, file
     return await stack.enter_async_context(RemoteEngine(directory)), None
-
-
-async def projecting(
-    settings: Settings, store: Store, file: DuckEngine, clock: Clock, wakeups: Wakeups, metrics: Metrics
-) -> Worker:
-    """Return what keeps the file up to date."""
-    identity = await identity_of(store)
-    return Projection(
-        store=store,
-        identity=identity,
-        file=file,
-        clock=clock,
-        wakeups=wakeups,
-        settings=settings.analytics,
-        metrics=metrics,
-        days=days_of(settings, identity),
-    )
 
 
 async def identity_of(store: Store) -> str:

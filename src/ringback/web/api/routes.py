@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from starlette.routing import BaseRoute
 
-from ringback.analytics.away import NoEngine
 from ringback.analytics.engine import Engine
 from ringback.analytics.questions import Questions
 from ringback.dialect.media import MediaUrls
@@ -79,7 +78,7 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     keeper: BinKeeper
     stopping: asyncio.Event
     """Set when the server stops: nobody waits for anything then."""
-    engine: Engine = msgspec.field(default_factory=NoEngine)
+    engine: Engine
     """Answers questions about deliveries."""
 
 
