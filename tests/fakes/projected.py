@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from ringback.analytics import offsets
+from ringback.analytics.days import Days
 from ringback.analytics.duck import DuckEngine
 from ringback.analytics.projection import LARGE_BATCH, Projection
 from ringback.analytics.received import NO_SOURCES
-from ringback.analytics.sealing import Days
 from ringback.metrics import Metrics
 from ringback.model.message import Message
 from ringback.settings_analytics import AnalyticsSettings

@@ -21,10 +21,18 @@ import structlog
 from duckdb import DuckDBPyConnection
 
 from ringback.analytics import offsets, received, sealing
+from ringback.analytics.days import REBUILD_WANTED, Days
 from ringback.analytics.engine import Standing
 from ringback.analytics.fold import Folded, Horizon, at, convert, drain, fold
 from ringback.analytics.offsets import Offsets
-from ringback.analytics.staging import stage_conversions, stage_events, stage_messages, stage_no_events
+from ringback.analytics.staging import (
+    empty,
+    show,
+    stage_conversions,
+    stage_events,
+    stage_messages,
+    stage_no_events,
+)
 from ringback.metrics import Metrics
 from ringback.model.errors import AnalyticsAway, StoreUnavailable
 from ringback.runtime import Clock
@@ -39,7 +47,7 @@ log = structlog.stdlib.get_logger("ringback.analytics")
 
 GRACE_S: Final = 60.0
 """So long after it ended a message may still get a conversion or a callback may end, without being a correction."""
-LARGE_BATCH: Final = 400_000
+LARGE_BATCH: Final = 200_000
 """Events of one batch while there is much to catch up with: each costs a fraction of what it costs in a small one."""
 RECEIVED_BATCH: Final = 50_000
 """The same for received events, whose requests are read one by one for the provider's times."""
@@ -56,6 +64,10 @@ class AnalyticsFile(Protocol):
 
     async def write(self, work: Callable[[DuckDBPyConnection], T], *, transaction: bool = True) -> T:
         """Do work in one transaction, in the thread that writes."""
+        ...
+
+    async def stage(self, work: Callable[[DuckDBPyConnection], T]) -> T:
+        """Do work on what is in memory only, in a thread of its own."""
         ...
 
     def note_standing(self, standing: Standing) -> None:
@@ -78,7 +90,7 @@ class Projection:
         wakeups: Wakeups,
         settings: AnalyticsSettings,
         metrics: Metrics,
-        days: sealing.Days,
+        days: Days,
         large_batch: int = LARGE_BATCH,
         begun_anew: str | None = None,
         sources: received.Sources = received.NO_SOURCES,
@@ -116,6 +128,7 @@ class Projection:
             while not self._stopping.is_set():
                 began_s = time.monotonic()
                 try:
+                    await self._look_for_wish()
                     await self.catch_up()
                     await self._keep_house()
                 except (StoreUnavailable, AnalyticsAway, duckdb.Error) as error:
@@ -158,6 +171,23 @@ class Projection:
             self._note("current", behind=0, as_of_us=as_of_us)
             self._metrics.analytics_lag((self._clock.now_us() - as_of_us) / 1_000_000)
 
+    async def make_anew(self, why: str) -> None:
+        """Empty the file and take in everything again."""
+        await self._begin_anew(why)
+        await self.catch_up()
+
+    async def _begin_anew(self, why: str) -> None:
+        await self._file.write(lambda con: offsets.begin_anew(con, store=self._identity, why=why))
+        log.info("analytics_rebuild_began", reason=why, events=await feed.complete_to(self._store))
+        await self._prepare()
+
+    async def _look_for_wish(self) -> None:
+        wish = self._days.whole / REBUILD_WANTED
+        if wish.exists():
+            await self._begin_anew("asked_for")
+            # Not before: whoever waits for it to go looks at the standing then.
+            wish.unlink()
+
     async def _prepare(self) -> None:
         origin, self._offsets = await self._file.write(offsets.read)
         complete_to = await feed.complete_to(self._store)
@@ -179,33 +209,60 @@ class Projection:
         self._note("rebuilding" if self._rebuilding else "behind", behind=complete_to - self._offsets.events)
 
     async def _take_events(self, until: int) -> None:
+        """Take in events up to an offset; while one batch is taken in, the next one is read."""
         began_s = told_s = time.monotonic()
-        taken = 0
-        while self._offsets.events < until and not self._stopping.is_set():
-            behind = until - self._offsets.events
-            batch = self._large_batch if behind > MUCH else self._settings.batch
-            batch_s = time.perf_counter()
-            folded = await self._take_batch(min(self._offsets.events + batch, until))
-            taken += folded.events
-            self._metrics.analytics_took(folded.events, time.perf_counter() - batch_s)
-            self._events += folded.events
-            now_s = time.monotonic()
-            self._per_s = taken / max(now_s - began_s, 0.001)
-            behind = until - self._offsets.events
-            self._note("rebuilding" if self._rebuilding else "behind", behind=behind)
-            if now_s - told_s > PROGRESS_S:
-                told_s = now_s
-                log.info("analytics_catching_up", taken=taken, behind=behind, per_s=round(self._per_s))
+        taken, slot = 0, 0
+        place = self._next_place(self._offsets.events, until)
+        reading = asyncio.create_task(self._read(slot, *place, events=True))
+        try:
+            while place[0] < until and not self._stopping.is_set():
+                batch_s = time.perf_counter()
+                await reading
+                following = self._next_place(place[1], until)
+                reading = asyncio.create_task(self._read(1 - slot, *following, events=True))
+                folded = await self._take_batch(slot, place[1])
+                place, slot = following, 1 - slot
+                taken += folded.events
+                self._events += folded.events
+                now_s = time.monotonic()
+                self._metrics.analytics_took(folded.events, time.perf_counter() - batch_s)
+                self._per_s = taken / max(now_s - began_s, 0.001)
+                behind = until - place[0]
+                self._note("rebuilding" if self._rebuilding else "behind", behind=behind)
+                if now_s - told_s > PROGRESS_S:
+                    told_s = now_s
+                    log.info("analytics_catching_up", taken=taken, behind=behind, per_s=round(self._per_s))
+        finally:
+            await asyncio.gather(reading, return_exceptions=True)
 
-    async def _take_batch(self, until: int) -> Folded:
+    def _next_place(self, after: int, until: int) -> tuple[int, int]:
+        batch = self._large_batch if until - after > MUCH else self._settings.batch
+        return after, min(after + batch, until)
+
+    async def _read(self, slot: int, after: int, until: int, *, events: bool) -> None:
+        """Read events and their messages into a slot, or with ``events`` false only the messages."""
+        if after == until:
+            return
+
+        def read_events(con: DuckDBPyConnection) -> None:
+            if not events:
+                stage_no_events(con, slot)
+                return
+            with self._store.columns(facts.events_between(after, until)) as stream:
+                stage_events(con, stream, slot)
+
+        def read_messages(con: DuckDBPyConnection) -> None:
+            with self._store.columns(facts.messages_between(after, until)) as stream:
+                stage_messages(con, stream, slot)
+
+        await asyncio.gather(self._file.stage(read_events), self._file.stage(read_messages))
+
+    async def _take_batch(self, slot: int, until: int) -> Folded:
         after, settled = self._offsets.events, self._offsets.settled
         horizon = self._horizon()
 
         def take(con: DuckDBPyConnection) -> tuple[Folded, int]:
-            with self._store.columns(facts.events_between(after, until)) as stream:
-                stage_events(con, stream)
-            with self._store.columns(facts.messages_between(after, until)) as stream:
-                stage_messages(con, stream)
+            show(con, slot)
             folded = fold(con, horizon)
             # What is old enough needs no second look.
             through = until if settled == after and folded.newest_us < horizon.ended_before_us else settled
@@ -213,6 +270,7 @@ class Projection:
             return folded, through
 
         folded, through = await self._file.write(take)
+        await self._file.stage(lambda con: empty(con, slot))
         self._took(events=until, settled=through)
         return folded
 
@@ -225,19 +283,18 @@ class Projection:
         first_young = await self._file.write(lambda con: _first_young(con, after, horizon.ended_before_us))
         until = head if first_young is None else first_young - 1
         while self._offsets.settled < until and not self._stopping.is_set():
-            await self._settle_batch(min(self._offsets.settled + self._settings.batch, until), horizon)
+            await self._settle_batch(*self._next_place(self._offsets.settled, until), horizon)
 
-    async def _settle_batch(self, until: int, horizon: Horizon) -> None:
-        after = self._offsets.settled
+    async def _settle_batch(self, after: int, until: int, horizon: Horizon) -> None:
+        await self._read(0, after, until, events=False)
 
         def look_again(con: DuckDBPyConnection) -> None:
-            stage_no_events(con)
-            with self._store.columns(facts.messages_between(after, until)) as stream:
-                stage_messages(con, stream)
+            show(con, 0)
             fold(con, horizon)
             offsets.note(con, settled=until)
 
         await self._write(look_again, settled=until)
+        await self._file.stage(lambda con: empty(con, 0))
 
     async def _take_conversions(self, until: int) -> None:
         while self._offsets.conversions < until and not self._stopping.is_set():

@@ -134,12 +134,12 @@ def stage_times(con: DuckDBPyConnection, stream: ColumnStream, read: Reader) -> 
 
 def stage_received_events(con: DuckDBPyConnection, stream: ColumnStream) -> None:
     """Put received events into ``staged_events``."""
-    stage(con, "staged_events", stream, _EVENTS)
+    stage(con, "TEMP TABLE staged_events", stream, _EVENTS)
 
 
 def stage_received_messages(con: DuckDBPyConnection, stream: ColumnStream) -> None:
     """Put the messages that they are of into ``staged_messages``."""
-    stage(con, "received_messages", stream, _MESSAGES)
+    stage(con, "TEMP TABLE received_messages", stream, _MESSAGES)
     rows = con.execute("SELECT DISTINCT left(to_number, 7), length(to_number) FROM received_messages").fetchall()
     con.execute(
         "CREATE OR REPLACE TEMP TABLE prefix_countries AS SELECT unnest(CAST(? AS VARCHAR[])) AS prefix, "

@@ -9,34 +9,10 @@ again. The files of a database are in a directory of their own: another one's ar
 import os
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
-import msgspec
 from duckdb import DuckDBPyConnection
 
-_KINDS: Final = ("messages", "events")
-
-
-class Days(msgspec.Struct, frozen=True):
-    """Where the days of one database are sealed."""
-
-    directory: Path
-
-    def path(self, kind: str, day: date) -> Path:
-        """Return where a day's file is."""
-        return self.directory / f"{kind}-{day.isoformat()}.parquet"
-
-    def size_bytes(self) -> int:
-        """Return what the analytics file and all sealed days take on the disk."""
-        whole = self.directory.parent.parent
-        return sum(path.stat().st_size for path in whole.rglob("*") if path.is_file())
-
-    def sealed(self) -> list[date]:
-        """Return the days that both files are there of, oldest first."""
-        found = [
-            {path.stem.removeprefix(f"{kind}-") for path in self.directory.glob(f"{kind}-*.parquet")} for kind in _KINDS
-        ]
-        return sorted(date.fromisoformat(day) for day in found[0] & found[1])
+from ringback.analytics.days import KINDS, Days
 
 
 def to_seal(con: DuckDBPyConnection, settled: datetime) -> list[date]:
@@ -74,7 +50,7 @@ def restore(con: DuckDBPyConnection, days: Days) -> int:
     """Put back from sealed days the messages that the store has no longer, with their events; returns how many."""
     restored = 0
     for day in days.sealed():
-        messages, events = (_quoted(days.path(kind, day)) for kind in _KINDS)
+        messages, events = (_quoted(days.path(kind, day)) for kind in KINDS)
         con.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE gone AS

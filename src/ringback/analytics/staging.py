@@ -1,11 +1,11 @@
-"""From columns as the store has them to rows as the analytics file has them, in temporary tables of a transaction.
+"""From columns as the store has them to rows as the analytics file has them, in tables in memory.
 
 The platform's messages come as they stand now, not as the event at hand left them: a message that has moved on
 meanwhile has further events in the log, and is read again with them. So reading twice changes nothing, and order does
 not matter. A source's messages are put together anew from all that was received about them, for the same reason.
 
 ``staged_events`` are new events; ``staged_messages`` has each message that they touch, or that is looked at once more,
-exactly once.
+exactly once. The platform's are read into one of two slots while what is in the other one is still being taken in.
 """
 
 from typing import Final
@@ -88,30 +88,43 @@ FROM incoming GROUP BY ALL
 """
 
 
-def stage_events(con: DuckDBPyConnection, stream: ColumnStream) -> None:
-    """Put events of the platform's log into ``staged_events``."""
-    stage(con, "staged_events", stream, _EVENTS)
+def stage_events(con: DuckDBPyConnection, stream: ColumnStream, slot: int) -> None:
+    """Put events of the platform's log into a slot."""
+    stage(con, f"TABLE staging.main.events_{slot}", stream, _EVENTS)
 
 
-def stage_no_events(con: DuckDBPyConnection) -> None:
-    """Have an empty ``staged_events``, where messages are looked at once more."""
-    con.execute("CREATE OR REPLACE TEMP TABLE staged_events AS SELECT * FROM events LIMIT 0")
+def stage_no_events(con: DuckDBPyConnection, slot: int) -> None:
+    """Have a slot without events, where messages are looked at once more."""
+    con.execute(f"CREATE OR REPLACE TABLE staging.main.events_{slot} AS SELECT * FROM events LIMIT 0")
 
 
-def stage_messages(con: DuckDBPyConnection, stream: ColumnStream) -> None:
-    """Put messages of the platform into ``staged_messages``."""
-    stage(con, "staged_messages", stream, f"SELECT *, {LATENCIES}, 0 AS flagged FROM ({_MESSAGES})")
+def stage_messages(con: DuckDBPyConnection, stream: ColumnStream, slot: int) -> None:
+    """Put messages of the platform into a slot."""
+    select = f"SELECT *, {LATENCIES}, 0 AS flagged FROM ({_MESSAGES})"
+    stage(con, f"TABLE staging.main.messages_{slot}", stream, select)
+
+
+def show(con: DuckDBPyConnection, slot: int) -> None:
+    """Let what is in a slot be what is staged."""
+    for kind in ("events", "messages"):
+        con.execute(f"CREATE OR REPLACE TEMP VIEW staged_{kind} AS SELECT * FROM staging.main.{kind}_{slot}")
+
+
+def empty(con: DuckDBPyConnection, slot: int) -> None:
+    """Let go of what is in a slot."""
+    for kind in ("events", "messages"):
+        con.execute(f"DROP TABLE IF EXISTS staging.main.{kind}_{slot}")
 
 
 def stage_conversions(con: DuckDBPyConnection, stream: ColumnStream) -> None:
     """Put what customers have said into ``staged_conversions``: the last word on each message."""
-    stage(con, "staged_conversions", stream, _CONVERSIONS)
+    stage(con, "TEMP TABLE staged_conversions", stream, _CONVERSIONS)
 
 
 def stage(con: DuckDBPyConnection, table: str, stream: ColumnStream, select: str) -> None:
-    """Make a temporary table of what ``select`` gives of the stream, which it calls ``incoming``."""
+    """Make a table of what ``select`` gives of the stream, which it calls ``incoming``."""
     con.register("incoming", stream)
     try:
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {select}")
+        con.execute(f"CREATE OR REPLACE {table} AS {select}")
     finally:
         con.unregister("incoming")

@@ -8,6 +8,7 @@ import typer
 from ringback import __version__
 from ringback.cli import (
     account,
+    analytics,
     bin_insight,
     bins,
     callbacks,
@@ -74,6 +75,7 @@ callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
 bins.app.command("schema")(bin_insight.schema)
 bins.app.command("explain")(bin_insight.explain)
+app.add_typer(analytics.app, name="analytics")
 app.add_typer(bins.app, name="bin")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(carriers.app, name="carriers")
