@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from ringback import __version__
 from ringback.web.api.openapi import (
     accounts,
+    analytics,
     applications,
     bins,
     callbacks,
@@ -44,6 +45,7 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     applications.OPERATIONS,
     accounts.OPERATIONS,
     operator.OPERATIONS,
+    analytics.OPERATIONS,
     events.OPERATIONS,
     conversions_out.OPERATIONS,
     bins.OPERATIONS,
