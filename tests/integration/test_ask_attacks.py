@@ -14,11 +14,12 @@ from ringback.analytics.ask import let_through
 from ringback.analytics.asked_functions import FUNCTIONS, TABLE_FUNCTIONS
 from ringback.analytics.duck import DuckEngine
 from ringback.analytics.engine import PAGE_LIMITS, Answer, Limits
+from ringback.analytics.running import resident_mb
 from ringback.analytics.tables import DDL
 from ringback.model.errors import QuestionRefused, QuestionTooLong
 from ringback.settings_analytics import AnalyticsSettings
 
-SETTINGS = AnalyticsSettings(memory_mb=256, query_timeout_s=1.0)
+SETTINGS = AnalyticsSettings(memory_mb=256)
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +295,15 @@ async def test_what_takes_too_much_is_ended_and_the_process_lives(engine: DuckEn
     with pytest.raises(QuestionTooLong):
         await engine.own(TOO_MUCH[name], account_id=None, limits=Limits(timeout_s=0.5, rows=10))
     assert time.monotonic() - began < 0.5 + 1
+    assert (await own(engine, "SELECT 1")).rows == [(1,)]
+
+
+async def test_a_value_that_doubles_is_ended_before_the_process_is_too_large(engine: DuckEngine) -> None:
+    doubling = "WITH RECURSIVE t AS (SELECT 'x' s UNION ALL SELECT s || s FROM t) SELECT length(s) FROM t"
+    before_mb = resident_mb()
+    with pytest.raises(QuestionTooLong, match="memory"):
+        await engine.own(doubling, account_id=None, limits=Limits(timeout_s=60, rows=10))
+    assert resident_mb() - before_mb < 4 * SETTINGS.memory_mb
     assert (await own(engine, "SELECT 1")).rows == [(1,)]
 
 

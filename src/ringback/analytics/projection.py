@@ -47,7 +47,7 @@ log = structlog.stdlib.get_logger("ringback.analytics")
 
 GRACE_S: Final = 60.0
 """So long after it ended a message may still get a conversion or a callback may end, without being a correction."""
-LARGE_BATCH: Final = 400_000
+LARGE_BATCH: Final = 200_000
 """Events of one batch while there is much to catch up with: each costs a fraction of what it costs in a small one."""
 RECEIVED_BATCH: Final = 50_000
 """The same for received events, whose requests are read one by one for the provider's times."""

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ringback.analytics.answers import as_object
 from ringback.analytics.engine import Answer, Engine, Limits
 from ringback.analytics.exports import Kind
 from ringback.analytics.remote import RemoteEngine
@@ -175,27 +176,6 @@ def _ask(
         typer.echo(json.dumps(as_object(answer), ensure_ascii=False))
     else:
         _show(answer)
-
-
-def as_object(answer: Answer) -> dict[str, object]:
-    """Return an answer as JSON has it: what JSON has no kind for is text."""
-    return {
-        "columns": list(answer.columns),
-        "types": list(answer.types),
-        "rows": [[_plain(value) for value in row] for row in answer.rows],
-        "cut": answer.cut,
-        "took_ms": round(answer.took_ms, 3),
-    }
-
-
-def _plain(value: object) -> object:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {str(name): _plain(each) for name, each in value.items()}
-    return str(value)
 
 
 def _show(answer: Answer) -> None:

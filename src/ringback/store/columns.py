@@ -6,7 +6,7 @@ waits for, and ends as soon as it has been read or given up. Connections are kep
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Final, Protocol
 
@@ -37,10 +37,12 @@ class ColumnReader:
         *,
         dialect: sa.Dialect,
         setup: Sequence[str],
+        options: Mapping[str, str] | None = None,
     ) -> None:
         """``driver`` is a package of ADBC; ``setup`` are statements for each new connection; ``dialect`` is what
-        queries are written in.
+        queries are written in; ``options`` are the driver's, for each query.
         """
+        self._options = dict(options or {})
         self._driver = driver
         self._uri = uri
         self._dialect = dialect
@@ -62,6 +64,8 @@ class ColumnReader:
             raise _unavailable(error) from error
         try:
             statement.set_sql_query(text)
+            if self._options:
+                statement.set_options(**self._options)
             stream, _ = statement.execute_query()
             yield stream
         except BaseException as error:

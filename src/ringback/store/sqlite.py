@@ -51,6 +51,8 @@ class SqliteStore:
             dialect=self._reading.dialect,
             # Enough for the inner pages of the indexes: what is looked up lies close together.
             setup=(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}", "PRAGMA cache_size = -65536"),
+            # By default it hands over a thousand rows at a time, which costs a fifth more.
+            options={"adbc.sqlite.query.batch_rows": "65536"},
         )
         self._turn = Turn(path.with_name(TURN_FILE), timeout_s=busy_timeout_s, is_urgent=shares_process)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")

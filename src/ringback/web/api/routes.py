@@ -44,6 +44,7 @@ from ringback.web.api.operator import OperatorApi
 from ringback.web.api.powerpacks import NumberPoolApi, PowerpackApi
 from ringback.web.api.pricing import PricingApi
 from ringback.web.api.replays import ReplayApi
+from ringback.web.api.sql import SqlApi
 from ringback.web.api.subaccounts import SubaccountApi
 from ringback.web.media import MediaServer
 from ringback.web.peers import Peers
@@ -117,6 +118,7 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         *server.routes(),
         *_bins(parts, writing),
         *_events(parts, reading, writing),
+        *SqlApi(engine=parts.engine, settings=parts.settings, store=parts.store).routes(),
     ]
 
 

@@ -29,6 +29,7 @@ from ringback.web.api.openapi import (
     numbers,
     operator,
     powerpacks,
+    sql,
     surroundings,
 )
 from ringback.web.api.openapi.shapes import JSON, UUID, Operation, record, text
@@ -48,6 +49,7 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     events.OPERATIONS,
     conversions_out.OPERATIONS,
     bins.OPERATIONS,
+    sql.OPERATIONS,
     surroundings.OPERATIONS,
 )
 
