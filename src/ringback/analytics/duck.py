@@ -33,6 +33,8 @@ FILE: Final = "analytics.duckdb"
 _STAGERS: Final = 2
 _ASKERS: Final = 4
 """Questions that run at the same time; more than that wait for their turn."""
+_SPILLED: Final = "8GiB"
+"""The most that is put on disk because it does not fit into memory."""
 _OWN_ASKERS: Final = 2
 """The same for questions of somebody's own, which may take long, and for exports."""
 _NOT_YET: Final = Standing(state="rebuilding", events=0, behind=0, as_of_us=0, mark=0)
@@ -103,6 +105,7 @@ class DuckEngine:
             self._opened(),
             lambda cursor: _answer(cursor, let_through(cursor, sql).sql, (), limits.rows),
             timeout_s=limits.timeout_s,
+            growth_mb=self._settings.memory_mb,
         )
 
     async def export(
@@ -133,6 +136,7 @@ class DuckEngine:
                 self._opened(),
                 lambda cursor: cursor.execute(copying(sql(cursor), path, kind), list(given)).fetchall(),
                 timeout_s=limits.timeout_s,
+                growth_mb=self._settings.memory_mb,
             )
             async with contextlib.aclosing(sent(path)) as chunks:
                 async for chunk in chunks:
@@ -214,6 +218,7 @@ class DuckEngine:
                 config={
                     "threads": settings.threads,
                     "memory_limit": f"{settings.memory_mb}MiB",
+                    "max_temp_directory_size": _SPILLED,
                     "temp_directory": str(self._directory / "tmp"),
                     "autoload_known_extensions": "false",
                     "autoinstall_known_extensions": "false",
