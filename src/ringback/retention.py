@@ -21,6 +21,7 @@ from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
 from ringback.store import (
+    alerts,
     captures,
     conversions_out,
     country_counts,
@@ -69,6 +70,7 @@ KINDS: Final = (
     "conversions_out",
     "reconciled_messages",
     "smpp_owed",
+    "alerts",
 )
 
 
@@ -244,6 +246,9 @@ class Retention:
                 removed,
                 "smpp_owed",
                 lambda tx: smpp_owed.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+            )
+            await self._sweep_kind(
+                removed, "alerts", lambda tx: alerts.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH)
             )
 
     async def _sweep_kind(self, removed: Counter[str], kind: str, prune: Callable[[Transaction], int]) -> None:
