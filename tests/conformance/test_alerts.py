@@ -180,7 +180,9 @@ async def test_a_test_is_owed_and_not_stored(store: Store) -> None:
     assert '\\"event\\":\\"test\\"' in owed.params
     assert await store.read(lambda tx: (alerts.page(tx, limit=9), callbacks.waiting(tx))) == ([], 1)
 
-    without = await store.write(lambda tx: send_test(tx, settings=AlertsSettings(), now_us=NOW_US, new_id=counting_ids()))
+    without = await store.write(
+        lambda tx: send_test(tx, settings=AlertsSettings(), now_us=NOW_US, new_id=counting_ids())
+    )
     assert without is None
 
 

@@ -17,6 +17,7 @@ from ringback.analytics.alert_facts import (
     DAY_US,
     EDGES_MS,
     LEAST,
+    LEAST_ERRORS,
     MINUTE_US,
     RECENT_US,
     WINDOW_US,
@@ -61,7 +62,7 @@ class Cells:
         # One span that holds everything, cut into cells instead of windows.
         read = alert_facts.slot_sql(cell, since_us=0, end_us=until_us + settle_us, settle_us=settle_us)
         self.counts: dict[int, dict[Scope, int]] = defaultdict(lambda: defaultdict(int))
-        found = connection.execute(alert_facts.parts_sql(read, settle_us) + "SELECT * FROM parts")
+        found = connection.execute(alert_facts.parts_sql(read, settle_us) + "SELECT * FROM parts")  # noqa: S608 - own
         while rows := found.fetchmany(50_000):
             for number, country, carrier, sender, *counts in rows:
                 packed = 0
@@ -86,7 +87,9 @@ _KNOWN: Final[dict[tuple[str, str, str], tuple[Scope, ...]]] = {}
 def _scopes(country: str, carrier: str, sender: str) -> tuple[Scope, ...]:
     key = (country, carrier, sender)
     if key not in _KNOWN:
-        given = itertools.product(({}, {"country": country}, {"country": country, "carrier": carrier}), ({}, {"sender": sender}))
+        given = itertools.product(
+            ({}, {"country": country}, {"country": country, "carrier": carrier}), ({}, {"sender": sender})
+        )
         _KNOWN[key] = tuple(Scope(**place, **who) for place, who in given)
     return _KNOWN[key]
 
@@ -112,7 +115,7 @@ class Sliding:
                 self.sums[key] += count
 
 
-def facts_over(cells: Cells, begins_us: int, ends_us: int, least_errors: int) -> Iterator[Facts]:
+def facts_over(cells: Cells, begins_us: int, ends_us: int) -> Iterator[Facts]:
     """Yield the facts of a look every five minutes."""
     settle, window, recent = cells.settle_us // CELL_US, WINDOW_US // CELL_US, RECENT_US // CELL_US
     settled = {day: Sliding(cells.counts, window) for day in WINDOWS}
@@ -133,7 +136,7 @@ def facts_over(cells: Cells, begins_us: int, ends_us: int, least_errors: int) ->
             }
             for scope in scopes
         }
-        keys = {key for day in WINDOWS for key, count in errors[day].sums.items() if count >= least_errors}
+        keys = {key for day in WINDOWS for key, count in errors[day].sums.items() if count >= LEAST_ERRORS}
         failed: dict[Scope, dict[str, dict[int, int]]] = defaultdict(dict)
         for scope, code in keys:
             by_day = {day: errors[day].sums[scope, code] for day in WINDOWS}
@@ -145,7 +148,7 @@ def _counts(settled: int, newest: int) -> Counts:
     values = [settled >> (at * _BITS) & _MASK for at in range(_FIELDS)]
     # Everything of a cell has settled, as it is counted: the first field is all messages.
     values[1] = newest & _MASK
-    return Counts(*values[:9], over=tuple(values[9:]))
+    return Counts(*values[:9], tuple(values[9:]))
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -162,11 +165,13 @@ async def run(
     new_id = new_id or counting_ids()
     alerts: dict[str, Alert] = {}
     looks = 0
-    for facts in facts_over(cells, begins_us, ends_us, policy.least.failures):
+    for facts in facts_over(cells, begins_us, ends_us):
         looks += 1
         if doubtful := suspects(facts, policy.least):
             facts = await alert_facts.add_crowds(engine, facts, doubtful)  # type: ignore[arg-type]  # noqa: PLW2901
-        recent = [each for each in alerts.values() if each.state is State.OPEN or each.is_quiet(facts.at_us, policy.quiet_us)]
+        recent = [
+            each for each in alerts.values() if each.state is State.OPEN or each.is_quiet(facts.at_us, policy.quiet_us)
+        ]
         for change in look(facts, recent, policy, new_id):
             alerts[change.alert.id] = change.alert
     return Run(alerts=sorted(alerts.values(), key=lambda each: each.raised_at_us), looks=looks)
@@ -211,5 +216,5 @@ def score(alerts: Sequence[Alert], incidents: Sequence[Incident]) -> Score:
 def _fits(alert: Alert, incident: Incident) -> bool:
     if not incident.begins_us <= alert.raised_at_us <= incident.ends_us + GRACE_US:
         return False
-    same = alert.kind is incident.kind or alert.kind in EXPLAINED_BY[incident.kind] and alert.kind is not Kind.PUMPING
+    same = alert.kind is incident.kind or (alert.kind in EXPLAINED_BY[incident.kind] and alert.kind is not Kind.PUMPING)
     return same and (alert.scope.contains(incident.scope) or incident.scope.contains(alert.scope))

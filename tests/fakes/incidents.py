@@ -1,4 +1,4 @@
-"""A plan of incidents: every kind, many places and sizes, some too small to be of interest, on some days and not others."""
+"""A plan of incidents: every kind, many places and sizes, some too small to matter, on some days and not others."""
 
 import math
 import random
@@ -75,7 +75,9 @@ def plan(seed: int, sent: Sequence[Stream], *, days: int, a_day: int = 4) -> Pla
     for day in range(LEARNING_DAYS, LEARNING_DAYS + days):
         sender = draw.choice(sorted({each.sender for each in sent})[:12])
         begins_us = hour_at_us(day * 24 + draw.uniform(8, 16))
-        bursts.append(Burst(begins_us=begins_us, ends_us=begins_us + 2 * HOUR_US, times=draw.uniform(3, 6), sender=sender))
+        bursts.append(
+            Burst(begins_us=begins_us, ends_us=begins_us + 2 * HOUR_US, times=draw.uniform(3, 6), sender=sender)
+        )
     return Plan(incidents=incidents, small=small, bursts=bursts, days=(LEARNING_DAYS, LEARNING_DAYS + days))
 
 
@@ -102,7 +104,12 @@ def _large(draw: random.Random, kind: Kind, sent: Sequence[Stream], hour: float)
         if kind is Kind.PUMPING:
             shapes = [shapes[3]]
         scope = draw.choice(shapes)
-        if stream.country == "US" and kind in {Kind.NO_RECEIPT_SPIKE, Kind.DELIVERY_DROP, Kind.ERROR_SPIKE, Kind.LATENCY_RISE}:
+        if stream.country == "US" and kind in {
+            Kind.NO_RECEIPT_SPIKE,
+            Kind.DELIVERY_DROP,
+            Kind.ERROR_SPIKE,
+            Kind.LATENCY_RISE,
+        }:
             continue
         if expected(kind, scope, sent, hour) >= LEAST_AN_HOUR * 1.3:
             return _at(draw, kind, scope, hour, draw.uniform(*SIZES[kind]))
@@ -115,7 +122,12 @@ def expected(kind: Kind, scope: Scope, sent: Sequence[Stream], hour: float) -> f
     for each in sent:
         inside = scope.contains(Scope(country=each.country, carrier=each.carrier, sender=each.sender))
         counts = each.converts > 0 or kind not in {Kind.CONVERSION_DROP, Kind.PUMPING}
-        if each.country == "US" and kind in {Kind.NO_RECEIPT_SPIKE, Kind.DELIVERY_DROP, Kind.ERROR_SPIKE, Kind.LATENCY_RISE}:
+        if each.country == "US" and kind in {
+            Kind.NO_RECEIPT_SPIKE,
+            Kind.DELIVERY_DROP,
+            Kind.ERROR_SPIKE,
+            Kind.LATENCY_RISE,
+        }:
             counts = False
         if inside and counts:
             total += each.per_hour * season(each, hour)

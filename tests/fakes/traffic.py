@@ -65,7 +65,9 @@ def streams(seed: int, per_hour: float, senders: int = 40) -> list[Stream]:
         country: [f"{300 + at * 7}-{number:02d}" for number in range(1, 2 + max(1, 4 - at // 3))]
         for at, country in enumerate(COUNTRIES)
     }
-    ordinary = {each: (draw.uniform(0.01, 0.07), draw.uniform(0.005, 0.03)) for all_ in carriers.values() for each in all_}
+    ordinary = {
+        each: (draw.uniform(0.01, 0.07), draw.uniform(0.005, 0.03)) for all_ in carriers.values() for each in all_
+    }
     for number in range(senders):
         homes = draw.sample(COUNTRIES, k=draw.choice((1, 1, 2, 3, 5)))
         tracks = draw.random() < 0.5
@@ -188,7 +190,8 @@ def fill(
     connection.execute(DDL)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE streams (sender VARCHAR, country VARCHAR, carrier VARCHAR, per_hour DOUBLE, "
-        "fails DOUBLE, silent DOUBLE, median_s DOUBLE, converts DOUBLE, phase_h INTEGER, weekend DOUBLE, ranges INTEGER)"
+        "fails DOUBLE, silent DOUBLE, median_s DOUBLE, converts DOUBLE, phase_h INTEGER, weekend DOUBLE, "
+        "ranges INTEGER)"
     )
     connection.executemany(
         "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [msgspec.structs.astuple(each) for each in sent]

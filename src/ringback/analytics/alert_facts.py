@@ -27,6 +27,8 @@ EDGES_MS: Final = tuple(round(500 * 1.55**step) for step in range(16))
 """Latencies are counted above each of these; 0.5 s to 6 min."""
 LEAST: Final = 30
 """Scopes with fewer messages in every window are not read."""
+LEAST_ERRORS: Final = 3
+"""Neither are error codes with fewer: what has more, and is small, must be known to be taken from what is large."""
 LIMITS: Final = Limits(timeout_s=30.0, rows=500_000)
 TOP_PREFIXES: Final = 5
 
@@ -135,7 +137,7 @@ _COUNTED: Final = (
 
 
 def parts_sql(read: str, settle_us: int) -> str:
-    """Return the beginning of a query: ``parts`` are counts of the messages that ``read`` gives, added up no further."""
+    """Return the beginning of a query: ``parts`` are counts of the messages that ``read`` gives, by all they have."""
     counts = ", ".join(f"count(*) FILTER ({each}) AS n{at}" for at, each in enumerate(_COUNTED))
     return f"""
 WITH read AS ({read}),
@@ -148,7 +150,7 @@ judged AS (
     FROM read
 ),
 parts AS (SELECT day, country, carrier, sender, {counts} FROM judged GROUP BY ALL)
-"""  # noqa: S608 - own numbers
+"""
 
 
 def counts_sql(at_us: int, settle_us: int) -> str:
@@ -157,7 +159,7 @@ def counts_sql(at_us: int, settle_us: int) -> str:
     return f"""{parts_sql(_windows(at_us, settle_us, WINDOWS), settle_us)},
 counted AS (SELECT {_SCOPE}, day, {sums} FROM parts GROUP BY {_SETS})
 SELECT * FROM counted QUALIFY max(n0) OVER (PARTITION BY c, m, s) >= {LEAST}
-"""  # noqa: S608 - own numbers
+"""
 
 
 def errors_sql(at_us: int, settle_us: int) -> str:
@@ -171,7 +173,7 @@ parts AS (
 ),
 counted AS (SELECT {_SCOPE}, error_code, day, sum(n)::BIGINT AS n FROM parts GROUP BY {sets})
 SELECT * FROM counted QUALIFY max(n) OVER (PARTITION BY c, m, s, error_code) >= ?
-"""  # noqa: S608 - own numbers
+"""
 
 
 def crowd_sql(at_us: int, settle_us: int, scope: Scope) -> str:
@@ -183,17 +185,17 @@ counted AS (SELECT day, coalesce(dst_prefix, '') AS prefix, count(*) AS n FROM r
 SELECT day, prefix, n, sum(n) OVER (PARTITION BY day)::BIGINT FROM counted
 QUALIFY row_number() OVER (PARTITION BY day ORDER BY n DESC, prefix) <= {TOP_PREFIXES}
 ORDER BY day, n DESC, prefix
-"""  # noqa: S608 - own numbers
+"""
 
 
-async def read_facts(engine: Engine, *, at_us: int, settle_us: int, least_errors: int) -> Facts:
+async def read_facts(engine: Engine, *, at_us: int, settle_us: int) -> Facts:
     """Read everything but crowds. Raises ``AnalyticsAway`` and ``QuestionTooLong``."""
     counted = await engine.ask(counts_sql(at_us, settle_us), limits=LIMITS)
     counts: dict[Scope, dict[int, Counts]] = {}
     for row in counted.rows:
         if (scope := _scope(row)) is not None:
-            counts.setdefault(scope, {})[row[3]] = Counts(*row[4:13], over=tuple(row[13:]))
-    failed = await engine.ask(errors_sql(at_us, settle_us), (least_errors,), limits=LIMITS)
+            counts.setdefault(scope, {})[row[3]] = Counts(*row[4:13], tuple(row[13:]))
+    failed = await engine.ask(errors_sql(at_us, settle_us), (LEAST_ERRORS,), limits=LIMITS)
     errors: dict[Scope, dict[str, dict[int, int]]] = {}
     for row in failed.rows:
         if (scope := _scope(row)) is not None:

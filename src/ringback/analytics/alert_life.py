@@ -6,8 +6,9 @@
                  │ ^ still on: its figures go along; that it has got worse, or wider, is noted
                  └─┘
 
-An alert that is open, quiet or muted explains findings as an accepted one does (``alert_scopes``): what it covers is not
-raised again. A finding that is wider than an open alert widens it. Where that covers others too, they are merged into it.
+An alert that is open, quiet or muted explains findings as an accepted one does (``alert_scopes``): what it covers is
+not raised again. A finding that is wider than an open alert widens it. Where that covers others too, they are merged
+into it.
 """
 
 from collections.abc import Sequence
@@ -53,7 +54,9 @@ def look(facts: Facts, alerts: Sequence[Alert], policy: Policy, new_id: NewId) -
     known = [each for each in alerts if each.id in live or each.is_quiet(now_us, policy.quiet_us)]
     changes: dict[str, Change] = {}
     for finding in findings(facts, policy.least, [Told(each.kind, each.scope) for each in known]):
-        narrower = sorted((each for each in live.values() if _widens(finding, each)), key=lambda each: each.raised_at_us)
+        narrower = sorted(
+            (each for each in live.values() if _widens(finding, each)), key=lambda each: each.raised_at_us
+        )
         if narrower:
             changes |= {each.alert.id: each for each in _widen(finding, narrower, now_us)}
             for each in narrower:
@@ -99,7 +102,10 @@ def _widen(finding: Finding, narrower: Sequence[Alert], now_us: int) -> list[Cha
         seen_at_us=now_us,
         clear_looks=0,
     )
-    return [Change(wide, "widened"), *(Change(resolved(each, now_us, by="merged"), "resolved") for each in narrower[1:])]
+    return [
+        Change(wide, "widened"),
+        *(Change(resolved(each, now_us, by="merged"), "resolved") for each in narrower[1:]),
+    ]
 
 
 def _go_on(alert: Alert, facts: Facts, policy: Policy) -> Change:

@@ -6,7 +6,7 @@ anybody to care (``Rule.least_rise``), rests on enough messages, and is too unli
 
 **Many tests.** With 2,000 senders one look makes some ten thousand tests, and there are 1,440 looks a day. The chance
 that a look may be wrong at all (``FALSE_LOOK``) is shared among its tests (Bonferroni): each must be that much less
-likely. Looks a minute apart have 59 of their 60 minutes in common, so a day has about as many looks of its own as hours.
+likely. Looks a minute apart have 59 of their 60 minutes in common: a day has about as many looks of its own as hours.
 """
 
 import math
@@ -75,7 +75,7 @@ class Rise(msgspec.Struct, frozen=True):
 
 
 _COUNTED: Final[Mapping[Kind, Callable[[Counts], tuple[int, int]]]] = {
-    # Of all that were settled, not of those with a receipt: where receipts are missing, failures are no more than before.
+    # Of all, not of those with a receipt: where receipts are missing, failures are no more than before.
     Kind.DELIVERY_DROP: lambda c: (c.decided - c.delivered, c.decided + c.silent),
     Kind.NO_RECEIPT_SPIKE: lambda c: (c.silent, c.handed),
     Kind.CONVERSION_DROP: lambda c: (c.trackable - c.converted, c.trackable),

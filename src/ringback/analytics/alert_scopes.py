@@ -74,9 +74,7 @@ def findings(facts: Facts, least: Least, known: Sequence[Told] = ()) -> list[Fin
     return found
 
 
-def _chosen(
-    facts: Facts, parts: "_Parts", risen: Sequence[Rise], known: Sequence[Scope], least: Least
-) -> list[Rise]:
+def _chosen(facts: Facts, parts: "_Parts", risen: Sequence[Rise], known: Sequence[Scope], least: Least) -> list[Rise]:
     """Choose the rises of one kind that explain all others, and keep those with something that matters in them."""
     chosen: list[Rise] = []
     for rise in _in_order(facts, parts, risen):
@@ -144,8 +142,7 @@ def is_whole(facts: Facts, parts: _Parts, rise: Rise) -> bool:
         known = [
             (compared.n_now, compared.rise >= ILL_PART * rise.compared.rise, compared)
             for scope in along
-            if (compared := compare(series(facts, scope, rise.measure))) is not None
-            and compared.n_now >= LEAST_IN_PART
+            if (compared := compare(series(facts, scope, rise.measure))) is not None and compared.n_now >= LEAST_IN_PART
         ]
         total = sum(n for n, _, _ in known)
         if len(known) < 2 or total < rise.compared.n_now / 2:

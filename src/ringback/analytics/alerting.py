@@ -79,7 +79,7 @@ class Alerting:
         )
 
     async def look_if_due(self, _: int) -> tuple[Sequence[None], float | None]:
-        """Look if it is time; returns nothing to do, and the seconds until the next look. Raises ``StoreUnavailable``."""
+        """Look if it is time; returns no jobs, and the seconds until the next look. Raises ``StoreUnavailable``."""
         now_us = self._clock.now_us()
         due_us = (await self._store.read(alerts.looked)).due_at_us
         if due_us > now_us:
@@ -103,7 +103,7 @@ class Alerting:
         changes = await self._store.write(partial(self._write, facts=facts))
         for change in changes:
             if change.what in NOTED:
-                log.info(f"alert_{change.what}", alert_id=change.alert.id, kind=change.alert.kind.value)
+                log.info("alert_changed", what=change.what, alert_id=change.alert.id, kind=change.alert.kind.value)
         if any(change.what in TOLD for change in changes):
             self._wakeups.signal("callbacks")
         return changes
@@ -119,7 +119,7 @@ class Alerting:
             return None
         least = self._policy.least
         settle_us = self._settings.settle_minutes * MINUTE_US
-        facts = await read_facts(self._engine, at_us=at_us, settle_us=settle_us, least_errors=least.failures // 2)
+        facts = await read_facts(self._engine, at_us=at_us, settle_us=settle_us)
         if doubtful := suspects(facts, least):
             facts = await add_crowds(self._engine, facts, doubtful)
         return facts
@@ -152,9 +152,7 @@ def _note(change: Change, at_us: int) -> Note:
     return Note(at_us=at_us, what=change.what, by="" if by == "itself" else by, detail=detail)
 
 
-def callback_of(
-    settings: AlertsSettings, alert: Alert, event: str, now_us: int, new_id: NewId
-) -> list[NewCallback]:
+def callback_of(settings: AlertsSettings, alert: Alert, event: str, now_us: int, new_id: NewId) -> list[NewCallback]:
     """Return the callback that tells of an event of an alert; none where the settings name no address and account."""
     if not settings.url or not settings.account:
         return []

@@ -2,8 +2,8 @@
 
 **One look at a time.** A process that wants to look takes the turn: the row of ``alert_looks`` says when the next look
 is due, and who moves that on has this one. Where several processes could look, one does; when it dies, the next minute
-has another. What a look finds is written in one transaction with the callbacks that tell of it, after ``begin`` has made
-sure that no look at newer figures has been written meanwhile.
+has another. What a look finds is written in one transaction with the callbacks that tell of it, after ``begin`` has
+made sure that no look at newer figures has been written meanwhile.
 """
 
 from collections.abc import Sequence

@@ -12,7 +12,7 @@ from ringback.model.ids import NewId
 from ringback.receiver.explained import Explainer
 from ringback.runtime import Clock
 from ringback.settings import BinsSettings, DashboardSettings, DeliverySettings
-from ringback.settings_analytics import AnalyticsSettings
+from ringback.settings_analytics import AlertsSettings, AnalyticsSettings
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 
@@ -45,6 +45,8 @@ class DashboardContext:
     engine: Engine = field(default_factory=NoEngine)
     """Answers what the analytics pages ask."""
     analytics: AnalyticsSettings = field(default_factory=AnalyticsSettings)
+    alerts: AlertsSettings = field(default_factory=AlertsSettings)
+    """Where alerts are sent."""
     new_secret: Callable[[], str] = new_secret
     heartbeat_s: float = 15.0
     """The longest silence on a live stream."""

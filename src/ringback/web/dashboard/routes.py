@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.web.dashboard.alerts import Alerts
 from ringback.web.dashboard.analytics_pages import AnalyticsPages
 from ringback.web.dashboard.assets import Assets
 from ringback.web.dashboard.bins import Bins
@@ -42,6 +43,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     simulate = Simulate(context, pages)
     carriers = Carriers(context, pages)
     bins = Bins(context, pages)
+    alerts = Alerts(context, pages)
 
     async def nowhere(request: Request) -> Response:
         return pages.answer(
@@ -53,6 +55,8 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/", overview.page),
         ("/dashboard/overview", overview.part),
         *AnalyticsPages(context, pages).routes(),
+        ("/dashboard/analytics/alerts", alerts.page),
+        ("/dashboard/analytics/alerts/{id}", alerts.one),
         ("/dashboard/messages", Listing(context, pages).page),
         ("/dashboard/messages/{uuid}", detail.page),
         ("/dashboard/callbacks", Callbacks(context, pages).page),
@@ -85,6 +89,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/logout", sessions.logout, "POST"),
         _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act), "POST"),
         _route("/dashboard/carriers", sessions.guard_post(carriers.act), "POST"),
+        _route("/dashboard/analytics/alerts/{id}", sessions.guard_post(alerts.act), "POST"),
         _route("/dashboard/replays", sessions.guard_post(replays.start), "POST"),
         _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel), "POST"),
         _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend), "POST"),

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from ringback import __version__
 from ringback.web.api.openapi import (
     accounts,
+    alerts,
     applications,
     bins,
     callbacks,
@@ -43,6 +44,7 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     applications.OPERATIONS,
     accounts.OPERATIONS,
     operator.OPERATIONS,
+    alerts.OPERATIONS,
     events.OPERATIONS,
     conversions_out.OPERATIONS,
     bins.OPERATIONS,
