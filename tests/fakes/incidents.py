@@ -44,6 +44,13 @@ LEAST_AN_HOUR: Final = 200
 LEAST_MINUTES: Final = 60
 
 
+def needed_days(days: int) -> list[int]:
+    """Return the days that looks at ``days`` days after the learning compare with, and those themselves."""
+    looked_at = range(LEARNING_DAYS, LEARNING_DAYS + days)
+    back = (*range(8), 14, 21, 28)
+    return sorted({day - before for day in looked_at for before in back} | {looked_at[0] - 8})
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What happens, and when one looks."""
 

@@ -99,12 +99,14 @@ INSERT INTO closed_messages
 WITH hours AS (
     SELECT s.*, h.hour, {epoch} + h.hour * 3600000000 AS begins_us,
         (h.hour + s.phase_h) % 24 AS local, (h.hour // 24) % 7 AS weekday, h.hour // 168 AS week
-    FROM streams s, range({first_hour}, {last_hour}) h(hour)
+    FROM streams s, range(0, {last_hour}) h(hour)
+    WHERE list_contains({days}, h.hour // 24)
 ),
 rates AS (
     SELECT *, per_hour * (1 + 0.75 * sin((local - 8) * 2 * pi() / 24)) * CASE WHEN weekday >= 5 THEN weekend ELSE 1 END
         * exp(0.18 * sqrt(-2 * ln({u_hour} + 1e-9)) * cos(2 * pi() * {u_hour_2}))
-        * coalesce((SELECT product(b.times) FROM bursts b WHERE begins_us >= b.begins_us AND begins_us < b.ends_us
+        * coalesce((SELECT product(b.times) FROM bursts b
+            WHERE hours.begins_us >= b.begins_us AND hours.begins_us < b.ends_us
             AND (b.sender IS NULL OR b.sender = hours.sender) AND (b.country IS NULL OR b.country = hours.country)), 1)
         AS rate
     FROM hours
@@ -182,11 +184,11 @@ def fill(
     *,
     seed: int,
     sent: Sequence[Stream],
-    hours: tuple[int, int],
+    days: Sequence[int],
     incidents: Sequence[Incident],
     bursts: Sequence[Burst] = (),
 ) -> int:
-    """Fill the tables of a DuckDB connection with the hours of these numbers since ``EPOCH_US``; returns how many."""
+    """Fill the tables of a DuckDB connection with days since ``EPOCH_US``; returns how many messages there are."""
     connection.execute(DDL)
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE streams (sender VARCHAR, country VARCHAR, carrier VARCHAR, per_hour DOUBLE, "
@@ -220,8 +222,8 @@ def fill(
         name: _uniform(name, seed, *message)
         for name in ("u_at", "u_fail", "u_silent", "u_time", "u_time_2", "u_convert", "u_range", "u_code", "u_hurt")
     }
-    first, last = hours
-    connection.execute(_ROWS.format(epoch=EPOCH_US, first_hour=first, last_hour=last, hit=_HIT, **draws))
+    last_hour = (max(days) + 1) * 24
+    connection.execute(_ROWS.format(epoch=EPOCH_US, last_hour=last_hour, days=list(days), hit=_HIT, **draws))
     for each in incidents:
         if each.kind is Kind.PUMPING:
             _pump(connection, each, sent)

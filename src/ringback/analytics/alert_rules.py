@@ -37,9 +37,11 @@ HALF: Final = 0.5
 STILL_LOG10_P: Final = -2.5
 """An alert that is open is still on at half the rise, and at a chance that is much larger."""
 SILENCE: Final = 0.10
+NEARLY: Final = 0.25
 STEADY: Final = 0.5
 SLACK: Final = 0.35
-"""Volume has dropped when a tenth is left of what always came; always is: half the median in each window, at least.
+"""Volume has dropped when a tenth is left of what always came, in what is wider a quarter. Always: in each window half
+the median, at least.
 By chance alone: where only so much of the median was to be expected, as on a holiday."""
 STILL_SILENCE: Final = 0.35
 VOLUME_TIMES: Final = 2.0
@@ -226,7 +228,7 @@ def _main_error(facts: Facts, rise: Rise) -> str | None:
 
 
 def silences(facts: Facts, least: Least) -> list[Finding]:
-    """Return the scopes in which hardly anything comes though something always did."""
+    """Return the scopes in which little comes though something always did; ``is_silent`` tells what is enough."""
     tried = [
         (scope, found)
         for scope in facts.counts
@@ -236,8 +238,20 @@ def silences(facts: Facts, least: Least) -> list[Finding]:
     return [
         Finding(kind=Kind.VOLUME_DROP, scope=scope, evidence=found)
         for scope, found in tried
-        if found.now <= SILENCE * found.before and found.log10_p < limit
+        if found.now <= NEARLY * found.before and found.log10_p < limit
     ]
+
+
+def is_silent(evidence: Evidence) -> bool:
+    """Say whether hardly anything is left: that is enough for an alert."""
+    return evidence.now <= SILENCE * evidence.before
+
+
+def usual_recent(facts: Facts, scope: Scope) -> float:
+    """Return how many messages usually come in the window of volume."""
+    sizes = {day: each.recent for day, each in facts.counts.get(scope, {}).items() if day}
+    chosen = windows(sizes)
+    return median(sizes[day] for day in chosen[1]) if chosen else 0.0
 
 
 def quieter(facts: Facts, scope: Scope) -> Evidence | None:

@@ -18,15 +18,19 @@ import msgspec
 
 from ringback.analytics.alert_facts import Facts
 from ringback.analytics.alert_rules import (
+    HALF,
     Least,
     Measure,
     Rise,
     evidence_of,
     is_large,
+    is_silent,
     pumped,
     rises,
     series,
     silences,
+    slow_edge,
+    usual_recent,
 )
 from ringback.analytics.alert_tests import Series, compare
 from ringback.model.alerts import EXPLAINED_BY, WORSE_TO_BETTER, Finding, Kind, Scope
@@ -35,10 +39,10 @@ LEAST_IN_PART: Final = 30
 """Parts with fewer messages do not say whether they are ill."""
 ILL_PART: Final = 0.5
 """A part is as ill as the whole when its rise is at least so much of the whole's."""
-MOST: Final = 0.75
-"""So much of the messages must be in such parts."""
-WELL: Final = 0.35
-"""Where the other parts together have risen by less than this part of the whole's rise, they are well."""
+MOST: Final = 0.5
+"""So much of the messages must be in ill parts."""
+FEW: Final = 0.2
+"""And no more than so much in parts that are well: that have risen by less, and not just by chance."""
 REST_LOG10_P: Final = -4.0
 """What is left without another incident is one of its own below this chance."""
 DIMENSIONS: Final = ("country", "carrier", "sender")
@@ -59,11 +63,10 @@ def findings(facts: Facts, least: Least, known: Sequence[Told] = ()) -> list[Fin
     parts = _Parts(facts)
     told = list(known)
     found: list[Finding] = []
-    quiet, risen, crowds = silences(facts, least), rises(facts, least), pumped(facts, least)
+    risen = rises(facts, least)
     for kind in WORSE_TO_BETTER:
         if kind in {Kind.VOLUME_DROP, Kind.PUMPING}:
-            others = quiet if kind is Kind.VOLUME_DROP else crowds
-            new = _widest(others, [each for each in told if each.kind is kind])
+            new = (_silent if kind is Kind.VOLUME_DROP else _pumped)(facts, least, told)
             found += new
             told += [Told(each.kind, each.scope) for each in new]
             continue
@@ -90,14 +93,36 @@ def _chosen(facts: Facts, parts: "_Parts", risen: Sequence[Rise], known: Sequenc
     return [each for each in chosen if any(each.scope.contains(scope) for scope in large)]
 
 
-def _widest(found: Sequence[Finding], told: Sequence[Told]) -> list[Finding]:
-    """Keep the widest of findings that have a measure of their own; nothing within what is known."""
-    kept: list[Finding] = []
+def _silent(facts: Facts, least: Least, told: Sequence[Told]) -> list[Finding]:
+    """Choose the widest silences that have a large one in them, without what they explain."""
+    found = silences(facts, least)
+    known = [each.scope for each in told if each.kind is Kind.VOLUME_DROP]
+    chosen: list[Finding] = []
     for each in sorted(found, key=lambda each: (each.scope.breadth(), -each.evidence.n_before)):
-        known = [*(one.scope for one in told), *(one.scope for one in kept)]
-        if not any(scope.contains(each.scope) or each.scope.contains(scope) for scope in known):
-            kept.append(each)
-    return kept
+        others = [*known, *(one.scope for one in chosen)]
+        if not any(_covers(facts, other, each, least) for other in others):
+            chosen.append(each)
+    large = [each.scope for each in found if is_silent(each.evidence)]
+    return [each for each in chosen if any(each.scope.contains(scope) for scope in large)]
+
+
+def _covers(facts: Facts, other: Scope, finding: Finding, least: Least) -> bool:
+    """Say whether too little is left of a silence without the messages of another one."""
+    meet = other.meet(finding.scope)
+    if meet is None:
+        return False
+    return meet == finding.scope or finding.evidence.before - usual_recent(facts, meet) < least.messages / 2
+
+
+def _pumped(facts: Facts, least: Least, told: Sequence[Told]) -> list[Finding]:
+    """Choose the narrowest scopes that are pumped: a sender in a country rather than the country."""
+    known = [each.scope for each in told if each.kind is Kind.PUMPING]
+    chosen: list[Finding] = []
+    for each in sorted(pumped(facts, least), key=lambda each: (-each.scope.breadth(), each.evidence.log10_p)):
+        others = [*known, *(one.scope for one in chosen)]
+        if not any(scope.meet(each.scope) is not None for scope in others):
+            chosen.append(each)
+    return chosen
 
 
 class _Parts:
@@ -140,21 +165,28 @@ def is_whole(facts: Facts, parts: _Parts, rise: Rise) -> bool:
     """Say whether a scope is ill as a whole: along every dimension of which enough is known."""
     for along in parts.along(rise.scope):
         known = [
-            (compared.n_now, compared.rise >= ILL_PART * rise.compared.rise, compared)
+            compared
             for scope in along
-            if (compared := compare(series(facts, scope, rise.measure))) is not None and compared.n_now >= LEAST_IN_PART
+            if (compared := compare(series(facts, scope, at(facts, scope, rise.measure)))) is not None
+            and compared.n_now >= LEAST_IN_PART
         ]
-        total = sum(n for n, _, _ in known)
+        total = sum(each.n_now for each in known)
         if len(known) < 2 or total < rise.compared.n_now / 2:
             continue
-        ill = sum(n for n, is_ill, _ in known if is_ill)
-        if ill < MOST * total:
-            return False
-        well = [(n, compared.rise) for n, is_ill, compared in known if not is_ill]
-        rest = sum(n for n, _ in well)
-        if rest >= 3 * LEAST_IN_PART and sum(n * each for n, each in well) / rest < WELL * rise.compared.rise:
+        enough = ILL_PART * rise.compared.rise
+        ill = sum(each.n_now for each in known if each.rise >= enough)
+        well = sum(each.n_now for each in known if each.rise + each.error() < enough)
+        if ill < MOST * total or well > FEW * total:
             return False
     return True
+
+
+def at(facts: Facts, scope: Scope, measure: Measure) -> Measure:
+    """Return the measure for a part: what is slow there goes by what is usual there."""
+    if measure.kind is not Kind.LATENCY_RISE:
+        return measure
+    edge = slow_edge(facts.counts[scope])
+    return measure if edge is None else Measure(measure.kind, edge=edge)
 
 
 def is_explained(facts: Facts, scope: Scope, measure: Measure, by: Sequence[Scope], least: Least) -> bool:
@@ -168,7 +200,7 @@ def is_explained(facts: Facts, scope: Scope, measure: Measure, by: Sequence[Scop
     compared = compare(left)
     if compared is None or compared.n_now < least.messages:
         return True
-    return compared.log10_p > REST_LOG10_P or not is_large(measure, compared, least)
+    return compared.log10_p > REST_LOG10_P or not is_large(measure, compared, least, part=HALF)
 
 
 def _without(facts: Facts, scope: Scope, measure: Measure, taken: set[Scope]) -> Series:

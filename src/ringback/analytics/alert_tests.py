@@ -45,6 +45,10 @@ class Compared(msgspec.Struct, frozen=True):
         """How much higher the share is."""
         return self.now - self.before
 
+    def error(self) -> float:
+        """Return by how much the rise may be off by chance: one standard deviation."""
+        return math.sqrt(max(self.now * (1 - self.now), 1 / self.n_now) * (1 / self.n_now + 1 / self.n_before))
+
 
 def windows(sizes: Mapping[int, int], least: int = LEAST_IN_WINDOW) -> tuple[str, tuple[int, ...]] | None:
     """Choose what to compare with: weeks where there are enough, else days, else the day before, else nothing."""

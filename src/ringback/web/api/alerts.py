@@ -74,7 +74,9 @@ class AlertsApi:
         state = fields.choice(given, "state", [each.value for each in State])
         kind = fields.choice(given, "kind", [each.value for each in Kind])
         limit = fields.whole(given, "limit", 1, MOST) or USUAL
-        work = partial(alerts.page, state=state and State(state), kind=kind and Kind(kind), limit=limit)
+        work = partial(
+            alerts.page, state=State(state) if state else None, kind=Kind(kind) if kind else None, limit=limit
+        )
         found = await self._store.read(work)
         return answer({"objects": [alert_record(each) for each in found]})
 
