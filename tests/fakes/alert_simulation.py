@@ -24,6 +24,7 @@ from ringback.analytics.alert_facts import (
     WINDOWS,
     Counts,
     Facts,
+    counts_of,
 )
 from ringback.analytics.alert_life import Policy, look
 from ringback.analytics.alert_rules import suspects
@@ -148,7 +149,7 @@ def _counts(settled: int, newest: int) -> Counts:
     values = [settled >> (at * _BITS) & _MASK for at in range(_FIELDS)]
     # Everything of a cell has settled, as it is counted: the first field is all messages.
     values[1] = newest & _MASK
-    return Counts(*values[:9], tuple(values[9:]))
+    return counts_of(values)
 
 
 class Run(msgspec.Struct, kw_only=True):

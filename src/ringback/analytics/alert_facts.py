@@ -188,13 +188,19 @@ ORDER BY day, n DESC, prefix
 """
 
 
+def counts_of(values: Sequence[int]) -> Counts:
+    """Read counts in the order of ``_COUNTED``."""
+    messages, recent, decided, delivered, handed, silent, trackable, converted, timed = values[:9]
+    return Counts(messages, recent, decided, delivered, handed, silent, trackable, converted, timed, tuple(values[9:]))
+
+
 async def read_facts(engine: Engine, *, at_us: int, settle_us: int) -> Facts:
     """Read everything but crowds. Raises ``AnalyticsAway`` and ``QuestionTooLong``."""
     counted = await engine.ask(counts_sql(at_us, settle_us), limits=LIMITS)
     counts: dict[Scope, dict[int, Counts]] = {}
     for row in counted.rows:
         if (scope := _scope(row)) is not None:
-            counts.setdefault(scope, {})[row[3]] = Counts(*row[4:13], tuple(row[13:]))
+            counts.setdefault(scope, {})[row[3]] = counts_of(row[4:])
     failed = await engine.ask(errors_sql(at_us, settle_us), (LEAST_ERRORS,), limits=LIMITS)
     errors: dict[Scope, dict[str, dict[int, int]]] = {}
     for row in failed.rows:

@@ -22,14 +22,15 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from ringback.analytics.ask import asked_rows, let_through
-from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, Limits, Standing
+from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, FileIsHeld, Limits, Standing
 from ringback.analytics.exports import Kind, copying, file_for, first_rows, remove_left, sent
-from ringback.analytics.running import Run, first_line
+from ringback.analytics.running import Askers, first_line
 from ringback.analytics.tables import DDL, SHAPE
 from ringback.model.errors import AnalyticsAway, QuestionRefused
 from ringback.settings_analytics import AnalyticsSettings
 
 FILE: Final = "analytics.duckdb"
+_STAGERS: Final = 2
 _ASKERS: Final = 4
 """Questions that run at the same time; more than that wait for their turn."""
 _OWN_ASKERS: Final = 2
@@ -50,10 +51,13 @@ class DuckEngine:
         self._settings = settings
         self._read_only = read_only
         self._standing = _NOT_YET
+        self.begun_anew: str | None = None
+        """Why the file that was there was of no use: ``another_shape`` or ``damaged``."""
         self._database: DuckDBPyConnection | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="analytics-writer")
-        self._askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="analytics-asker")
-        self._own_askers = ThreadPoolExecutor(_OWN_ASKERS, thread_name_prefix="analytics-own")
+        self._stagers = ThreadPoolExecutor(_STAGERS, thread_name_prefix="analytics-stager")
+        self._askers = Askers(_ASKERS, "analytics-asker")
+        self._own_askers = Askers(_OWN_ASKERS, "analytics-own")
 
     @property
     def directory(self) -> Path:
@@ -71,11 +75,12 @@ class DuckEngine:
     ) -> None:
         """Close the file; what is being written is finished, and what is being asked is ended."""
         database, self._database = self._database, None
+        await self._askers.close()
+        await self._own_askers.close()
+        await asyncio.to_thread(self._stagers.shutdown)
         if database is not None:
             await asyncio.get_running_loop().run_in_executor(self._writer, database.close)
         self._writer.shutdown()
-        self._askers.shutdown()
-        self._own_askers.shutdown()
 
     async def ask(self, sql: str, given: Sequence[object] = (), *, limits: Limits = PAGE_LIMITS) -> Answer:
         """Answer one question of Ringback's own; see ``Engine.ask``."""
@@ -87,15 +92,18 @@ class DuckEngine:
         Raises ``QuestionTooLong`` when it is over, ``QuestionRefused`` when DuckDB cannot do what was asked, and
         ``AnalyticsAway`` when the file is not open.
         """
-        return await Run(self._opened(), work).by(self._askers, timeout_s)
+        return await self._askers.do(self._opened(), work, timeout_s=timeout_s)
 
     async def own(self, sql: str, *, account_id: str | None, limits: Limits) -> Answer:
         """See ``Engine.own``; what the settings allow is never exceeded."""
         limits = self._allowed(limits)
         if account_id is not None:
             raise QuestionRefused("Only the operator can ask questions in SQL.")
-        run = Run(self._opened(), lambda cursor: _answer(cursor, let_through(cursor, sql).sql, (), limits.rows))
-        return await run.by(self._own_askers, limits.timeout_s)
+        return await self._own_askers.do(
+            self._opened(),
+            lambda cursor: _answer(cursor, let_through(cursor, sql).sql, (), limits.rows),
+            timeout_s=limits.timeout_s,
+        )
 
     async def export(
         self, sql: str, given: Sequence[object] = (), *, kind: Kind, limits: Limits = EXPORT_LIMITS
@@ -121,10 +129,11 @@ class DuckEngine:
     ) -> AsyncGenerator[bytes, None]:
         path = file_for(self._directory, kind)
         try:
-            run = Run(
-                self._opened(), lambda cursor: cursor.execute(copying(sql(cursor), path, kind), list(given)).fetchall()
+            await self._own_askers.do(
+                self._opened(),
+                lambda cursor: cursor.execute(copying(sql(cursor), path, kind), list(given)).fetchall(),
+                timeout_s=limits.timeout_s,
             )
-            await run.by(self._own_askers, limits.timeout_s)
             async with contextlib.aclosing(sent(path)) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -148,6 +157,11 @@ class DuckEngine:
         # It is not left half way: what has been handed to DuckDB is waited for even when the asker goes away.
         return await asyncio.shield(done)
 
+    async def stage(self, work: Callable[[DuckDBPyConnection], T]) -> T:
+        """Do ``work`` in a thread beside the one that writes: it may change ``staging``, a database in memory, only."""
+        done = asyncio.get_running_loop().run_in_executor(self._stagers, _written, self._opened(), work, False)
+        return await asyncio.shield(done)
+
     def note_standing(self, standing: Standing) -> None:
         """Remember how far the projection is, which is what ``standing`` says from now on."""
         self._standing = standing
@@ -167,14 +181,29 @@ class DuckEngine:
             return self._connect(path)
         self._directory.mkdir(parents=True, exist_ok=True)
         remove_left(self._directory)
-        database = self._connect(path)
-        if _shape(database) not in {None, str(SHAPE)}:
-            database.close()
+        database, self.begun_anew = self._connect_or_not(path)
+        if database is None:
+            # Nothing in it is the only copy.
             remove(self._directory)
             database = self._connect(path)
-        database.execute(DDL)
+            database.execute(DDL)
         database.execute("INSERT OR IGNORE INTO meta VALUES ('shape', ?)", [str(SHAPE)])
+        database.execute("ATTACH ':memory:' AS staging")
         return database
+
+    def _connect_or_not(self, path: Path) -> tuple[DuckDBPyConnection | None, str | None]:
+        """Open the file; or say why what is there is of no use."""
+        try:
+            database = self._connect(path)
+            if _shape(database) in {None, str(SHAPE)}:
+                database.execute(DDL)
+                return database, None
+        except (AnalyticsAway, duckdb.Error) as error:
+            if not is_damage(error):
+                raise
+            return None, "damaged"
+        database.close()
+        return None, "another_shape"
 
     def _connect(self, path: Path) -> DuckDBPyConnection:
         settings = self._settings
@@ -192,10 +221,23 @@ class DuckEngine:
                     "python_enable_replacements": "false",
                 },
             )
-        except (duckdb.IOException, duckdb.ConnectionException) as e:
-            raise AnalyticsAway(f"The analytics file cannot be opened: {first_line(e)}") from e
-        _shut_in(database, self._directory)
+            _shut_in(database, self._directory)
+        except (duckdb.IOException, duckdb.ConnectionException, duckdb.InvalidInputException) as e:
+            # Another process's lock; or the locked settings of whoever has the file in this one.
+            kind = FileIsHeld if "lock" in str(e) else AnalyticsAway
+            raise kind(f"The analytics file cannot be opened: {first_line(e)}") from e
         return database
+
+
+_DAMAGE: Final = (
+    "not a valid DuckDB database", "enough bytes", "Corrupt database", "checksum", "deserialize", "version number",
+)  # fmt: skip
+"""What DuckDB says of a file that is cut off, overwritten, or of another storage version."""
+
+
+def is_damage(error: Exception) -> bool:
+    """Say whether a file that gave this error is of no use any more."""
+    return any(words in str(error) for words in _DAMAGE)
 
 
 def remove(directory: Path) -> None:

@@ -9,6 +9,7 @@ from ringback import __version__
 from ringback.cli import (
     account,
     alerts,
+    analytics,
     bin_insight,
     bins,
     callbacks,
@@ -34,6 +35,7 @@ from ringback.cli import (
     simulate,
     smpp_logins,
     smsc,
+    stats,
     tail,
     tls,
     trigger,
@@ -73,6 +75,7 @@ callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
 bins.app.command("schema")(bin_insight.schema)
 bins.app.command("explain")(bin_insight.explain)
+app.add_typer(analytics.app, name="analytics")
 app.add_typer(bins.app, name="bin")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(carriers.app, name="carriers")
@@ -87,6 +90,7 @@ receive.app.command("list")(received.list_received)
 receive.app.command("gaps")(received.gaps)
 app.add_typer(receive.app, name="receive")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(stats.app, name="stats")
 app.add_typer(tls.app, name="tls")
 
 
