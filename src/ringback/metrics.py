@@ -8,6 +8,7 @@ Labels have few values, all known beforehand: no number, no token, no address of
 
 from collections.abc import Iterable, Mapping
 from itertools import product
+from types import MappingProxyType
 from typing import Final
 
 from prometheus_client import (
@@ -37,6 +38,15 @@ CALLBACK_ENDS: Final = ("delivered", "given_up")
 SMPP_REQUESTS: Final = ("submit_sm", "data_sm", "query_sm", "other")
 OWED_KINDS: Final = ("receipt", "inbound")
 OWED_RESULTS: Final = ("taken", "refused", "later")
+ALERT_KINDS: Final = (
+    "delivery_drop",
+    "error_spike",
+    "no_receipt_spike",
+    "latency_rise",
+    "conversion_drop",
+    "pumping",
+    "volume_drop",
+)
 TRANSACTION_KINDS: Final = ("read", "write")
 TRANSACTION_RESULTS: Final = ("ok", "unavailable", "rolled_back", "abandoned")
 
@@ -234,6 +244,9 @@ class Metrics:
         self._replays = Gauge(
             "ringback_replays_running", "Replays that have not ended; counted up to 100000.", registry=self._backlog
         )
+        self._alerts_firing = Gauge(
+            "ringback_alerts_firing", "Delivery alerts that are open.", ("kind",), registry=self._backlog
+        )
         self._oldest_due = Gauge(
             "ringback_oldest_due_callback_age_seconds",
             "For how long the callback has been due that waits longest at an endpoint which is not parked.",
@@ -292,6 +305,7 @@ class Metrics:
         smpp_owed: int,
         oldest_due_s: float,
         conversions: int = 0,
+        alerts: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Take what the database says now."""
         self._callbacks_waiting.set(callbacks)
@@ -303,6 +317,8 @@ class Metrics:
         self._conversions_waiting.set(conversions)
         self._smpp_owed_waiting.set(smpp_owed)
         self._oldest_due.set(oldest_due_s)
+        for kind in ALERT_KINDS:
+            self._alerts_firing.labels(kind).set(alerts.get(kind, 0))
         self._backlog_is_known = True
 
     def hide_backlog(self) -> None:

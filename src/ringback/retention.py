@@ -21,6 +21,7 @@ from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
 from ringback.store import (
+    alerts,
     audit,
     captures,
     conversions_out,
@@ -71,6 +72,7 @@ KINDS: Final = (
     "reconciled_messages",
     "smpp_owed",
     "audit_log",
+    "alerts",
 )
 
 
@@ -252,6 +254,9 @@ class Retention:
                 removed,
                 "smpp_owed",
                 lambda tx: smpp_owed.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+            )
+            await self._sweep_kind(
+                removed, "alerts", lambda tx: alerts.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH)
             )
 
     async def _sweep_kind(self, removed: Counter[str], kind: str, prune: Callable[[Transaction], int]) -> None:

@@ -44,3 +44,9 @@ class AlertsSettings(Group, frozen=True, kw_only=True):
     """For so long after one has ended, the same alert is not raised again."""
     min_messages: Count = 100
     """With fewer messages in the last hour there is no alert."""
+    min_failures: Count = 20
+    """Neither is there with fewer that failed, have no receipt, took long or did not convert."""
+    settle_minutes: Annotated[int, msgspec.Meta(ge=1, le=1_440)] = 10
+    """A message counts when it was queued so long ago, with what was known of it by then: receipts take their time."""
+    resolve_after: Count = 5
+    """An alert is over after so many looks in a row, one a minute, that do not find it any more."""

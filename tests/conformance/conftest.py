@@ -10,6 +10,7 @@ import pytest
 from ringback.store import (
     postgres,
     schema_accounts,  # noqa: F401 - its tables belong to the metadata
+    schema_alerts,  # noqa: F401
     schema_bins,  # noqa: F401
     schema_carriers,  # noqa: F401
     schema_limits,  # noqa: F401

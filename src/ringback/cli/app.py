@@ -8,6 +8,7 @@ import typer
 from ringback import __version__
 from ringback.cli import (
     account,
+    alerts,
     analytics,
     audit,
     bin_insight,
@@ -70,6 +71,7 @@ app.command("reconcile")(reconcile.reconcile)
 app.command("listen")(listen.listen)
 app.command("trigger")(trigger.trigger)
 app.add_typer(account.app, name="account")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(pricing.app, name="pricing")
 app.add_typer(sandbox.app, name="sandbox")
 callbacks.app.command("replay")(replays.replay)

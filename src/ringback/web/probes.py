@@ -12,7 +12,7 @@ from starlette.routing import Route
 from ringback.metrics import CONTENT_TYPE, Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.runtime import Clock
-from ringback.store import messages
+from ringback.store import alerts, messages
 from ringback.store.backlog import backlog
 from ringback.store.port import Store
 
@@ -100,7 +100,7 @@ class Probes:
     async def _read_backlog(self) -> None:
         now_us = self._clock.now_us()
         try:
-            found = await self._store.read(lambda tx: backlog(tx, now_us))
+            found, firing = await self._store.read(lambda tx: (backlog(tx, now_us), alerts.firing(tx)))
         except StoreUnavailable:
             self._metrics.hide_backlog()
             return
@@ -113,6 +113,7 @@ class Probes:
             smpp_owed=found.smpp_owed,
             oldest_due_s=found.oldest_due_s,
             conversions=found.conversions,
+            alerts=firing,
         )
         self._read_at_us = now_us
 

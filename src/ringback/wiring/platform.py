@@ -25,6 +25,7 @@ from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.probes import Probes
 from ringback.web.server import listen
+from ringback.wiring.alerting import alerting
 from ringback.wiring.analytics import projecting
 from ringback.wiring.backbone import base_url
 from ringback.wiring.calling import delivering, replaying, reporting, retaining
@@ -102,6 +103,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             if tls is not None and tls_sock is not None:
                 workers.append(http_server.with_tls(tls_sock, tls))
         workers += await projecting(core)
+        workers += await alerting(core)
         if settings.store.url or set(settings.roles) != set(get_args(Role)):
             # Somebody else may work on the same database.
             workers.append(core.store.watch(core.wakeups))

@@ -96,6 +96,7 @@ def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.sock
         ),
         bins=core.settings.bins,
         delivery=core.settings.delivery,
+        alerts=core.settings.alerts,
         engine=core.engine,
         analytics=core.settings.analytics,
         peers=Peers(core.settings.server.trusted_proxies),

@@ -25,6 +25,7 @@ from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.accounts import AccountApi
+from ringback.web.api.alerts import AlertsApi
 from ringback.web.api.analytics import AnalyticsApi
 from ringback.web.api.applications import ApplicationApi
 from ringback.web.api.auth import Authenticator
@@ -115,11 +116,23 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         *gate.before(resources),
         *operator.routes(),
         *analytics.operator_routes(),
+        *_alerts(parts).routes(),
         *server.routes(),
         *_bins(parts, writing),
         *_events(parts, reading, writing),
         *SqlApi(engine=parts.engine, settings=parts.settings, store=parts.store).routes(),
     ]
+
+
+def _alerts(parts: ApiParts) -> AlertsApi:
+    return AlertsApi(
+        store=parts.store,
+        clock=parts.clock,
+        new_id=parts.chance.new_id,
+        wakeups=parts.wakeups,
+        settings=parts.settings.alerts,
+        max_body_bytes=parts.settings.server.max_body_bytes,
+    )
 
 
 def _bins(parts: ApiParts, writing: dict[str, Any]) -> list[BaseRoute]:

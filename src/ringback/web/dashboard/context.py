@@ -12,7 +12,7 @@ from ringback.model.ids import NewId
 from ringback.receiver.explained import Explainer
 from ringback.runtime import Clock
 from ringback.settings import BinsSettings, DashboardSettings, DeliverySettings, SourceSettings
-from ringback.settings_analytics import AnalyticsSettings
+from ringback.settings_analytics import AlertsSettings, AnalyticsSettings
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.peers import Peers
@@ -50,6 +50,8 @@ class DashboardContext:
     """Names the clients of requests."""
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)
     """What is received from where: people of an account see what its own sources have sent."""
+    alerts: AlertsSettings = field(default_factory=AlertsSettings)
+    """Where alerts are sent."""
     new_secret: Callable[[], str] = new_secret
     heartbeat_s: float = 15.0
     """The longest silence on a live stream."""

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.web.dashboard.alerts import Alerts
 from ringback.web.dashboard.analytics_ask import PATH as ASK_PATH
 from ringback.web.dashboard.analytics_ask import AskPage
 from ringback.web.dashboard.analytics_live import AnalyticsLive
@@ -53,6 +54,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     simulate = Simulate(context, pages)
     carriers = Carriers(context, pages)
     bins = Bins(context, pages)
+    alerts = Alerts(context, pages)
     ask = AskPage(context, pages)
 
     async def nowhere(request: Request) -> Response:
@@ -86,6 +88,8 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/carriers", carriers.page),
         ("/dashboard/users", people.page),
         ("/dashboard/simulate", simulate.page),
+        ("/dashboard/analytics/alerts", alerts.page),
+        ("/dashboard/analytics/alerts/{id}", alerts.one),
         (ASK_PATH, ask.page),
         ("/dashboard/bins", bins.page),
         ("/dashboard/bins/{bin}", bins.one),
@@ -109,6 +113,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/replays", sessions.guard_post(replays.start, shared=True), "POST"),
         _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel, shared=True), "POST"),
         _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend, shared=True), "POST"),
+        _route("/dashboard/analytics/alerts/{id}", sessions.guard_post(alerts.act), "POST"),
         _route("/dashboard/simulate", sessions.guard_post(simulate.send), "POST"),
         _route(ASK_PATH, sessions.guard_post(ask.act), "POST"),
         _route("/dashboard/bins", sessions.guard_post(bins.create), "POST"),

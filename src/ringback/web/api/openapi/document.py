@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from ringback import __version__
 from ringback.web.api.openapi import (
     accounts,
+    alerts,
     analytics,
     applications,
     bins,
@@ -46,6 +47,7 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     accounts.OPERATIONS,
     operator.OPERATIONS,
     analytics.OPERATIONS,
+    alerts.OPERATIONS,
     events.OPERATIONS,
     conversions_out.OPERATIONS,
     bins.OPERATIONS,

@@ -40,6 +40,7 @@ _IDS: Final[Mapping[str, Schema]] = {
     "endpoint_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "bin": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$", "description": "The name of a bin"},
     "capture": {"type": "string", "pattern": "^[0-9]{1,15}$", "description": "The number of a capture"},
+    "alert_id": UUID,
     "source": {"type": "string", "pattern": "^[a-z0-9_-]+$", "description": "The name of a receiver source"},
     "name": {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,39}$", "description": "Of a carrier or a route"},
 }
