@@ -7,17 +7,20 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode
 
 import aiohttp
+import msgspec
 import pytest
 import sqlalchemy as sa
 from starlette.routing import Route
 
+from ringback.model.ids import AccountId
 from ringback.settings import SourceSettings
-from ringback.store import logins, resends
+from ringback.store import logins, profiles, received, resends
 from ringback.store.logins import Link
 from ringback.store.port import Transaction
 from ringback.store.resends import Filter
@@ -40,6 +43,7 @@ from tests.data.access.hidden import (
     USER,
     add_hidden,
 )
+from tests.data.dashboard.seeding import arrival
 from tests.data.dashboard.serving import Dashboard, page, serve
 from tests.fakes.messages import message_uuid
 
@@ -272,3 +276,52 @@ async def test_a_stream_ends_with_the_session(dashboard: Dashboard) -> None:
         await dashboard.store.write(lambda tx: logins.end_session(tx, secret))
         await dashboard.owe(account_id=OURS)
         assert "event: over" in (await content.read()).decode()
+
+
+async def test_a_subaccounts_things_are_its_main_accounts_too_and_not_the_other_way_round(dashboard: Dashboard) -> None:
+    below = AccountId("SAOURSOURSOURSOURSOU")
+    now_us = dashboard.clock.now_us()
+    add = partial(profiles.add_subaccount, parent_id=OURS, auth_id=below, token="s", name="Below", enabled=True)
+    await dashboard.store.write(lambda tx: add(tx, now_us=now_us))
+    (mains,) = await dashboard.owe(account_id=OURS)
+    (subs,) = await dashboard.owe(account_id=below)
+    async with dashboard.somebody(OURS_ONLY) as client:
+        await page(client, f"/dashboard/messages/{subs.uuid}")
+        assert subs.uuid not in await page(client, "/dashboard/messages")
+        assert subs.uuid in await page(client, f"/dashboard/messages?account={below}")
+    async with dashboard.somebody(Link(None, below)) as client:
+        assert subs.uuid in await page(client, "/dashboard/messages")
+        await page(client, f"/dashboard/messages/{mains.uuid}", status=404)
+        await page(client, f"/dashboard/messages?account={OURS}", status=404)
+
+
+async def test_what_a_source_says_of_anothers_message_shows_nothing_of_it(dashboard: Dashboard) -> None:
+    params = {"MessageUUID": MESSAGE, "Status": "sent", "Sequence": "1", "From": "1", "To": "2", "Units": "1"}
+    request, said = arrival(dashboard.new_id, dashboard.clock.now_us(), params)
+    request, said = (msgspec.structs.replace(each, source="ours") for each in (request, said))
+    await dashboard.store.write(lambda tx: received.store(tx, [request], [said]))
+    asked = MESSAGE + MESSAGE[-12:]
+    async with dashboard.somebody(OURS_ONLY) as client:
+        for path in ("/dashboard/received", f"/dashboard/received/{request.id}"):
+            html = await page(client, path)
+            assert request.id in html
+            assert not hidden_in(html, asked)
+    async with dashboard.somebody(Link(None, THEIRS)) as client:
+        assert request.id not in await page(client, f"/dashboard/messages/{MESSAGE}")
+        await page(client, f"/dashboard/received/{request.id}", status=404)
+
+
+async def test_an_account_does_not_resume_what_the_operator_has_paused(dashboard: Dashboard) -> None:
+    address, theirs = f"/dashboard/endpoints/{ENDPOINT}", Link(None, THEIRS)
+    async with dashboard.somebody(theirs) as client:
+        async with client.post(address, data={"action": "pause"}) as answer:
+            assert "is paused" in await answer.text()
+        async with client.post(address, data={"action": "resume"}) as answer:
+            assert "is resumed" in await answer.text()
+        async with dashboard.operator() as operator, operator.post(address, data={"action": "pause"}) as answer:
+            assert "is paused" in await answer.text()
+        async with client.post(address, data={"action": "resume"}) as answer:
+            assert answer.status == 409
+            assert "the operator paused this endpoint" in await answer.text()
+        html = await page(client, "/dashboard/audit?action=endpoint")
+        assert html.count("endpoint pause") >= 1
