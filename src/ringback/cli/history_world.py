@@ -118,7 +118,9 @@ def _sender(rng: Random, number: int, accounts: Sequence[AccountId]) -> Sender:
 def _carriers(rng: Random, country: str) -> list[Carrier]:
     known = NETWORKS[country]
     # A country has fewer large networks than are wanted here: small ones, with codes that nobody has, follow.
-    more = tuple(Network(known[0].mcc, f"9{n}", f"{country} Mobile {n}") for n in range(NETWORKS_EACH - len(known)))
+    more = tuple(
+        Network(known[0].mcc, f"9{9 - n}", f"{country} Mobile {n + 1}") for n in range(NETWORKS_EACH - len(known))
+    )
     rate = f"{rng.uniform(0.004, 0.09):.5f}"
     prefix = str(phonenumbers.country_code_for_region(country))
     return [
