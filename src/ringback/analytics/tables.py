@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS events (
     status VARCHAR NOT NULL,
     flag VARCHAR,                     -- NULL: it changed the message
     error_code VARCHAR,
-    at TIMESTAMP NOT NULL,
+    "at" TIMESTAMP NOT NULL,
     lag_ms BIGINT                     -- of what was received: from the provider's time to ours
 );
 CREATE TABLE IF NOT EXISTS open_messages ({MESSAGE_COLUMNS});

@@ -1,0 +1,193 @@
+"""The analytics file in the process that owns it: one thread writes, some read, and no question holds the others up.
+
+DuckDB lets one process open a file for writing, and no other even to read it. So whoever is in another process
+asks this one (``door.py``). Each question has a cursor of its own, which sees the file as it was when it began, and
+a thread of its own while it runs, because DuckDB leaves Python's lock alone meanwhile. A question that takes too long,
+or whose asker went away, is interrupted; DuckDB looks for that between chunks of 2,048 rows.
+
+The whole database may touch files in its own directory only, and loads nothing: a question that got past the checks
+of ``ask.py`` finds nothing outside it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from ringback.analytics.engine import PAGE_LIMITS, Answer, Limits, Standing
+from ringback.analytics.running import Run, first_line
+from ringback.analytics.tables import DDL, SHAPE
+from ringback.model.errors import AnalyticsAway
+from ringback.settings_analytics import AnalyticsSettings
+
+FILE: Final = "analytics.duckdb"
+_ASKERS: Final = 4
+"""Questions that run at the same time; more than that wait for their turn."""
+_NOT_YET: Final = Standing(state="rebuilding", events=0, behind=0, as_of_us=0, mark=0)
+
+T = TypeVar("T")
+
+
+class DuckEngine:
+    """Owns the file at ``directory``; an async context manager, to be opened after any fork.
+
+    With ``read_only`` the file must exist, and is only looked at: for a command while no Ringback runs.
+    """
+
+    def __init__(self, directory: Path, settings: AnalyticsSettings, *, read_only: bool = False) -> None:
+        self._directory = directory
+        self._settings = settings
+        self._read_only = read_only
+        self._standing = _NOT_YET
+        self._database: DuckDBPyConnection | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="analytics-writer")
+        self._askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="analytics-asker")
+
+    @property
+    def directory(self) -> Path:
+        """Where the file is; DuckDB may read and write in it and nowhere else."""
+        return self._directory
+
+    async def __aenter__(self) -> Self:
+        """Open the file, or make it. Raises ``AnalyticsAway`` if another process has it."""
+        loop = asyncio.get_running_loop()
+        self._database = await loop.run_in_executor(self._writer, self._open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file; what is being written is finished, and what is being asked is ended."""
+        database, self._database = self._database, None
+        if database is not None:
+            await asyncio.get_running_loop().run_in_executor(self._writer, database.close)
+        self._writer.shutdown()
+        self._askers.shutdown()
+
+    async def ask(self, sql: str, given: Sequence[object] = (), *, limits: Limits = PAGE_LIMITS) -> Answer:
+        """Answer one question of Ringback's own; see ``Engine.ask``."""
+        return await self.read(lambda cursor: _answer(cursor, sql, given, limits.rows), timeout_s=limits.timeout_s)
+
+    async def read(self, work: Callable[[DuckDBPyConnection], T], *, timeout_s: float) -> T:
+        """Do ``work`` with a cursor of its own in a thread; the time counts from now, with the wait for a thread.
+
+        Raises ``QuestionTooLong`` when it is over, ``QuestionRefused`` when DuckDB cannot do what was asked, and
+        ``AnalyticsAway`` when the file is not open.
+        """
+        return await Run(self._opened(), work).by(self._askers, timeout_s)
+
+    async def write(self, work: Callable[[DuckDBPyConnection], T], *, transaction: bool = True) -> T:
+        """Do ``work`` in the one thread that writes, one after the other.
+
+        All of it is in one transaction, which an error rolls back; without ``transaction`` it begins and commits
+        what it likes. DuckDB's errors come as they are.
+        """
+        database = self._opened()
+        done = asyncio.get_running_loop().run_in_executor(self._writer, _written, database, work, transaction)
+        # It is not left half way: what has been handed to DuckDB is waited for even when the asker goes away.
+        return await asyncio.shield(done)
+
+    def note_standing(self, standing: Standing) -> None:
+        """Remember how far the projection is, which is what ``standing`` says from now on."""
+        self._standing = standing
+
+    async def standing(self) -> Standing:
+        self._opened()
+        return self._standing
+
+    def _opened(self) -> DuckDBPyConnection:
+        if self._database is None:
+            raise AnalyticsAway("The analytics file is not open.")
+        return self._database
+
+    def _open(self) -> DuckDBPyConnection:
+        path = self._directory / FILE
+        if self._read_only:
+            return self._connect(path)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        database = self._connect(path)
+        if _shape(database) not in {None, str(SHAPE)}:
+            database.close()
+            remove(self._directory)
+            database = self._connect(path)
+        database.execute(DDL)
+        database.execute("INSERT OR IGNORE INTO meta VALUES ('shape', ?)", [str(SHAPE)])
+        return database
+
+    def _connect(self, path: Path) -> DuckDBPyConnection:
+        settings = self._settings
+        try:
+            database = duckdb.connect(
+                path,
+                read_only=self._read_only,
+                config={
+                    "threads": settings.threads,
+                    "memory_limit": f"{settings.memory_mb}MiB",
+                    "temp_directory": str(self._directory / "tmp"),
+                    "autoload_known_extensions": "false",
+                    "autoinstall_known_extensions": "false",
+                    "allow_community_extensions": "false",
+                    "python_enable_replacements": "false",
+                },
+            )
+        except (duckdb.IOException, duckdb.ConnectionException) as e:
+            raise AnalyticsAway(f"The analytics file cannot be opened: {first_line(e)}") from e
+        _shut_in(database, self._directory)
+        return database
+
+
+def remove(directory: Path) -> None:
+    """Delete the file, which nobody may have open; it is made again from the log."""
+    for name in (FILE, f"{FILE}.wal"):
+        (directory / name).unlink(missing_ok=True)
+
+
+def _shut_in(database: DuckDBPyConnection, directory: Path) -> None:
+    """Let the database touch files in the directory only, for all cursors and until it is closed."""
+    database.execute("SET GLOBAL TimeZone = 'UTC'")
+    inside = str(directory.resolve()).replace("'", "''")
+    database.execute(f"SET allowed_directories = ['{inside}/']")
+    database.execute("SET enable_external_access = false")
+    database.execute("SET lock_configuration = true")
+
+
+def _shape(database: DuckDBPyConnection) -> str | None:
+    """Return the number of the tables' shape, or None of a new file."""
+    if not database.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
+        return None
+    rows = database.execute("SELECT value FROM meta WHERE name = 'shape'").fetchall()
+    return str(rows[0][0]) if rows else "none"
+
+
+def _written(database: DuckDBPyConnection, work: Callable[[DuckDBPyConnection], T], transaction: bool) -> T:  # noqa: FBT001 - by run_in_executor, which takes no keywords
+    with database.cursor() as cursor:
+        if not transaction:
+            return work(cursor)
+        cursor.begin()
+        try:
+            result = work(cursor)
+        except BaseException:
+            cursor.rollback()
+            raise
+        cursor.commit()
+        return result
+
+
+def _answer(cursor: DuckDBPyConnection, sql: str, given: Sequence[object], rows: int) -> Answer:
+    began = time.perf_counter()
+    cursor.execute(sql, list(given))
+    described = cursor.description or []
+    found = cursor.fetchmany(rows + 1)
+    return Answer(
+        columns=[column[0] for column in described],
+        types=[str(column[1]) for column in described],
+        rows=found[:rows],
+        cut=len(found) > rows,
+        took_ms=(time.perf_counter() - began) * 1000,
+    )
