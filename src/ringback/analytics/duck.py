@@ -10,8 +10,9 @@ of ``ask.py`` finds nothing outside it.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -20,15 +21,19 @@ from typing import Final, Self, TypeVar
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from ringback.analytics.engine import PAGE_LIMITS, Answer, Limits, Standing
+from ringback.analytics.ask import asked_rows, let_through
+from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, Limits, Standing
+from ringback.analytics.exports import Kind, copying, file_for, first_rows, remove_left, sent
 from ringback.analytics.running import Run, first_line
 from ringback.analytics.tables import DDL, SHAPE
-from ringback.model.errors import AnalyticsAway
+from ringback.model.errors import AnalyticsAway, QuestionRefused
 from ringback.settings_analytics import AnalyticsSettings
 
 FILE: Final = "analytics.duckdb"
 _ASKERS: Final = 4
 """Questions that run at the same time; more than that wait for their turn."""
+_OWN_ASKERS: Final = 2
+"""The same for questions of somebody's own, which may take long, and for exports."""
 _NOT_YET: Final = Standing(state="rebuilding", events=0, behind=0, as_of_us=0, mark=0)
 
 T = TypeVar("T")
@@ -48,6 +53,7 @@ class DuckEngine:
         self._database: DuckDBPyConnection | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="analytics-writer")
         self._askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="analytics-asker")
+        self._own_askers = ThreadPoolExecutor(_OWN_ASKERS, thread_name_prefix="analytics-own")
 
     @property
     def directory(self) -> Path:
@@ -69,6 +75,7 @@ class DuckEngine:
             await asyncio.get_running_loop().run_in_executor(self._writer, database.close)
         self._writer.shutdown()
         self._askers.shutdown()
+        self._own_askers.shutdown()
 
     async def ask(self, sql: str, given: Sequence[object] = (), *, limits: Limits = PAGE_LIMITS) -> Answer:
         """Answer one question of Ringback's own; see ``Engine.ask``."""
@@ -81,6 +88,54 @@ class DuckEngine:
         ``AnalyticsAway`` when the file is not open.
         """
         return await Run(self._opened(), work).by(self._askers, timeout_s)
+
+    async def own(self, sql: str, *, account_id: str | None, limits: Limits) -> Answer:
+        """See ``Engine.own``; what the settings allow is never exceeded."""
+        limits = self._allowed(limits)
+        if account_id is not None:
+            raise QuestionRefused("Only the operator can ask questions in SQL.")
+        run = Run(self._opened(), lambda cursor: _answer(cursor, let_through(cursor, sql).sql, (), limits.rows))
+        return await run.by(self._own_askers, limits.timeout_s)
+
+    async def export(
+        self, sql: str, given: Sequence[object] = (), *, kind: Kind, limits: Limits = EXPORT_LIMITS
+    ) -> AsyncGenerator[bytes, None]:
+        """See ``Engine.export``."""
+        async for chunk in self._exported(lambda _: first_rows(sql, limits.rows), given, kind, limits):
+            yield chunk
+
+    async def export_own(
+        self, sql: str, *, account_id: str | None, kind: Kind, limits: Limits
+    ) -> AsyncGenerator[bytes, None]:
+        """See ``Engine.export_own``."""
+        limits = self._allowed(limits)
+        if account_id is not None:
+            raise QuestionRefused("Only the operator can ask questions in SQL.")
+        async for chunk in self._exported(
+            lambda cursor: asked_rows(let_through(cursor, sql), limits.rows), (), kind, limits
+        ):
+            yield chunk
+
+    async def _exported(
+        self, sql: Callable[[DuckDBPyConnection], str], given: Sequence[object], kind: Kind, limits: Limits
+    ) -> AsyncGenerator[bytes, None]:
+        path = file_for(self._directory, kind)
+        try:
+            run = Run(
+                self._opened(), lambda cursor: cursor.execute(copying(sql(cursor), path, kind), list(given)).fetchall()
+            )
+            await run.by(self._own_askers, limits.timeout_s)
+            async with contextlib.aclosing(sent(path)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _allowed(self, limits: Limits) -> Limits:
+        return Limits(
+            timeout_s=min(limits.timeout_s, self._settings.query_timeout_s),
+            rows=min(limits.rows, self._settings.query_rows),
+        )
 
     async def write(self, work: Callable[[DuckDBPyConnection], T], *, transaction: bool = True) -> T:
         """Do ``work`` in the one thread that writes, one after the other.
@@ -111,6 +166,7 @@ class DuckEngine:
         if self._read_only:
             return self._connect(path)
         self._directory.mkdir(parents=True, exist_ok=True)
+        remove_left(self._directory)
         database = self._connect(path)
         if _shape(database) not in {None, str(SHAPE)}:
             database.close()

@@ -41,7 +41,8 @@ class Run(Generic[T]):
         except TimeoutError as e:
             raise QuestionTooLong(f"The question took longer than the {timeout_s:g} s that it may.") from e
         finally:
-            await self._end(done)
+            # A task of its own, so that an asker who gives up for the second time leaves nothing behind either.
+            await asyncio.shield(asyncio.create_task(self._end(done)))
 
     async def _end(self, done: "asyncio.Future[T]") -> None:
         while not done.done():

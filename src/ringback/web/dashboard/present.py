@@ -11,6 +11,7 @@ import msgspec
 from ringback.model import numbers
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.message import Message
+from ringback.model.money import UNITS
 from ringback.store.messages import HIDES_NUMBER
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -102,6 +103,28 @@ def percent(share: float) -> str:
     if share in (0, 1):
         return f"{share:.0%}".replace("%", " %")
     return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
+
+
+def money(amount: int) -> str:
+    """Write a sum: ``1,234.56``; what is less than ten with all the decimals that it has, two at least."""
+    whole, fraction = divmod(abs(amount), UNITS)
+    if whole >= 10:
+        rounded = (abs(amount) * 100 + UNITS // 2) // UNITS
+        text = f"{rounded // 100:,}.{rounded % 100:02d}"
+    else:
+        digits = f"{fraction:05d}".rstrip("0").ljust(2, "0")
+        text = f"{whole}.{digits}"
+    return f"-{text}" if amount < 0 else text
+
+
+def milliseconds(value: float) -> str:
+    """Write a latency; see ``duration``."""
+    return duration(value * 1000)
+
+
+def day_hour(at_us: int) -> str:
+    """Write a time to the minute: ``23 Nov 16:45``."""
+    return _at(at_us).strftime("%d %b %H:%M")
 
 
 def words(name: str) -> str:
