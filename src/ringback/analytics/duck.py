@@ -24,7 +24,7 @@ from duckdb import DuckDBPyConnection
 from ringback.analytics.ask import asked_rows, let_through
 from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, Limits, Standing
 from ringback.analytics.exports import Kind, copying, file_for, first_rows, remove_left, sent
-from ringback.analytics.running import Run, first_line
+from ringback.analytics.running import Askers, first_line
 from ringback.analytics.tables import DDL, SHAPE
 from ringback.model.errors import AnalyticsAway, QuestionRefused
 from ringback.settings_analytics import AnalyticsSettings
@@ -52,8 +52,8 @@ class DuckEngine:
         self._standing = _NOT_YET
         self._database: DuckDBPyConnection | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="analytics-writer")
-        self._askers = ThreadPoolExecutor(_ASKERS, thread_name_prefix="analytics-asker")
-        self._own_askers = ThreadPoolExecutor(_OWN_ASKERS, thread_name_prefix="analytics-own")
+        self._askers = Askers(_ASKERS, "analytics-asker")
+        self._own_askers = Askers(_OWN_ASKERS, "analytics-own")
 
     @property
     def directory(self) -> Path:
@@ -71,11 +71,11 @@ class DuckEngine:
     ) -> None:
         """Close the file; what is being written is finished, and what is being asked is ended."""
         database, self._database = self._database, None
+        await self._askers.close()
+        await self._own_askers.close()
         if database is not None:
             await asyncio.get_running_loop().run_in_executor(self._writer, database.close)
         self._writer.shutdown()
-        self._askers.shutdown()
-        self._own_askers.shutdown()
 
     async def ask(self, sql: str, given: Sequence[object] = (), *, limits: Limits = PAGE_LIMITS) -> Answer:
         """Answer one question of Ringback's own; see ``Engine.ask``."""
@@ -87,15 +87,18 @@ class DuckEngine:
         Raises ``QuestionTooLong`` when it is over, ``QuestionRefused`` when DuckDB cannot do what was asked, and
         ``AnalyticsAway`` when the file is not open.
         """
-        return await Run(self._opened(), work).by(self._askers, timeout_s)
+        return await self._askers.do(self._opened(), work, timeout_s=timeout_s)
 
     async def own(self, sql: str, *, account_id: str | None, limits: Limits) -> Answer:
         """See ``Engine.own``; what the settings allow is never exceeded."""
         limits = self._allowed(limits)
         if account_id is not None:
             raise QuestionRefused("Only the operator can ask questions in SQL.")
-        run = Run(self._opened(), lambda cursor: _answer(cursor, let_through(cursor, sql).sql, (), limits.rows))
-        return await run.by(self._own_askers, limits.timeout_s)
+        return await self._own_askers.do(
+            self._opened(),
+            lambda cursor: _answer(cursor, let_through(cursor, sql).sql, (), limits.rows),
+            timeout_s=limits.timeout_s,
+        )
 
     async def export(
         self, sql: str, given: Sequence[object] = (), *, kind: Kind, limits: Limits = EXPORT_LIMITS
@@ -121,10 +124,11 @@ class DuckEngine:
     ) -> AsyncGenerator[bytes, None]:
         path = file_for(self._directory, kind)
         try:
-            run = Run(
-                self._opened(), lambda cursor: cursor.execute(copying(sql(cursor), path, kind), list(given)).fetchall()
+            await self._own_askers.do(
+                self._opened(),
+                lambda cursor: cursor.execute(copying(sql(cursor), path, kind), list(given)).fetchall(),
+                timeout_s=limits.timeout_s,
             )
-            await run.by(self._own_askers, limits.timeout_s)
             async with contextlib.aclosing(sent(path)) as chunks:
                 async for chunk in chunks:
                     yield chunk

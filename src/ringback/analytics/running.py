@@ -1,10 +1,10 @@
-"""One question while DuckDB works on it in a thread, and how it is ended from outside."""
+"""Questions while DuckDB works on them in threads, and how they are ended from outside."""
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -18,8 +18,54 @@ _LOST: Final = (duckdb.IOException, duckdb.FatalException, duckdb.InternalExcept
 T = TypeVar("T")
 
 
-class Run(Generic[T]):
-    """What is to be done with a cursor of its own, once."""
+class Askers:
+    """Threads that answer questions, so many at a time; more wait for their turn."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._live: dict[asyncio.Future[Any], _Run[Any]] = {}
+
+    async def do(self, database: DuckDBPyConnection, work: Callable[[DuckDBPyConnection], T], *, timeout_s: float) -> T:
+        """Do ``work`` with a cursor of its own; the time counts from now, with the wait for a thread.
+
+        Raises ``QuestionTooLong`` when it is over, ``QuestionRefused`` when DuckDB cannot do what was asked, and
+        ``AnalyticsAway`` when the file cannot be read. When this returns or raises, DuckDB is done with it, but for an
+        asker who gives up twice: then it is about to be.
+        """
+        run = _Run(database, work)
+        done = asyncio.get_running_loop().run_in_executor(self._pool, run)
+        self._live[done] = run
+        done.add_done_callback(self._over)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(done)
+        except TimeoutError as e:
+            raise QuestionTooLong(f"The question took longer than the {timeout_s:g} s that it may.") from e
+        finally:
+            run.stop()
+            await self._ended(done)
+
+    async def close(self) -> None:
+        """End what runs, and the threads."""
+        for done, run in list(self._live.items()):
+            run.stop()
+            await self._ended(done)
+        self._pool.shutdown()
+
+    async def _ended(self, done: "asyncio.Future[Any]") -> None:
+        while not done.done():
+            await asyncio.wait([done], timeout=_INTERRUPT_AGAIN_S)
+            if run := self._live.get(done):
+                run.stop()
+
+    def _over(self, done: "asyncio.Future[Any]") -> None:
+        del self._live[done]
+        if not done.cancelled():
+            done.exception()  # it is told to the asker, or nobody is there to be told
+
+
+class _Run(Generic[T]):
+    """What is to be done with a cursor of its own, once, in a thread."""
 
     def __init__(self, database: DuckDBPyConnection, work: Callable[[DuckDBPyConnection], T]) -> None:
         self._database = database
@@ -28,36 +74,15 @@ class Run(Generic[T]):
         self._cursor: DuckDBPyConnection | None = None
         self._stopped = False
 
-    async def by(self, pool: Executor, timeout_s: float) -> T:
-        """Do it in a thread of the pool; the time counts from now, with the wait for a thread.
-
-        Raises ``QuestionTooLong`` when it is over, ``QuestionRefused`` when DuckDB cannot do what was asked, and
-        ``AnalyticsAway`` when the file cannot be read. When this returns or raises, DuckDB is done with it.
-        """
-        done = asyncio.get_running_loop().run_in_executor(pool, self._run)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await asyncio.shield(done)
-        except TimeoutError as e:
-            raise QuestionTooLong(f"The question took longer than the {timeout_s:g} s that it may.") from e
-        finally:
-            # A task of its own, so that an asker who gives up for the second time leaves nothing behind either.
-            await asyncio.shield(asyncio.create_task(self._end(done)))
-
-    async def _end(self, done: "asyncio.Future[T]") -> None:
-        while not done.done():
-            self._interrupt()
-            await asyncio.wait([done], timeout=_INTERRUPT_AGAIN_S)
-        if not done.cancelled():
-            done.exception()  # it has been told, or nobody is there to be told
-
-    def _interrupt(self) -> None:
+    def stop(self) -> None:
+        """End it, or have it never begin; may be called again and from another thread."""
         with self._lock:
             self._stopped = True
             if self._cursor is not None:
                 self._cursor.interrupt()
 
-    def _run(self) -> T:
+    def __call__(self) -> T:
+        """Do it, in a thread that may wait."""
         try:
             with self._database.cursor() as cursor:
                 with self._lock:

@@ -30,10 +30,11 @@ from ringback.web.dashboard.sessions import Endpoint
 from ringback.web.dashboard.viewer import viewer_of
 from ringback.web.errors import json_response
 
-PAGE_ROWS: Final = 100
+PAGE_ROWS: Final = 30
+ALL_ROWS: Final = 500
 TOP_ROWS: Final = 8
 EXPORT_ROWS: Final = 5_000
-OWN: Final = frozenset({"by", "order", "measure", "add", "value", "table", "format"})
+OWN: Final = frozenset({"by", "order", "measure", "add", "value", "table", "format", "rows"})
 """What addresses of these pages say besides the filter."""
 
 
@@ -98,7 +99,8 @@ class AnalyticsPages:
             if redirect := _added(address):
                 return redirect
             try:
-                asked = self._asked(request, address, PAGE_ROWS)
+                rows = ALL_ROWS if address.first("rows") == "all" else PAGE_ROWS
+                asked = self._asked(request, address, rows)
                 well, view = await asyncio.gather(self._frame.wellness(), make(asked))
             except InvalidRequest as error:
                 return await self._notice(request, name, status=400, problem=_sentence(str(error)))
@@ -151,7 +153,7 @@ class AnalyticsPages:
         """Everything at a glance, against the period before."""
         ask, chosen, before = self._questions, asked.chosen, self._before(asked.chosen)
         tops = ("country", "carrier", "sender", "error")
-        limit = TOP_ROWS if asked.rows == PAGE_ROWS else asked.rows
+        limit = asked.rows if asked.rows == EXPORT_ROWS else TOP_ROWS
         (now, then, series, earlier), found = await asyncio.gather(
             asyncio.gather(
                 ask.totals(chosen),
@@ -173,7 +175,7 @@ class AnalyticsPages:
                 "change": words.change,
                 "points": words.points,
                 "tops": [grids[f"by_{by}"] for by in tops],
-                "classes": [(name, label, getattr(now, name)) for name, label in words.CLASS_LABELS.items()],
+                "counts": {name: getattr(now, name) for name in words.CLASS_LABELS},
                 "settling": any(bucket.settling for bucket in series.buckets),
             },
             accepted=now.accepted,
@@ -236,7 +238,7 @@ class AnalyticsPages:
             ask.totals(chosen),
             ask.series(chosen),
             ask.issues(chosen, limit=asked.rows),
-            ask.breakdown(chosen, "error", limit=TOP_ROWS if asked.rows == PAGE_ROWS else asked.rows),
+            ask.breakdown(chosen, "error", limit=asked.rows if asked.rows == EXPORT_ROWS else TOP_ROWS),
         )
         grid = views.issues(found, asked.address, chosen)
         by_error = views.breakdown(codes, asked.address, chosen)

@@ -42,6 +42,10 @@ _RATES: Final = (
 )  # fmt: skip
 
 
+_EXPORTED_ONLY: Final = frozenset({"dlr_rate", "delivered", "pending", "received"})
+"""What the bar of a row shows well enough, or its rates do."""
+
+
 def messages_link(chosen: Filter, **more: str) -> str:
     """Return the address of the list of the messages that a filter takes, ``more`` of it chosen besides."""
     pairs = [
@@ -115,6 +119,7 @@ def breakdown(found: Breakdown, address: Address, chosen: Filter) -> Grid:
     ]
     if not any(group.trackable for group in found.groups):
         columns = [column for column in columns if column.name != "conversion_rate"]
+    columns = [msgspec.structs.replace(each, shown=each.shown and each.name not in _EXPORTED_ONLY) for each in columns]
     rows = []
     for group in found.groups:
         key = NONE if group.key is None else group.key
@@ -315,9 +320,9 @@ def spending(found: Spend, address: Address, chosen: Filter) -> Grid:
         Column(name="share", label="Share", kind="share", hint="of the cost of all"),
         Column(name="accepted", label="Messages"),
         Column(name="units", label="Units"),
-        Column(name="cost_per_message", label="A message", kind="money"),
-        Column(name="cost_per_delivered", label="A delivery", kind="money", hint="all cost over what was delivered"),
-        Column(name="cost_per_conversion", label="A conversion", kind="money"),
+        Column(name="cost_per_message", label="A message", kind="price"),
+        Column(name="cost_per_delivered", label="A delivery", kind="price", hint="all cost over what was delivered"),
+        Column(name="cost_per_conversion", label="A conversion", kind="price"),
         Column(name="unpriced", label="Unpriced", hint="messages whose cost is not known"),
     ]
     rows = []

@@ -52,6 +52,7 @@ class Pages:
             number=present.number,
             percent=present.percent,
             money=present.money,
+            price=present.price,
             milliseconds=present.milliseconds,
             day_hour=present.day_hour,
             visible=present.visible,

@@ -11,7 +11,7 @@ import msgspec
 from ringback.model import numbers
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.message import Message
-from ringback.model.money import UNITS
+from ringback.model.money import UNITS, shown
 from ringback.store.messages import HIDES_NUMBER
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,15 +106,16 @@ def percent(share: float) -> str:
 
 
 def money(amount: int) -> str:
-    """Write a sum: ``1,234.56``; what is less than ten with all the decimals that it has, two at least."""
-    whole, fraction = divmod(abs(amount), UNITS)
-    if whole >= 10:
-        rounded = (abs(amount) * 100 + UNITS // 2) // UNITS
-        text = f"{rounded // 100:,}.{rounded % 100:02d}"
-    else:
-        digits = f"{fraction:05d}".rstrip("0").ljust(2, "0")
-        text = f"{whole}.{digits}"
-    return f"-{text}" if amount < 0 else text
+    """Write a sum of many: ``1,234.56``; one that would round to nothing with the decimals that it has."""
+    cents = (abs(amount) * 100 + UNITS // 2) // UNITS
+    if amount and not cents:
+        return price(amount)
+    return f"{'-' if amount < 0 else ''}{cents // 100:,}.{cents % 100:02d}"
+
+
+def price(amount: int) -> str:
+    """Write what one costs: ``0.00550``."""
+    return shown(amount)
 
 
 def milliseconds(value: float) -> str:

@@ -12,6 +12,18 @@
     money: (value) => count.format(value),
   };
 
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  const two = (value) => String(value).padStart(2, "0");
+
+  // 16:00 within days, 23 Nov at midnight; all UTC.
+  function instants(ticks) {
+    return ticks.map((tick) => {
+      const at = new Date(tick * 1000);
+      const midnight = at.getUTCHours() === 0 && at.getUTCMinutes() === 0;
+      return midnight ? at.getUTCDate() + " " + MONTHS[at.getUTCMonth()] : two(at.getUTCHours()) + ":" + two(at.getUTCMinutes());
+    });
+  }
+
   function duration(ms) {
     if (ms < 1000) return Math.round(ms) + " ms";
     if (ms < 60000) return Math.round(ms / 100) / 10 + " s";
@@ -68,7 +80,7 @@
         y: { range: (_, low, high) => [0, high > 0 ? high * 1.06 : 1] },
       },
       axes: [
-        { stroke: soft, font, grid: { show: false }, ticks: { stroke: line, size: 4 } },
+        { stroke: soft, font, grid: { show: false }, ticks: { stroke: line, size: 4 }, values: (_, ticks) => instants(ticks) },
         { stroke: soft, font, size: 58, grid: { stroke: line, width: 1 }, ticks: { show: false }, values: (_, ticks) => ticks.map(unit) },
       ],
       series: [
