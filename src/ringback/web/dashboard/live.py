@@ -18,7 +18,7 @@ checksums of what is shown. Nobody signals how far a replay has come, so while o
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -26,6 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ringback.dialect.codes import NONE
 from ringback.inspector.capture import TOPIC
 from ringback.model.errors import StoreUnavailable
 from ringback.model.message import Event, Message
@@ -37,7 +38,7 @@ from ringback.store.replays import RUNNING, Replay
 from ringback.store.wakeups import Listener
 from ringback.web.dashboard.bins import MAX_TEXT, capture_rows
 from ringback.web.dashboard.context import DashboardContext
-from ringback.web.dashboard.listing import PAGE_ROWS, Wanted, read_wanted, row
+from ringback.web.dashboard.listing import PAGE_ROWS, Row, Wanted, read_wanted, row
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import session_of
 
@@ -70,6 +71,7 @@ class Live:
     async def stream(self, request: Request) -> Response:
         """Stream what changes; filters as in the list, ``rows=none`` for the bare fact that something did.
 
+        With ``rows=events`` the rows are the events themselves, of messages that the filters take.
         ``rows=replays`` is about replays instead, ``rows=captures`` about what a bin holds.
         """
         begin = request.headers.get("last-event-id") or request.query_params.get("after", "")
@@ -84,7 +86,9 @@ class Live:
         if offset is None:
             offset = await feed.complete_to(self._context.store)
         wanted = None if request.query_params.get("rows") == "none" else read_wanted(request.query_params)
-        return EventStream(self._context, _EventFrames(self._context, self._pages, session, wanted, offset))
+        frames = _EventFrames(self._context, self._pages, session, wanted, offset)
+        frames.shows_events = request.query_params.get("rows") == "events"
+        return EventStream(self._context, frames)
 
 
 class _Frames(Generic[Seen]):
@@ -140,6 +144,8 @@ class _EventFrames(_Frames[Look]):
     """What has happened to messages."""
 
     topic = "events"
+    shows_events = False
+    """Whether the rows are the events, and not the messages as they stand."""
 
     def __init__(
         self, context: DashboardContext, pages: Pages, session: str, wanted: Wanted | None, offset: int
@@ -171,7 +177,15 @@ class _EventFrames(_Frames[Look]):
             return b""
         self._offset = look.events[-1].id
         content: dict[str, Any] = {"events": len(look.events)}
-        if self._wanted is not None:
+        if self._wanted is not None and self.shows_events:
+            happened = event_rows(look.events, look.messages, self._wanted)
+            content["rows"] = [
+                {"id": item.id, "key": item.key, "html": self._pages.text("_event_rows.html", rows=[item]).strip()}
+                for item in happened[-MOST_ROWS:]
+            ]
+            content["gone"] = []
+            content["left_out"] = look.left_out + len(happened[:-MOST_ROWS])
+        elif self._wanted is not None:
             shown = [message for message in look.messages.values() if self._wanted.takes(message)]
             content["rows"] = [
                 {"id": item.uuid, "key": item.key, "html": self._pages.text("_rows.html", rows=[item]).strip()}
@@ -180,6 +194,41 @@ class _EventFrames(_Frames[Look]):
             content["gone"] = sorted(set(look.messages) - {message.uuid for message in shown})
             content["left_out"] = look.left_out
         return b"id: %d\nevent: changes\ndata: %b\n\n" % (self._offset, msgspec.json.encode(content))
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the live page shows it."""
+
+    id: int
+    key: str
+    """Sorts as events were recorded, as text."""
+    at_us: int
+    status: str
+    flag: str | None
+    error: str
+    shown: Row
+    """Its message."""
+    country: str
+    network: str
+
+
+def event_rows(events: Sequence[Event], known: Mapping[str, Message], wanted: Wanted) -> list[EventRow]:
+    """Return the events of messages that a list takes, as they were recorded."""
+    return [
+        EventRow(
+            id=event.id,
+            key=f"{event.id:019d}",
+            at_us=event.at_us,
+            status=event.status,
+            flag=event.flag,
+            error=event.error_code if event.error_code not in (None, NONE) else "",
+            shown=row(message),
+            country=message.country,
+            network=message.network or "",
+        )
+        for event in events
+        if (message := known.get(event.message_uuid)) is not None and wanted.takes(message)
+    ]
 
 
 class _ReplayFrames(_Frames[Sequence[Replay]]):

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.web.dashboard.analytics_live import AnalyticsLive
 from ringback.web.dashboard.analytics_pages import AnalyticsPages
 from ringback.web.dashboard.assets import Assets
 from ringback.web.dashboard.bins import Bins
@@ -53,6 +54,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/", overview.page),
         ("/dashboard/overview", overview.part),
         *AnalyticsPages(context, pages).routes(),
+        *AnalyticsLive(context, pages).routes(),
         ("/dashboard/messages", Listing(context, pages).page),
         ("/dashboard/messages/{uuid}", detail.page),
         ("/dashboard/callbacks", Callbacks(context, pages).page),
