@@ -256,7 +256,7 @@ class Answers:
 
     def _settling(self, chosen: Filter, end: datetime, counts: Mapping[str, Any]) -> bool:
         end = min(end, EPOCH + timedelta(microseconds=chosen.until_us))
-        return self.now - end < timedelta(minutes=15) or counts["pending"] > counts["accepted"] / 50
+        return self.now - end < timedelta(minutes=15) or counts["pending"] > counts["accepted"] / 10
 
     def _spent(self, messages: Sequence[Message], total: int) -> dict[str, Any]:
         found = self.sums(messages)

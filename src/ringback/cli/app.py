@@ -34,6 +34,7 @@ from ringback.cli import (
     simulate,
     smpp_logins,
     smsc,
+    stats,
     tail,
     tls,
     trigger,
@@ -87,6 +88,7 @@ receive.app.command("list")(received.list_received)
 receive.app.command("gaps")(received.gaps)
 app.add_typer(receive.app, name="receive")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(stats.app, name="stats")
 app.add_typer(tls.app, name="tls")
 
 
