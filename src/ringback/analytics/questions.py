@@ -4,8 +4,6 @@ Every method raises ``AnalyticsAway`` when nobody holds the file, ``QuestionTooL
 and ``InvalidRequest`` for what it cannot group or order by.
 """
 
-
-
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -349,9 +347,9 @@ class Questions:
     # ---- how they are asked ----
 
     async def _answer(self, key: tuple[object, ...], find: Callable[[], Awaitable[_Found]]) -> _Found:
-        """Return the answer that is kept while nothing new has come in, else find one."""
+        """Return the answer that is kept while nothing new has come in, or because it was dear; else find one."""
         mark = (await self._engine.standing()).mark
-        found: _Found = await self._kept.get((*key, mark, self._rules()), find, for_us=KEPT_US)
+        found: _Found = await self._kept.get(key, find, for_us=KEPT_US, mark=(mark, self._rules()))
         return found
 
     async def _rows(self, sql: str, given: Sequence[object]) -> list[Row]:
