@@ -22,7 +22,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from ringback.analytics.ask import asked_rows, let_through
-from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, Limits, Standing
+from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, FileIsHeld, Limits, Standing
 from ringback.analytics.exports import Kind, copying, file_for, first_rows, remove_left, sent
 from ringback.analytics.running import Askers, first_line
 from ringback.analytics.tables import DDL, SHAPE
@@ -50,6 +50,8 @@ class DuckEngine:
         self._settings = settings
         self._read_only = read_only
         self._standing = _NOT_YET
+        self.begun_anew: str | None = None
+        """Why the file that was there was of no use: ``another_shape`` or ``damaged``."""
         self._database: DuckDBPyConnection | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="analytics-writer")
         self._askers = Askers(_ASKERS, "analytics-asker")
@@ -171,14 +173,29 @@ class DuckEngine:
             return self._connect(path)
         self._directory.mkdir(parents=True, exist_ok=True)
         remove_left(self._directory)
-        database = self._connect(path)
-        if _shape(database) not in {None, str(SHAPE)}:
-            database.close()
+        database, self.begun_anew = self._connect_or_not(path)
+        if database is None:
+            # Nothing in it is the only copy.
             remove(self._directory)
             database = self._connect(path)
-        database.execute(DDL)
+            database.execute(DDL)
         database.execute("INSERT OR IGNORE INTO meta VALUES ('shape', ?)", [str(SHAPE)])
+        database.execute("ATTACH ':memory:' AS staging")
         return database
+
+    def _connect_or_not(self, path: Path) -> tuple[DuckDBPyConnection | None, str | None]:
+        """Open the file; or say why what is there is of no use."""
+        try:
+            database = self._connect(path)
+            if _shape(database) in {None, str(SHAPE)}:
+                database.execute(DDL)
+                return database, None
+        except (AnalyticsAway, duckdb.Error) as error:
+            if not is_damage(error):
+                raise
+            return None, "damaged"
+        database.close()
+        return None, "another_shape"
 
     def _connect(self, path: Path) -> DuckDBPyConnection:
         settings = self._settings
@@ -196,10 +213,23 @@ class DuckEngine:
                     "python_enable_replacements": "false",
                 },
             )
-        except (duckdb.IOException, duckdb.ConnectionException) as e:
-            raise AnalyticsAway(f"The analytics file cannot be opened: {first_line(e)}") from e
-        _shut_in(database, self._directory)
+            _shut_in(database, self._directory)
+        except (duckdb.IOException, duckdb.ConnectionException, duckdb.InvalidInputException) as e:
+            # Another process's lock; or the locked settings of whoever has the file in this one.
+            kind = FileIsHeld if "lock" in str(e) else AnalyticsAway
+            raise kind(f"The analytics file cannot be opened: {first_line(e)}") from e
         return database
+
+
+_DAMAGE: Final = (
+    "not a valid DuckDB database", "enough bytes", "Corrupt database", "checksum", "deserialize", "version number",
+)  # fmt: skip
+"""What DuckDB says of a file that is cut off, overwritten, or of another storage version."""
+
+
+def is_damage(error: Exception) -> bool:
+    """Say whether a file that gave this error is of no use any more."""
+    return any(words in str(error) for words in _DAMAGE)
 
 
 def remove(directory: Path) -> None:

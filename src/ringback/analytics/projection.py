@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from datetime import date
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -19,7 +20,8 @@ import msgspec
 import structlog
 from duckdb import DuckDBPyConnection
 
-from ringback.analytics import offsets, sealing
+from ringback.analytics import offsets, received, sealing
+from ringback.analytics.days import Days
 from ringback.analytics.engine import Standing
 from ringback.analytics.fold import Folded, Horizon, at, convert, drain, fold
 from ringback.analytics.offsets import Offsets
@@ -28,7 +30,7 @@ from ringback.metrics import Metrics
 from ringback.model.errors import AnalyticsAway, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings_analytics import AnalyticsSettings
-from ringback.store import facts, feed
+from ringback.store import facts, feed, received_log
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 
@@ -40,10 +42,12 @@ GRACE_S: Final = 60.0
 """So long after it ended a message may still get a conversion or a callback may end, without being a correction."""
 LARGE_BATCH: Final = 400_000
 """Events of one batch while there is much to catch up with: each costs a fraction of what it costs in a small one."""
+RECEIVED_BATCH: Final = 50_000
+"""The same for received events, whose requests are read one by one for the provider's times."""
 MUCH: Final = 50_000
 IDLE_S: Final = 5.0
 """Without a hint the log is looked at so seldom."""
-HOUSEKEEPING_S: Final = 600.0
+HOUSEKEEPING_S: Final = 60.0
 PROGRESS_S: Final = 5.0
 _HOUR_US: Final = 3_600_000_000
 
@@ -75,10 +79,18 @@ class Projection:
         wakeups: Wakeups,
         settings: AnalyticsSettings,
         metrics: Metrics,
-        days: sealing.Days,
+        days: Days,
         large_batch: int = LARGE_BATCH,
+        begun_anew: str | None = None,
+        sources: received.Sources = received.NO_SOURCES,
     ) -> None:
-        """``identity`` is the store's; ``days`` is where days are sealed."""
+        """``identity`` is the store's; ``days`` is where days are sealed; ``begun_anew`` says why there was no file.
+
+        ``sources`` knows the sources of received callbacks.
+        """
+        self._sources = sources
+        self._received_batch = min(large_batch, RECEIVED_BATCH)
+        self._begun_anew = begun_anew
         self._store = store
         self._identity = identity
         self._file = file
@@ -97,6 +109,7 @@ class Projection:
         self._is_prepared = False
         self._stopping = asyncio.Event()
         self._kept_at_s = float("-inf")
+        self._unsealed: list[date] = []
 
     async def run(self) -> None:
         """Take in what is new until stopped; a batch in hand is finished."""
@@ -138,6 +151,7 @@ class Projection:
             await self._write(lambda con: offsets.note(con, conversions=said_until), conversions=said_until)
         await self._take_events(until)
         await self._take_conversions(said_until)
+        await self._take_received()
         await self._settle()
         if self._rebuilding is not None and not self._stopping.is_set():
             await self._end_rebuild()
@@ -150,7 +164,7 @@ class Projection:
         complete_to = await feed.complete_to(self._store)
         why = None
         if origin.store is None:
-            why = "new_file"
+            why = self._begun_anew or "new_file"
         elif origin.store != self._identity:
             why = "made_from_another_database"
         elif self._offsets.events > complete_to:
@@ -160,7 +174,7 @@ class Projection:
             self._offsets = Offsets()
             log.info("analytics_rebuild_began", reason=why, events=complete_to)
         self._rebuilding = why or origin.rebuilding
-        self._events = await self._file.write(_count_events)
+        self._events = await self._file.write(lambda con: _count(con, "events"))
         self._changes = self._clock.now_us()
         self._is_prepared = True
         self._note("rebuilding" if self._rebuilding else "behind", behind=complete_to - self._offsets.events)
@@ -239,6 +253,39 @@ class Projection:
 
             await self._write(take, conversions=to)
 
+    async def _take_received(self) -> None:
+        until = await self._store.read(received_log.last_position)
+        began_s, taken = time.monotonic(), 0
+        while self._offsets.received < until and not self._stopping.is_set():
+            behind = until - self._offsets.received
+            batch = self._received_batch if behind > MUCH else self._settings.batch
+            batch_s = time.perf_counter()
+            folded = await self._take_received_batch(min(self._offsets.received + batch, until))
+            taken += folded.events
+            self._events += folded.events
+            self._metrics.analytics_took(folded.events, time.perf_counter() - batch_s)
+            self._per_s = taken / max(time.monotonic() - began_s, 0.001)
+            self._note("rebuilding" if self._rebuilding else "behind", behind=until - self._offsets.received)
+
+    async def _take_received_batch(self, until: int) -> Folded:
+        after, horizon = self._offsets.received, self._horizon()
+
+        def take(con: DuckDBPyConnection) -> Folded:
+            received.stage_accounts(con, self._sources.accounts)
+            with self._store.columns(facts.requests_between(after, until)) as stream:
+                received.stage_times(con, stream, self._sources.time_of)
+            with self._store.columns(facts.received_between(after, until)) as stream:
+                received.stage_received_events(con, stream)
+            with self._store.columns(facts.received_of_messages_between(after, until)) as stream:
+                received.stage_received_messages(con, stream)
+            folded = fold(con, horizon)
+            offsets.note(con, received=until)
+            return folded
+
+        folded = await self._file.write(take)
+        self._took(received=until)
+        return folded
+
     async def _end_rebuild(self) -> None:
         def end(con: DuckDBPyConnection) -> int:
             put_back = sealing.restore(con, self._days)
@@ -246,7 +293,7 @@ class Projection:
             return put_back
 
         restored = await self._file.write(end)
-        self._events = await self._file.write(_count_events)
+        self._events = await self._file.write(lambda con: _count(con, "events"))
         log.info(
             "analytics_rebuilt", reason=self._rebuilding, events=self._events, restored=restored,
             per_s=round(self._per_s),
@@ -255,18 +302,22 @@ class Projection:
         self._changes += 1
 
     async def _keep_house(self) -> None:
-        """Now and then close what nothing comes of any more, and seal days that are settled."""
-        now_s = time.monotonic()
-        if self._stopping.is_set() or self._rebuilding is not None or now_s - self._kept_at_s < HOUSEKEEPING_S:
+        """Now and then close what nothing comes of any more; seal a day that is settled, one at a time."""
+        if self._stopping.is_set() or self._rebuilding is not None:
             return
-        self._kept_at_s = now_s
-        horizon = self._horizon()
-        if await self._file.write(lambda con: drain(con, horizon)):
-            self._changes += 1
-        settled = at(horizon.queued_before_us)
-        for day in await self._file.write(lambda con: sealing.to_seal(con, settled)):
-            if self._stopping.is_set():
-                return
+        now_s = time.monotonic()
+        if now_s - self._kept_at_s >= HOUSEKEEPING_S:
+            self._kept_at_s = now_s
+            horizon = self._horizon()
+            if await self._file.write(lambda con: drain(con, horizon)):
+                self._changes += 1
+            settled = at(horizon.queued_before_us)
+            self._unsealed, open_messages = await self._file.write(
+                lambda con: (sealing.to_seal(con, settled), _count(con, "open_messages"))
+            )
+            self._metrics.analytics_size(open_messages=open_messages, file_bytes=self._days.size_bytes())
+        if self._unsealed:
+            day = self._unsealed.pop(0)
             await self._file.write(partial(sealing.seal, days=self._days, day=day))
             log.info("analytics_day_sealed", day=str(day))
 
@@ -298,8 +349,8 @@ class Projection:
         )
 
 
-def _count_events(con: DuckDBPyConnection) -> int:
-    return int(con.execute("SELECT count(*) FROM events").fetchall()[0][0])
+def _count(con: DuckDBPyConnection, table: str) -> int:
+    return int(con.table(table).count("*").fetchall()[0][0])
 
 
 def _first_young(con: DuckDBPyConnection, after: int, before_us: int) -> int | None:

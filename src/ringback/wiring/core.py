@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
+from ringback.analytics.engine import Engine
 from ringback.dialect.media import MediaUrls
 from ringback.messaging.accept import Acceptor
 from ringback.messaging.inbound import InboundTaker
@@ -25,6 +26,7 @@ from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
+from ringback.wiring.analytics import open_engine
 from ringback.wiring.backbone import open_backbone
 from ringback.wiring.chance import new_id
 
@@ -45,6 +47,8 @@ class Core(msgspec.Struct, frozen=True):
     tariff: Cached[Tariff]
     meter: RequestMeter
     """Of requests by whichever door."""
+    engine: Engine
+    """Answers questions about deliveries."""
 
 
 async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str) -> Core:
@@ -54,6 +58,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str
     files = MediaFiles(settings.store.media_dir or settings.store.data_dir / "media")
     stack.callback(files.close)
     files.prepare()
+    engine = await open_engine(settings, stack)
     return Core(
         settings,
         store,
@@ -67,6 +72,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str
         LimitsCache(store, settings.limits),
         _tariff(settings, store),
         RequestMeter(),
+        engine,
     )
 
 

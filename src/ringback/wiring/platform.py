@@ -25,6 +25,7 @@ from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.probes import Probes
 from ringback.web.server import listen
+from ringback.wiring.analytics import projecting
 from ringback.wiring.backbone import base_url
 from ringback.wiring.calling import delivering, replaying, reporting, retaining
 from ringback.wiring.core import acceptor_of, open_core
@@ -100,6 +101,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             workers += [http_server, *smpp_serving(core, acceptor, for_smpp)]
             if tls is not None and tls_sock is not None:
                 workers.append(http_server.with_tls(tls_sock, tls))
+        workers += await projecting(core)
         if settings.store.url or set(settings.roles) != set(get_args(Role)):
             # Somebody else may work on the same database.
             workers.append(core.store.watch(core.wakeups))
