@@ -34,6 +34,7 @@ from ringback.cli import (
     simulate,
     smpp_logins,
     smsc,
+    sql,
     stats,
     tail,
     tls,
@@ -62,6 +63,7 @@ account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
 account.app.add_typer(smpp_logins.app, name="smpp")
+app.command("sql")(sql.sql)
 app.command("tail")(tail.tail)
 app.command("reconcile")(reconcile.reconcile)
 app.command("listen")(listen.listen)
