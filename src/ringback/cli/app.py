@@ -8,6 +8,7 @@ import typer
 from ringback import __version__
 from ringback.cli import (
     account,
+    audit,
     bin_insight,
     bins,
     callbacks,
@@ -39,6 +40,7 @@ from ringback.cli import (
     tail,
     tls,
     trigger,
+    users,
 )
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
@@ -92,6 +94,8 @@ app.add_typer(receive.app, name="receive")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(stats.app, name="stats")
 app.add_typer(tls.app, name="tls")
+app.add_typer(users.app, name="users")
+app.command("audit")(audit.show)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback shape

@@ -20,7 +20,7 @@ from ringback.web.dashboard.analytics_frame import Frame
 from ringback.web.dashboard.analytics_grid import Column, Grid, Row
 from ringback.web.dashboard.analytics_pages import OWN, sentence
 from ringback.web.dashboard.context import DashboardContext
-from ringback.web.dashboard.listing import PAGE_ROWS, read_wanted
+from ringback.web.dashboard.listing import PAGE_ROWS, narrowed, read_wanted
 from ringback.web.dashboard.live import EventRow, event_rows
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import Endpoint
@@ -56,10 +56,7 @@ class AnalyticsLive:
                 request, "live", "analytics_notice.html", address=read_address("live", ()), status=400,
                 problem=sentence(str(error)),
             )  # fmt: skip
-        account_id = viewer_of(request).account_id
-        wanted = read_wanted(request.query_params)
-        if account_id is not None:
-            wanted = msgspec.structs.replace(wanted, account=account_id)
+        wanted = narrowed(read_wanted(request.query_params), viewer_of(request))
         wanted = msgspec.structs.replace(wanted, since="", until="")
         # Asked first: what is added to the log while the page is drawn comes with its stream.
         offset = await feed.complete_to(self._context.store)
@@ -126,32 +123,31 @@ class AnalyticsLive:
         return read_filter(
             request.query_params,
             now_us=self._context.clock.now_us(),
-            account_id=viewer_of(request).account_id,
+            account_id=viewer_of(request).account(request.query_params.get("account", "")) or None,
             beside=OWN,
         )
 
     async def _health(self, request: Request) -> tuple[Grid, Healths, Filter]:
         chosen = self._check(request)
         now_us = self._context.clock.now_us()
+        only = None if chosen.account_id is None else [chosen.account_id]
 
         def read(tx: Transaction) -> tuple[Healths, Standings]:
             return (
                 healths(tx, since_us=chosen.since_us, account_id=chosen.account_id),
-                standing.page(tx, since_us=chosen.since_us, limit=_MOST_ENDPOINTS),
+                standing.page(tx, since_us=chosen.since_us, limit=_MOST_ENDPOINTS, only=only),
             )
 
         found, stand = await self._context.store.read(read)
-        return _grid(found, stand, chosen.account_id, now_us), found, chosen
+        return _grid(found, stand, now_us), found, chosen
 
 
-def _grid(found: Healths, stand: Standings, account_id: str | None, now_us: int) -> Grid:
+def _grid(found: Healths, stand: Standings, now_us: int) -> Grid:
     """Those in trouble first, then those with most waiting; see ``store.standing``."""
     answered = {(each.account_id, each.origin): each for each in found.rows}
     rows = []
     for each in stand.rows:
         endpoint = each.endpoint
-        if account_id not in (None, endpoint.account_id):
-            continue
         health = answered.get((endpoint.account_id, endpoint.origin))
         rows.append(
             Row(

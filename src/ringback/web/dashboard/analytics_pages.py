@@ -141,7 +141,8 @@ class AnalyticsPages:
         return await self._frame.answer(request, name, "analytics_notice.html", status=status, **facts)
 
     def _asked(self, request: Request, address: Address, rows: int) -> Asked:
-        account_id = viewer_of(request).account_id
+        # Raises NotFound for one that may not be seen; of several the filter says what is wrong.
+        account_id = viewer_of(request).account(address.first("account")) or None
         chosen = read_filter(address.pairs, now_us=self._context.clock.now_us(), account_id=account_id, beside=OWN)
         return Asked(address=address, chosen=chosen, rows=rows)
 
