@@ -36,7 +36,8 @@ def main() -> None:
     parser.add_argument("--history", type=Path, help="of analytics: a data directory of ringback generate to copy")
     wanted = parser.parse_args()
     BENCHMARKS["analytics"] = analytics.of_size(analytics.Size(messages=wanted.messages, history=wanted.history))
-    needed = ["wrk", "nginx", *(["bearerbox"] if wanted.name in {"gateway", "all"} else [])]
+    needed = [] if wanted.name == "analytics" else ["wrk", "nginx"]
+    needed += ["bearerbox"] if wanted.name in {"gateway", "all"} else []
     needed += ["chromium"] if wanted.name in {"bins", "analytics", "all"} else []
     if missing := [tool for tool in needed if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")]:
         sys.exit(
