@@ -60,6 +60,13 @@ def test_it_does_not_add_to_messages_unless_told(prepared: Database, tmp_path: P
     assert rows(prepared, "SELECT count(*) FROM messages") == [(3000,)]
 
 
+def test_a_new_data_directory_is_for_nobody_else(tmp_path: Path) -> None:
+    with loading.new_file(tmp_path / "new"):
+        pass
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "new" / sqlite.FILE_NAME).stat().st_mode & 0o777 == 0o600
+
+
 def test_history_does_not_end_in_the_future(tmp_path: Path) -> None:
     ended = run("generate", "--until", "2999-01-01", "--data-dir", str(tmp_path))
     assert (ended.returncode, list(tmp_path.iterdir())) == (2, [])

@@ -67,6 +67,7 @@ def new_file(data_dir: Path) -> Iterator[NewFile]:
     Raises ``DataDirUnusable``, ``DatabaseUnusable``.
     """
     place = data_dir / BUILDING
+    sqlite.prepare(data_dir)
     shutil.rmtree(place, ignore_errors=True)
     made = sqlite.make_file(place, busy_timeout_s=0)
     engine = sa.create_engine(f"sqlite:///{made}", poolclass=sa.pool.StaticPool)

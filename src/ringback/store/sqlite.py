@@ -161,7 +161,7 @@ def open_store(data_dir: Path, *, busy_timeout_s: float, shares_process: bool = 
 
 def make_file(data_dir: Path, *, busy_timeout_s: float) -> Path:
     """Let there be a database in ``data_dir`` with the tables of today; returns its file. Raises as ``open_store``."""
-    _prepare(data_dir)
+    prepare(data_dir)
     path = data_dir / FILE_NAME
     engine = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
     turn = Turn(data_dir / TURN_FILE, timeout_s=busy_timeout_s)
@@ -202,7 +202,8 @@ def _engine(path: Path, *, busy_timeout_s: float, connections: int, query_only: 
     return engine
 
 
-def _prepare(data_dir: Path) -> None:
+def prepare(data_dir: Path) -> None:
+    """Let there be a data directory that can be written, for nobody else to read. Raises ``DataDirUnusable``."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = data_dir / f".write-test-{os.getpid()}"
