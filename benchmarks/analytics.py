@@ -166,7 +166,7 @@ def _cold(door: Entrance, until_us: int, figures: dict[str, Figure]) -> None:
     """Ask for each page for the first time: nothing of the file is in memory at the beginning, and no answer is."""
     progress("analytics: pages, cold ...")
     visitor = door.visitor()
-    times = [visitor.ms(address(page, days, until_us)) for days in reversed(PERIODS.values()) for page in PAGES]
+    times = [visitor.ms(address(page, days, until_us)) for days in reversed(list(PERIODS.values())) for page in PAGES]
     figures["pages_cold_first"] = Figure(times[0], "ms")
     figures["pages_cold_p95"] = Figure(percentile(times, 0.95), "ms")
 
