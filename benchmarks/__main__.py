@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import accept, bins, delivery, gateway, listing, punctuality, receive, recovery
+from benchmarks import accept, analytics, bins, delivery, gateway, listing, punctuality, receive, recovery
 from benchmarks.report import Report
 
 BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
     "listing": listing.run,
     "gateway": gateway.run,
     "bins": bins.run,
+    "analytics": analytics.run,
 }
 
 
@@ -29,9 +30,15 @@ def main() -> None:
     parser.add_argument("name", choices=[*BENCHMARKS, "all"])
     parser.add_argument("--json", action="store_true", help="print one JSON line for each benchmark")
     parser.add_argument("--directory", type=Path, help="where data is kept; a temporary directory without it")
+    parser.add_argument(
+        "--messages", type=int, default=250_000, help="of analytics: how many messages it has; 5000000 for a full run"
+    )
+    parser.add_argument("--history", type=Path, help="of analytics: a data directory of ringback generate to copy")
     wanted = parser.parse_args()
-    needed = ["wrk", "nginx", *(["bearerbox"] if wanted.name in {"gateway", "all"} else [])]
-    needed += ["chromium"] if wanted.name in {"bins", "all"} else []
+    BENCHMARKS["analytics"] = analytics.of_size(analytics.Size(messages=wanted.messages, history=wanted.history))
+    needed = [] if wanted.name == "analytics" else ["wrk", "nginx"]
+    needed += ["bearerbox"] if wanted.name in {"gateway", "all"} else []
+    needed += ["chromium"] if wanted.name in {"bins", "analytics", "all"} else []
     if missing := [tool for tool in needed if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")]:
         sys.exit(
             f"missing: {', '.join(missing)}. Install them: scripts/install-system-packages wrk nginx kannel chromium"

@@ -17,7 +17,7 @@ import msgspec
 
 RINGBACK = str(Path(sys.executable).parent / "ringback")
 LOAD = Path(__file__).parent / "load"
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 120
 READY = "Ringback "
 """How the line begins that each process writes when it is ready."""
 _TICKS = os.sysconf("SC_CLK_TCK")

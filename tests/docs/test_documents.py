@@ -231,6 +231,7 @@ def test_every_error_text_is_documented() -> None:
             "docs/api.md",
             "docs/bins.md",
             "docs/conversions.md",
+            "docs/generate.md",
             "docs/limits.md",
             "docs/listen.md",
             "docs/numbers.md",

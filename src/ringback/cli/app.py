@@ -19,6 +19,7 @@ from ringback.cli import (
     credit,
     demo,
     endpoints,
+    generate,
     limits,
     listen,
     login,
@@ -56,6 +57,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
+app.command("generate")(generate.generate)
 app.command("login-link")(login.login_link)
 app.command("operator-token")(login.operator_token)
 app.command("sdk-env")(sdk_env.sdk_env)

@@ -157,7 +157,13 @@ def open_store(data_dir: Path, *, busy_timeout_s: float, shares_process: bool = 
     ``shares_process`` says that requests are answered in this process too, and wait for its background writes.
     Raises ``DataDirUnusable`` or ``DatabaseUnusable`` with one line that says what to do.
     """
-    _prepare(data_dir)
+    path = make_file(data_dir, busy_timeout_s=busy_timeout_s)
+    return SqliteStore(path, busy_timeout_s=busy_timeout_s, shares_process=shares_process)
+
+
+def make_file(data_dir: Path, *, busy_timeout_s: float) -> Path:
+    """Let there be a database in ``data_dir`` with the tables of today; returns its file. Raises as ``open_store``."""
+    prepare(data_dir)
     path = data_dir / FILE_NAME
     engine = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
     turn = Turn(data_dir / TURN_FILE, timeout_s=busy_timeout_s)
@@ -174,7 +180,7 @@ def open_store(data_dir: Path, *, busy_timeout_s: float, shares_process: bool = 
     finally:
         turn.close()
     path.chmod(0o600)
-    return SqliteStore(path, busy_timeout_s=busy_timeout_s, shares_process=shares_process)
+    return path
 
 
 def _engine(path: Path, *, busy_timeout_s: float, connections: int, query_only: bool = False) -> sa.Engine:
@@ -198,7 +204,8 @@ def _engine(path: Path, *, busy_timeout_s: float, connections: int, query_only: 
     return engine
 
 
-def _prepare(data_dir: Path) -> None:
+def prepare(data_dir: Path) -> None:
+    """Let there be a data directory that can be written, for nobody else to read. Raises ``DataDirUnusable``."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = data_dir / f".write-test-{os.getpid()}"
