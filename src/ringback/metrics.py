@@ -20,6 +20,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from ringback import __version__
+
 # A second series for each one, with the time at which the process started: process_start_time_seconds says that.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -37,10 +39,14 @@ CALLBACK_ENDS: Final = ("delivered", "given_up")
 SMPP_REQUESTS: Final = ("submit_sm", "data_sm", "query_sm", "other")
 OWED_KINDS: Final = ("receipt", "inbound")
 OWED_RESULTS: Final = ("taken", "refused", "later")
+LINK_STATES: Final = ("up", "connecting", "down", "stopped")
+SURFACES: Final = ("api", "receiver", "inspector", "dashboard", "other")
 TRANSACTION_KINDS: Final = ("read", "write")
 TRANSACTION_RESULTS: Final = ("ok", "unavailable", "rolled_back", "abandoned")
 
 _ATTEMPT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 8, 15)
+_ANSWER_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+"""Up to the 5 s after which the most impatient of the providers give up a callback."""
 _LATENESS_BUCKETS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _TRANSACTION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -73,6 +79,7 @@ class Metrics:
         self._make_smpp_counters()
         self._make_timers()
         self._make_gauges()
+        self._make_machine()
 
     def _make_counters(self) -> None:
         self.accepted = Counter(
@@ -135,7 +142,7 @@ class Metrics:
                 ("surface", "status"),
                 registry=self._registry,
             ),
-            known=[("api", status) for status in ("2xx", "4xx", "5xx")],
+            known=product(("api", "receiver"), ("2xx", "4xx", "5xx")),
         )
         self.transactions = self._counts(
             "ringback_store_transactions_total",
@@ -183,6 +190,14 @@ class Metrics:
             buckets=_LATENESS_BUCKETS,
             registry=self._registry,
         )
+        answers = Histogram(
+            "ringback_http_answer_seconds",
+            "How long it took until an answer over HTTP began.",
+            ("surface",),
+            buckets=_ANSWER_BUCKETS,
+            registry=self._registry,
+        )
+        self.answer_seconds = {surface: answers.labels(surface) for surface in SURFACES}
         transactions = Histogram(
             "ringback_store_transaction_seconds",
             "How long a transaction took, waiting for its turn included.",
@@ -233,11 +248,37 @@ class Metrics:
         self._replays = Gauge(
             "ringback_replays_running", "Replays that have not ended; counted up to 100000.", registry=self._backlog
         )
+        self._carrier_links = Gauge(
+            "ringback_carrier_links",
+            "Links to carriers by their state, each once for each process that holds one.",
+            ("state",),
+            registry=self._backlog,
+        )
         self._oldest_due = Gauge(
             "ringback_oldest_due_callback_age_seconds",
             "For how long the callback has been due that waits longest at an endpoint which is not parked.",
             registry=self._backlog,
         )
+
+    def _make_machine(self) -> None:
+        build = Gauge("ringback_build_info", "1, with what this process is.", ("version",), registry=self._registry)
+        build.labels(__version__).set(1)
+        self._disk_free = Gauge(
+            "ringback_disk_free_bytes", "Room left where data are kept.", ("holds",), registry=self._registry
+        )
+        self._disk_least = Gauge(
+            "ringback_disk_least_free_bytes",
+            "With less room than this, a process is not ready.",
+            registry=self._registry,
+        )
+
+    def show_disks(self, free_bytes: Mapping[str, int], *, least_bytes: int) -> None:
+        """Take how much room there is, by what is kept there."""
+        # What cannot be measured any more is not shown: old figures would look like new ones.
+        self._disk_free.clear()
+        for holds, free in free_bytes.items():
+            self._disk_free.labels(holds).set(free)
+        self._disk_least.set(least_bytes)
 
     def _counts(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counts:
         return Counts(Counter(name, meaning, tuple(labels), registry=self._registry), known=product(*labels.values()))
@@ -253,6 +294,7 @@ class Metrics:
         smpp_owed: int,
         oldest_due_s: float,
         conversions: int = 0,
+        links: Mapping[str, int],
     ) -> None:
         """Take what the database says now."""
         self._callbacks_waiting.set(callbacks)
@@ -260,6 +302,8 @@ class Metrics:
         self._given_up.set(given_up)
         for state, total in endpoints.items():
             self._endpoints.labels(state).set(total)
+        for state, total in links.items():
+            self._carrier_links.labels(state).set(total)
         self._replays.set(replays)
         self._conversions_waiting.set(conversions)
         self._smpp_owed_waiting.set(smpp_owed)
