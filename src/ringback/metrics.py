@@ -80,6 +80,7 @@ class Metrics:
         self._make_timers()
         self._make_gauges()
         self._make_machine()
+        self._make_analytics()
 
     def _make_counters(self) -> None:
         self.accepted = Counter(
@@ -279,6 +280,44 @@ class Metrics:
         for holds, free in free_bytes.items():
             self._disk_free.labels(holds).set(free)
         self._disk_least.set(least_bytes)
+
+    def _make_analytics(self) -> None:
+        self._analytics_events = Counter(
+            "ringback_analytics_events_total", "Events taken into the analytics file.", registry=self._registry
+        )
+        self._analytics_seconds = Histogram(
+            "ringback_analytics_batch_seconds",
+            "How long it took to take in a batch of events.",
+            buckets=_TRANSACTION_BUCKETS,
+            registry=self._registry,
+        )
+        self._analytics_lag = Gauge(
+            "ringback_analytics_watermark_lag_seconds",
+            "How old the newest state is that the analytics have wholly taken in.",
+            registry=self._registry,
+        )
+        self._analytics_open = Gauge(
+            "ringback_analytics_open_messages", "Messages of which more is expected.", registry=self._registry
+        )
+        self._analytics_bytes = Gauge(
+            "ringback_analytics_file_bytes",
+            "Size of the analytics file, its log, and the days that are sealed.",
+            registry=self._registry,
+        )
+
+    def analytics_took(self, events: int, seconds: float) -> None:
+        """Count a batch of events taken into the analytics file."""
+        self._analytics_events.inc(events)
+        self._analytics_seconds.observe(seconds)
+
+    def analytics_lag(self, seconds: float) -> None:
+        """Say how far the analytics are behind the log."""
+        self._analytics_lag.set(seconds)
+
+    def analytics_size(self, *, open_messages: int, file_bytes: int) -> None:
+        """Say how large the analytics file is."""
+        self._analytics_open.set(open_messages)
+        self._analytics_bytes.set(file_bytes)
 
     def _counts(self, name: str, meaning: str, **labels: tuple[str, ...]) -> Counts:
         return Counts(Counter(name, meaning, tuple(labels), registry=self._registry), known=product(*labels.values()))

@@ -17,6 +17,7 @@ from ringback.store import (
     schema_numbers,  # noqa: F401
     schema_parts,  # noqa: F401
     schema_received,  # noqa: F401
+    schema_saved_queries,  # noqa: F401
     schema_smpp,  # noqa: F401
     schema_upstream,  # noqa: F401
     sqlite,

@@ -1,9 +1,11 @@
 """Who answers questions: the one process that holds the analytics file, asked from within or from beside it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
+
+from ringback.analytics.exports import Kind
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +17,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PAGE_LIMITS: Final = Limits(timeout_s=10.0, rows=10_000)
+EXPORT_LIMITS: Final = Limits(timeout_s=120.0, rows=10_000_000)
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,4 +61,27 @@ class Engine(Protocol):
 
     async def standing(self) -> Standing:
         """Say how far the projection is."""
+        ...
+
+    async def own(self, sql: str, *, account_id: str | None, limits: Limits) -> Answer:
+        """Answer somebody's own question, of one account or, with None, of all.
+
+        Raises ``QuestionRefused`` for what may not be asked or is malformed, with its place; see ``docs/ask.md``.
+        """
+        ...
+
+    def export(
+        self, sql: str, given: Sequence[object] = (), *, kind: Kind, limits: Limits = EXPORT_LIMITS
+    ) -> AsyncGenerator[bytes, None]:
+        """Give the rows of one SELECT as a file; Ringback's own, nothing is checked.
+
+        The first step may raise as ``ask`` does, so take it before the answer's headers are sent. Close it when it is
+        not read to its end.
+        """
+        ...
+
+    def export_own(
+        self, sql: str, *, account_id: str | None, kind: Kind, limits: Limits
+    ) -> AsyncGenerator[bytes, None]:
+        """Give what ``own`` would answer as a file."""
         ...

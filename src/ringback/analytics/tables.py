@@ -55,10 +55,11 @@ CREATE TABLE IF NOT EXISTS events (
     status VARCHAR NOT NULL,
     flag VARCHAR,                     -- NULL: it changed the message
     error_code VARCHAR,
-    at TIMESTAMP NOT NULL,
+    "at" TIMESTAMP NOT NULL,
     lag_ms BIGINT                     -- of what was received: from the provider's time to ours
 );
+CREATE TABLE IF NOT EXISTS sealed_days (day DATE NOT NULL);
 CREATE TABLE IF NOT EXISTS open_messages ({MESSAGE_COLUMNS});
 CREATE TABLE IF NOT EXISTS closed_messages ({MESSAGE_COLUMNS});
 CREATE VIEW IF NOT EXISTS messages AS SELECT * FROM closed_messages UNION ALL SELECT * FROM open_messages;
-"""  # noqa: S608 - own columns
+"""

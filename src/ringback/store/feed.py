@@ -39,6 +39,17 @@ def _complete_to(tx: Transaction) -> int:
     if tx.dialect.name != "postgresql":
         return messages.last_offset(tx)
     # In this order: who draws ids after the first look leaves a word no lower than what it gave.
-    drawn: int = tx.exec_driver_sql(_LAST_DRAWN).scalar_one()
-    lowest: int | None = tx.exec_driver_sql(_LOWEST_WORD).scalar_one()
+    drawn = last_drawn(tx)
+    lowest = lowest_word(tx)
     return drawn if lowest is None else min(drawn, lowest)
+
+
+def last_drawn(tx: Transaction) -> int:
+    """Return the last id that anybody has drawn on PostgreSQL, committed or not."""
+    return int(tx.exec_driver_sql(_LAST_DRAWN).scalar_one())
+
+
+def lowest_word(tx: Transaction) -> int | None:
+    """Return the lowest word of those who write on PostgreSQL now; ``None`` when nobody does."""
+    lowest: int | None = tx.exec_driver_sql(_LOWEST_WORD).scalar_one()
+    return lowest

@@ -3,11 +3,15 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from sqlalchemy import Select
 
 from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.runtime import Clock, Worker
+from ringback.store.columns import ColumnStream
 from ringback.store.port import Store, Transaction
 from ringback.store.wakeups import Wakeups
 
@@ -59,6 +63,10 @@ class MeasuredStore:
     def watch(self, wakeups: Wakeups) -> Worker:
         """See ``Store.watch``."""
         return self._store.watch(wakeups)
+
+    def columns(self, query: Select[Any]) -> AbstractContextManager[ColumnStream]:
+        """See ``Store.columns``."""
+        return self._store.columns(query)
 
     async def close(self) -> None:
         """See ``Store.close``."""

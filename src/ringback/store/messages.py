@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from ringback.model import redaction
 from ringback.model.message import INBOUND_REF, Event, Message
 from ringback.store import bulk
+from ringback.store.narrowing import Narrowing
 from ringback.store.order import one_at_a_time
 from ringback.store.port import Transaction
 from ringback.store.schema import events, messages
@@ -186,16 +187,23 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
 
 
 HIDES_NUMBER: Final = redaction.HIDES_NUMBER
+_ALL: Final = Narrowing()
 
 
 def newest(
-    tx: Transaction, wanted: Filter, *, number: str | None, before: tuple[int, str] | None, limit: int
+    tx: Transaction,
+    wanted: Filter,
+    *,
+    number: str | None,
+    before: tuple[int, str] | None,
+    limit: int,
+    narrowing: Narrowing = _ALL,
 ) -> list[Message]:
     """Return messages newest first, from or to ``number``, older than ``before`` (queued_at_us, uuid).
 
     A message whose ``log`` hides the other party's number is not found by that number.
     """
-    conditions = _conditions(wanted)
+    conditions = [*_conditions(wanted), *narrowing.conditions()]
     if number is not None:
         shown = messages.c.log.not_in(HIDES_NUMBER)
         conditions.append(

@@ -14,11 +14,13 @@ Behaviour of every driver:
 """
 
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, Final, Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select
 
 from ringback.runtime import Clock, Worker
+from ringback.store.columns import ColumnStream
 from ringback.store.wakeups import Wakeups
 
 T = TypeVar("T")
@@ -57,6 +59,14 @@ class Store(Protocol):
 
     def watch(self, wakeups: Wakeups) -> Worker:
         """Return a worker that signals ``wakeups`` when other processes have changed something."""
+        ...
+
+    def columns(self, query: Select[Any]) -> AbstractContextManager[ColumnStream]:
+        """Read one consistent answer to ``query`` column by column, for a thread that may block.
+
+        Its transaction lasts as long as the context. What is asked for must not be NULL and not change its type from
+        row to row (``store.facts``). Raises ``StoreUnavailable``.
+        """
         ...
 
     async def close(self) -> None:

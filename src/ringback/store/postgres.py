@@ -13,17 +13,21 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
+import adbc_driver_postgresql
 import psycopg
 import sqlalchemy as sa
+from adbc_driver_manager import AdbcDatabase
 from alembic.util import CommandError
 from psycopg.types.string import StrDumperUnknown
 
 from ringback.model.errors import DatabaseUnusable, OutcomeUnknown, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.store import outcome
+from ringback.store.columns import ColumnReader, ColumnStream
 from ringback.store.deadline import Deadlines
 from ringback.store.notify import Notifications
 from ringback.store.outcome import Begun, CommitUnansweredError
@@ -44,6 +48,8 @@ STATEMENT_TIMEOUT_FACTOR: Final = 5
 """A statement may work for so many times as long as it may wait for a lock."""
 DEADLINE_MARGIN_S: Final = 1.0
 """How much longer than the server may take its answer is waited for; then nobody is there."""
+COLUMNS_TIMEOUT_S: Final = 120
+"""How long one answer by columns may take: a rebuild reads much at a time."""
 UPGRADE_WAIT_S: Final = 60
 """How long a process that starts waits for another one that is upgrading the database."""
 
@@ -69,6 +75,15 @@ class PostgresStore:
         self._writing = _engine(url, busy_timeout_s=busy_timeout_s, connections=WRITERS)
         self._leasing = _engine(url, busy_timeout_s=busy_timeout_s, connections=LEASERS, durable=False)
         self._reading = _engine(url, busy_timeout_s=busy_timeout_s, connections=READERS, read_only=True)
+        self._columns = ColumnReader(
+            partial(_column_database, url, busy_timeout_s),
+            dialect=self._reading.dialect,
+            setup=(
+                "SET default_transaction_read_only = on",
+                f"SET lock_timeout = {max(1, round(busy_timeout_s * 1000))}",
+                f"SET statement_timeout = {COLUMNS_TIMEOUT_S * 1000}",
+            ),
+        )
         for engine in (self._writing, self._leasing, self._reading):
             _renew_at_each_step(engine, self._deadlines)
         for engine in (self._writing, self._leasing):
@@ -125,8 +140,13 @@ class PostgresStore:
         """See ``Store.watch``; also passes what ``wakeups`` signals here on to other processes."""
         return Notifications(self._connect_for_hints, wakeups, longest_s=self._deadline_s)
 
+    def columns(self, query: sa.Select[Any]) -> AbstractContextManager[ColumnStream]:
+        """See ``Store.columns``."""
+        return self._columns.stream(query)
+
     async def close(self) -> None:
         """See ``Store.close``."""
+        self._columns.close()
         await asyncio.to_thread(self._writers.shutdown)
         await asyncio.to_thread(self._leasers.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
@@ -210,6 +230,13 @@ def _connect_arguments(busy_timeout_s: float) -> dict[str, Any]:
         "keepalives_count": seconds,
         "tcp_user_timeout": seconds * 1000,
     }
+
+
+def _column_database(url: sa.URL, busy_timeout_s: float) -> AdbcDatabase:
+    given = {name: str(value) for name, value in _connect_arguments(busy_timeout_s).items()}
+    plain = url.set(drivername="postgresql").update_query_dict(given)
+    database: AdbcDatabase = adbc_driver_postgresql.connect(plain.render_as_string(hide_password=False))
+    return database
 
 
 def _configure(

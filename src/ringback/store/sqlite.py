@@ -11,15 +11,18 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import adbc_driver_sqlite
 import sqlalchemy as sa
 from alembic.util import CommandError
 
 from ringback.model.errors import DatabaseUnusable, DataDirUnusable, StoreUnavailable
 from ringback.runtime import Clock
+from ringback.store.columns import ColumnReader, ColumnStream
 from ringback.store.port import LARGE_BATCH, POLITE_BATCH, Transaction
 from ringback.store.turn import Turn
 from ringback.store.upgrade import is_newer, upgrade
@@ -42,6 +45,13 @@ class SqliteStore:
         self._shares_process = shares_process
         self._writing = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
         self._reading = _engine(path, busy_timeout_s=busy_timeout_s, connections=READERS, query_only=True)
+        self._columns = ColumnReader(
+            # Nothing is written through it; what the others write it sees at its next statement.
+            lambda: adbc_driver_sqlite.connect(f"{path.absolute().as_uri()}?mode=ro"),
+            dialect=self._reading.dialect,
+            # Enough for the inner pages of the indexes: what is looked up lies close together.
+            setup=(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}", "PRAGMA cache_size = -65536"),
+        )
         self._turn = Turn(path.with_name(TURN_FILE), timeout_s=busy_timeout_s, is_urgent=shares_process)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
@@ -73,8 +83,13 @@ class SqliteStore:
         """See ``Store.watch``."""
         return ChangeWatch(self._path, wakeups)
 
+    def columns(self, query: sa.Select[Any]) -> AbstractContextManager[ColumnStream]:
+        """See ``Store.columns``."""
+        return self._columns.stream(query)
+
     async def close(self) -> None:
         """See ``Store.close``."""
+        self._columns.close()
         await asyncio.to_thread(self._writer.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
         self._writing.dispose()

@@ -29,6 +29,7 @@ from ringback.wiring.backbone import base_url
 from ringback.wiring.calling import delivering, replaying, reporting, retaining
 from ringback.wiring.core import acceptor_of, open_core
 from ringback.wiring.esme import open_smpp, smpp_serving
+from ringback.wiring.projecting import projecting
 from ringback.wiring.sending import answering, fetching, overdue, simulated, submitting
 from ringback.wiring.serving import open_tls, probes_of, warn_of_deaf_sources, web_server
 
@@ -100,6 +101,7 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
             workers += [http_server, *smpp_serving(core, acceptor, for_smpp)]
             if tls is not None and tls_sock is not None:
                 workers.append(http_server.with_tls(tls_sock, tls))
+        workers += await projecting(core)
         if settings.store.url or set(settings.roles) != set(get_args(Role)):
             # Somebody else may work on the same database.
             workers.append(core.store.watch(core.wakeups))

@@ -109,6 +109,8 @@ def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.sock
         ),
         bins=core.settings.bins,
         delivery=core.settings.delivery,
+        engine=core.engine,
+        analytics=core.settings.analytics,
     )
     app = build_app(
         [
@@ -188,6 +190,7 @@ def _api(core: Core, acceptor: Acceptor, stopping: asyncio.Event) -> list[BaseRo
             chance=chance,
             keeper=bin_keeper(core.store, core.clock, core.wakeups, core.settings),
             stopping=stopping,
+            engine=core.engine,
         )
     )
 

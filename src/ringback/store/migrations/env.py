@@ -11,6 +11,7 @@ from ringback.store import (  # noqa: F401 - its tables belong to the metadata
     schema_numbers,
     schema_parts,
     schema_received,
+    schema_saved_queries,
     schema_smpp,
     schema_upstream,
 )

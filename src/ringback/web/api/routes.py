@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from starlette.routing import BaseRoute
 
+from ringback.analytics.engine import Engine
 from ringback.dialect.media import MediaUrls
 from ringback.inspector.keep import BinKeeper
 from ringback.messaging.accept import Acceptor
@@ -75,6 +76,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     keeper: BinKeeper
     stopping: asyncio.Event
     """Set when the server stops: nobody waits for anything then."""
+    engine: Engine
+    """Answers questions about deliveries."""
 
 
 def api_routes(parts: ApiParts) -> list[BaseRoute]:

@@ -1,4 +1,7 @@
-"""Style sheet, script and icon: read once, served under a name that changes with their content."""
+"""Style sheets, scripts and icon: read once, served under a name that changes with their content.
+
+What others made stands in ``static/vendor``, as they publish it, with its licence; ``vendor.toml`` there names it.
+"""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 _DIRECTORY: Final = Path(__file__).parent / "static"
-_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".txt": "text/plain"}
 
 FOREVER: Final = "public, max-age=31536000, immutable"
 
@@ -28,9 +31,11 @@ class Assets:
 
     def __init__(self) -> None:
         self._known: dict[str, Asset] = {}
-        for path in sorted(_DIRECTORY.iterdir()):
-            content = path.read_bytes()
-            self._known[path.name] = Asset(content, _TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:16])
+        for path in sorted(_DIRECTORY.rglob("*")):
+            if path.suffix in _TYPES:
+                content = path.read_bytes()
+                name = path.relative_to(_DIRECTORY).as_posix()
+                self._known[name] = Asset(content, _TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:16])
 
     def url(self, name: str) -> str:
         """Return the address of a file in its present version. Raises ``KeyError``."""

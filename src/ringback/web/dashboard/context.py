@@ -5,11 +5,14 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ringback.analytics.away import NoEngine
+from ringback.analytics.engine import Engine
 from ringback.dialect.media import MediaUrls
 from ringback.model.ids import NewId
 from ringback.receiver.explained import Explainer
 from ringback.runtime import Clock
 from ringback.settings import BinsSettings, DashboardSettings, DeliverySettings
+from ringback.settings_analytics import AnalyticsSettings
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 
@@ -39,6 +42,9 @@ class DashboardContext:
     bins: BinsSettings = field(default_factory=BinsSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     """Where captures may be sent on to, and the ladder that their times are compared with."""
+    engine: Engine = field(default_factory=NoEngine)
+    """Answers what the analytics pages ask."""
+    analytics: AnalyticsSettings = field(default_factory=AnalyticsSettings)
     new_secret: Callable[[], str] = new_secret
     heartbeat_s: float = 15.0
     """The longest silence on a live stream."""

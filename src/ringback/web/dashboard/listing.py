@@ -1,7 +1,7 @@
 """The message list: what is asked for, as the address says it, and the rows that answer it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -9,11 +9,14 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.analytics.filters import time_us
 from ringback.dialect.codes import NONE, meaning
 from ringback.model import numbers
+from ringback.model.errors import InvalidRequest
 from ringback.model.message import Message
 from ringback.model.status import Status
 from ringback.store import accounts, feed, messages
+from ringback.store.narrowing import Narrowing
 from ringback.store.port import Transaction
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
@@ -21,20 +24,51 @@ from ringback.web.dashboard.pages import Pages
 
 PAGE_ROWS: Final = 50
 _ACCOUNTS_OFFERED: Final = 200
+Params = Mapping[str, str]
+"""Of an address; starlette's hold several values of a name."""
 _CURSOR: Final = re.compile(r"(\d{1,17})-([0-9a-f-]{36})", re.ASCII)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages a list shows; empty texts take all."""
+    """Which messages a list shows; empty texts take all. Several values of one thing are divided by commas."""
 
     status: str = ""
     account: str = ""
     number: str = ""
     error: str = ""
+    country: str = ""
+    carrier: str = ""
+    """MCC-MNC."""
+    sender: str = ""
+    route: str = ""
+    connector: str = ""
+    type: str = ""
+    direction: str = ""
+    since: str = ""
+    until: str = ""
 
     def query(self, **more: str) -> str:
-        """Return the query string that asks for the same, ``more`` added."""
+        """Return the query string that asks for the same, ``more`` instead or besides."""
         return urlencode({name: value for name, value in (msgspec.structs.asdict(self) | more).items() if value})
+
+    def narrowing(self) -> Narrowing:
+        """Return what the store narrows the list to."""
+        return Narrowing(
+            status=_several(self.status),
+            error_code=_several(self.error),
+            **{name: _several(getattr(self, name)) for name in _NARROWS},
+        )
+
+    def times(self) -> tuple[int | None, int | None]:
+        """Return between which times the messages were queued."""
+        since_us, until_us = (_time_us(text) if text else None for text in (self.since, self.until))
+        return since_us, until_us
+
+    def more(self) -> list[tuple[str, str, str]]:
+        """Return name, value and the query string without it, of what the form has no field for."""
+        return [
+            (name, value, self.query(**{name: ""})) for name in (*_NARROWS, *_TIMES) if (value := getattr(self, name))
+        ]
 
     def takes(self, message: Message) -> bool:
         """Say whether a message belongs in the list."""
@@ -43,24 +77,56 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             *([] if hidden and message.direction == "inbound" else [message.src]),
             *([] if hidden and message.direction != "inbound" else [message.dst]),
         }
+        since_us, until_us = self.times()
         return (
-            self.status in ("", message.status)
-            and self.account in ("", message.account_id)
-            and self.error in ("", message.error_code)
+            self.account in ("", message.account_id)
             and (not self.number or self.number in findable)
+            and (since_us is None or message.queued_at_us >= since_us)
+            and (until_us is None or message.queued_at_us < until_us)
+            and self.narrowing().takes(message)
         )
 
 
-def read_wanted(params: Mapping[str, str]) -> Wanted:
-    """Read the filters of an address. What cannot be a status is no filter; numbers lose their punctuation."""
-    status = params.get("status", "")
-    number = params.get("number", "").strip()
+_NARROWS: Final = ("country", "carrier", "sender", "route", "connector", "type", "direction")
+_TIMES: Final = ("since", "until")
+_CLASSES: Final = {"pending": ("queued", "sent"), "no_dlr": ("sent",)}
+"""Classes of the analytics that are no status: those that a message of it may have."""
+_NEVER_US: Final = 0
+
+
+def read_wanted(params: Params) -> Wanted:
+    """Read the filters of an address.
+
+    What cannot be a status or a time is no filter; numbers lose their punctuation.
+    """
+    given = {name: ",".join(_values(params, name)) for name in Wanted.__struct_fields__}
+    named = [each for value in _several(given["status"]) for each in _CLASSES.get(value, (value,))]
+    number = given["number"]
     return Wanted(
-        status=status if status in set(Status) else "",
-        account=params.get("account", "").strip(),
-        number=numbers.sender(number) or number,
-        error=params.get("error", "").strip(),
+        **given
+        | {
+            "status": ",".join(dict.fromkeys(each for each in named if each in set(Status))),
+            "number": numbers.sender(number) or number,
+            **{name: given[name] if _time_us(given[name]) is not None else "" for name in _TIMES},
+        }
     )
+
+
+def _values(params: Params, name: str) -> list[str]:
+    several: Callable[[str], list[str]] | None = getattr(params, "getlist", None)
+    given = several(name) if several is not None else [params.get(name, "")]
+    return [value.strip() for value in given if value.strip()]
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _time_us(text: str) -> int | None:
+    try:
+        return time_us(text, "since", now_us=_NEVER_US)
+    except InvalidRequest:
+        return None
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,8 +200,14 @@ Found = tuple[list[Message], list[tuple[str, str]]]
 
 
 def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None) -> Found:
-    chosen = messages.Filter(
-        account_id=wanted.account or None, status=wanted.status or None, error_code=wanted.error or None
+    since_us, until_us = wanted.times()
+    chosen = messages.Filter(account_id=wanted.account or None, queued_after_us=since_us, queued_before_us=until_us)
+    found = messages.newest(
+        tx,
+        chosen,
+        number=wanted.number or None,
+        before=before,
+        limit=PAGE_ROWS + 1,
+        narrowing=wanted.narrowing(),
     )
-    found = messages.newest(tx, chosen, number=wanted.number or None, before=before, limit=PAGE_ROWS + 1)
     return found, accounts.names(tx, limit=_ACCOUNTS_OFFERED)

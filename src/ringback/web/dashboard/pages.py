@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ringback.dialect.codes import meaning
 from ringback.web.dashboard import present
 from ringback.web.dashboard.assets import Assets
+from ringback.web.dashboard.csrf import csrf_field, csrf_token
 from ringback.web.dashboard.trouble import NONE
 
 POLICY: Final = (
@@ -41,7 +42,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals["asset"] = assets.url
+        self._environment.globals.update(asset=assets.url, csrf_field=csrf_field, csrf_token=csrf_token)
         self._environment.filters.update(
             utc=present.utc,
             utc_ms=present.utc_ms,
@@ -50,6 +51,10 @@ class Pages:
             duration=present.duration,
             number=present.number,
             percent=present.percent,
+            money=present.money,
+            price=present.price,
+            milliseconds=present.milliseconds,
+            day_hour=present.day_hour,
             visible=present.visible,
             words=present.words,
             circuit=present.circuit,
@@ -66,6 +71,7 @@ class Pages:
         facts = {"section": "", "path": request.url.path, "logged_in": True} | facts
         # Left there by the guard; what it does not guard says nothing about endpoints.
         facts["trouble"] = getattr(request.state, "trouble", None) or NONE
+        facts["viewer"] = getattr(request.state, "viewer", None)
         return HTMLResponse(self.text(template, **facts), status)
 
 

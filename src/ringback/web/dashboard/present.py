@@ -11,6 +11,7 @@ import msgspec
 from ringback.model import numbers
 from ringback.model.circuit import Circuit, CircuitState
 from ringback.model.message import Message
+from ringback.model.money import UNITS, shown
 from ringback.store.messages import HIDES_NUMBER
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -102,6 +103,29 @@ def percent(share: float) -> str:
     if share in (0, 1):
         return f"{share:.0%}".replace("%", " %")
     return f"{min(max(share * 100, 0.1), 99.9):.1f} %"
+
+
+def money(amount: int) -> str:
+    """Write a sum of many: ``1,234.56``; one that would round to nothing with the decimals that it has."""
+    cents = (abs(amount) * 100 + UNITS // 2) // UNITS
+    if amount and not cents:
+        return price(amount)
+    return f"{'-' if amount < 0 else ''}{cents // 100:,}.{cents % 100:02d}"
+
+
+def price(amount: int) -> str:
+    """Write what one costs: ``0.00550``."""
+    return shown(amount)
+
+
+def milliseconds(value: float) -> str:
+    """Write a latency; see ``duration``."""
+    return duration(value * 1000)
+
+
+def day_hour(at_us: int) -> str:
+    """Write a time to the minute: ``23 Nov 16:45``."""
+    return _at(at_us).strftime("%d %b %H:%M")
 
 
 def words(name: str) -> str:

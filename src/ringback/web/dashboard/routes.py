@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.web.dashboard.analytics_pages import AnalyticsPages
 from ringback.web.dashboard.assets import Assets
 from ringback.web.dashboard.bins import Bins
 from ringback.web.dashboard.callbacks import Callbacks
@@ -51,6 +52,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard", overview.page),
         ("/dashboard/", overview.page),
         ("/dashboard/overview", overview.part),
+        *AnalyticsPages(context, pages).routes(),
         ("/dashboard/messages", Listing(context, pages).page),
         ("/dashboard/messages/{uuid}", detail.page),
         ("/dashboard/callbacks", Callbacks(context, pages).page),
@@ -77,7 +79,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/live", Live(context, pages).stream),
     )
     return [
-        _route("/dashboard/static/{name}", assets.serve),
+        _route("/dashboard/static/{name:path}", assets.serve),
         _route("/dashboard/login", sessions.show_login),
         _route("/dashboard/login", sessions.login, "POST"),
         _route("/dashboard/logout", sessions.logout, "POST"),

@@ -21,9 +21,11 @@ from ringback.runtime import Clock
 from ringback.settings import DashboardSettings
 from ringback.store import logins
 from ringback.store.port import Store, Transaction
+from ringback.web.dashboard import csrf
 from ringback.web.dashboard.context import DashboardContext, new_secret
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.trouble import Trouble, trouble
+from ringback.web.dashboard.viewer import LINK_OPERATOR, set_viewer
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -145,7 +147,11 @@ class Sessions:
         # Every page shows it, and asks here anyway.
         found = await self._context.store.read(look)
         request.state.trouble = found
-        return found is not None
+        if found is None:
+            return False
+        set_viewer(request, LINK_OPERATOR)
+        csrf.bind(secret)
+        return True
 
     def _login_page(self, request: Request, *, key: str, status: int, onward: str, spent: bool = False) -> Response:
         return self._pages.answer(

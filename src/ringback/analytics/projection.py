@@ -1,0 +1,313 @@
+"""The event log, taken into the analytics file: about once a second what is new, or all of it when the file is new.
+
+Each batch is one transaction of the file, with the offset up to which it goes: whatever ends the process, a batch is
+in it once or not at all. A batch is read twice. The first time, events are appended and their messages are put in as
+they stand (``fold``). The second time, ``GRACE_S`` later, the same messages are looked at once more: by then their
+callbacks have ended and most conversions have come, and those that have ended are closed. A rebuild is the same with
+larger batches, where what is old enough needs no second look.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+import duckdb
+import msgspec
+import structlog
+from duckdb import DuckDBPyConnection
+
+from ringback.analytics import offsets, sealing
+from ringback.analytics.engine import Standing
+from ringback.analytics.fold import Folded, Horizon, at, convert, drain, fold
+from ringback.analytics.offsets import Offsets
+from ringback.analytics.staging import stage_conversions, stage_events, stage_messages, stage_no_events
+from ringback.metrics import Metrics
+from ringback.model.errors import AnalyticsAway, StoreUnavailable
+from ringback.runtime import Clock
+from ringback.settings_analytics import AnalyticsSettings
+from ringback.store import facts, feed
+from ringback.store.port import Store
+from ringback.store.wakeups import Wakeups
+
+T = TypeVar("T")
+
+log = structlog.stdlib.get_logger("ringback.analytics")
+
+GRACE_S: Final = 60.0
+"""So long after it ended a message may still get a conversion or a callback may end, without being a correction."""
+LARGE_BATCH: Final = 400_000
+"""Events of one batch while there is much to catch up with: each costs a fraction of what it costs in a small one."""
+MUCH: Final = 50_000
+IDLE_S: Final = 5.0
+"""Without a hint the log is looked at so seldom."""
+HOUSEKEEPING_S: Final = 600.0
+PROGRESS_S: Final = 5.0
+_HOUR_US: Final = 3_600_000_000
+
+
+class AnalyticsFile(Protocol):
+    """Where it is written: ``analytics.duck.DuckEngine``."""
+
+    async def write(self, work: Callable[[DuckDBPyConnection], T], *, transaction: bool = True) -> T:
+        """Do work in one transaction, in the thread that writes."""
+        ...
+
+    def note_standing(self, standing: Standing) -> None:
+        """Remember how far it is, for whoever asks."""
+        ...
+
+
+class Projection:
+    """Keeps the analytics file up to date. A ``runtime.Worker``."""
+
+    name = "analytics"
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        identity: str,
+        file: AnalyticsFile,
+        clock: Clock,
+        wakeups: Wakeups,
+        settings: AnalyticsSettings,
+        metrics: Metrics,
+        days: sealing.Days,
+        large_batch: int = LARGE_BATCH,
+        begun_anew: str | None = None,
+    ) -> None:
+        """``identity`` is the store's; ``days`` is where days are sealed; ``begun_anew`` says why there was no file."""
+        self._begun_anew = begun_anew
+        self._store = store
+        self._identity = identity
+        self._file = file
+        self._clock = clock
+        self._settings = settings
+        self._metrics = metrics
+        self._days = days
+        self._large_batch = large_batch
+        self._hint = wakeups.listen("events", "received")
+        self._mark = facts.Mark()
+        self._offsets = Offsets()
+        self._rebuilding: str | None = None
+        self._events = 0
+        self._changes = 0
+        self._per_s = 0.0
+        self._is_prepared = False
+        self._stopping = asyncio.Event()
+        self._kept_at_s = float("-inf")
+
+    async def run(self) -> None:
+        """Take in what is new until stopped; a batch in hand is finished."""
+        try:
+            while not self._stopping.is_set():
+                began_s = time.monotonic()
+                try:
+                    await self.catch_up()
+                    await self._keep_house()
+                except (StoreUnavailable, AnalyticsAway, duckdb.Error) as error:
+                    # What was begun is rolled back, and is begun again from the offset in the file.
+                    self._is_prepared = False
+                    log.warning("analytics_not_taken_in", error=str(error).partition("\n")[0])
+                if not self._stopping.is_set() and await self._hint.wait(IDLE_S):
+                    await self._rest(began_s + self._settings.interval_s - time.monotonic())
+        finally:
+            self._hint.close()
+
+    async def _rest(self, seconds: float) -> None:
+        """Let more come together: a second's events in one batch are cheaper than each alone."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds, 0)):
+                await self._stopping.wait()
+
+    def stop(self) -> None:
+        """Begin no further batch."""
+        self._stopping.set()
+        self._hint.wake()
+
+    async def catch_up(self) -> None:
+        """Take in everything that is in the log now. Raises ``StoreUnavailable``, DuckDB's errors."""
+        if not self._is_prepared:
+            await self._prepare()
+        as_of_us = self._clock.now_us()
+        until = await feed.complete_to(self._store)
+        said_until = await self._mark.conversions_complete_to(self._store)
+        if self._rebuilding is not None and self._offsets.events == 0 and self._offsets.conversions == 0:
+            # Messages are read with what has been said of them: there is nothing to add to that.
+            await self._write(lambda con: offsets.note(con, conversions=said_until), conversions=said_until)
+        await self._take_events(until)
+        await self._take_conversions(said_until)
+        await self._settle()
+        if self._rebuilding is not None and not self._stopping.is_set():
+            await self._end_rebuild()
+        if not self._stopping.is_set():
+            self._note("current", behind=0, as_of_us=as_of_us)
+            self._metrics.analytics_lag((self._clock.now_us() - as_of_us) / 1_000_000)
+
+    async def _prepare(self) -> None:
+        origin, self._offsets = await self._file.write(offsets.read)
+        complete_to = await feed.complete_to(self._store)
+        why = None
+        if origin.store is None:
+            why = self._begun_anew or "new_file"
+        elif origin.store != self._identity:
+            why = "made_from_another_database"
+        elif self._offsets.events > complete_to:
+            why = "ahead_of_the_log"
+        if why is not None:
+            await self._file.write(lambda con: offsets.begin_anew(con, store=self._identity, why=why))
+            self._offsets = Offsets()
+            log.info("analytics_rebuild_began", reason=why, events=complete_to)
+        self._rebuilding = why or origin.rebuilding
+        self._events = await self._file.write(_count_events)
+        self._changes = self._clock.now_us()
+        self._is_prepared = True
+        self._note("rebuilding" if self._rebuilding else "behind", behind=complete_to - self._offsets.events)
+
+    async def _take_events(self, until: int) -> None:
+        began_s = told_s = time.monotonic()
+        taken = 0
+        while self._offsets.events < until and not self._stopping.is_set():
+            behind = until - self._offsets.events
+            batch = self._large_batch if behind > MUCH else self._settings.batch
+            batch_s = time.perf_counter()
+            folded = await self._take_batch(min(self._offsets.events + batch, until))
+            taken += folded.events
+            self._metrics.analytics_took(folded.events, time.perf_counter() - batch_s)
+            self._events += folded.events
+            now_s = time.monotonic()
+            self._per_s = taken / max(now_s - began_s, 0.001)
+            behind = until - self._offsets.events
+            self._note("rebuilding" if self._rebuilding else "behind", behind=behind)
+            if now_s - told_s > PROGRESS_S:
+                told_s = now_s
+                log.info("analytics_catching_up", taken=taken, behind=behind, per_s=round(self._per_s))
+
+    async def _take_batch(self, until: int) -> Folded:
+        after, settled = self._offsets.events, self._offsets.settled
+        horizon = self._horizon()
+
+        def take(con: DuckDBPyConnection) -> tuple[Folded, int]:
+            with self._store.columns(facts.events_between(after, until)) as stream:
+                stage_events(con, stream)
+            with self._store.columns(facts.messages_between(after, until)) as stream:
+                stage_messages(con, stream)
+            folded = fold(con, horizon)
+            # What is old enough needs no second look.
+            through = until if settled == after and folded.newest_us < horizon.ended_before_us else settled
+            offsets.note(con, events=until, settled=through)
+            return folded, through
+
+        folded, through = await self._file.write(take)
+        self._took(events=until, settled=through)
+        return folded
+
+    async def _settle(self) -> None:
+        """Look once more at messages whose events are old enough, and close those that have ended."""
+        horizon = self._horizon()
+        head, after = self._offsets.events, self._offsets.settled
+        if after >= head:
+            return
+        first_young = await self._file.write(lambda con: _first_young(con, after, horizon.ended_before_us))
+        until = head if first_young is None else first_young - 1
+        while self._offsets.settled < until and not self._stopping.is_set():
+            await self._settle_batch(min(self._offsets.settled + self._settings.batch, until), horizon)
+
+    async def _settle_batch(self, until: int, horizon: Horizon) -> None:
+        after = self._offsets.settled
+
+        def look_again(con: DuckDBPyConnection) -> None:
+            stage_no_events(con)
+            with self._store.columns(facts.messages_between(after, until)) as stream:
+                stage_messages(con, stream)
+            fold(con, horizon)
+            offsets.note(con, settled=until)
+
+        await self._write(look_again, settled=until)
+
+    async def _take_conversions(self, until: int) -> None:
+        while self._offsets.conversions < until and not self._stopping.is_set():
+            after = self._offsets.conversions
+            to = min(after + self._large_batch, until)
+
+            def take(con: DuckDBPyConnection, after: int = after, to: int = to) -> None:
+                with self._store.columns(facts.conversions_between(after, to)) as stream:
+                    stage_conversions(con, stream)
+                convert(con)
+                offsets.note(con, conversions=to)
+
+            await self._write(take, conversions=to)
+
+    async def _end_rebuild(self) -> None:
+        def end(con: DuckDBPyConnection) -> int:
+            put_back = sealing.restore(con, self._days)
+            offsets.rebuilt(con)
+            return put_back
+
+        restored = await self._file.write(end)
+        self._events = await self._file.write(_count_events)
+        log.info(
+            "analytics_rebuilt", reason=self._rebuilding, events=self._events, restored=restored,
+            per_s=round(self._per_s),
+        )  # fmt: skip
+        self._rebuilding = None
+        self._changes += 1
+
+    async def _keep_house(self) -> None:
+        """Now and then close what nothing comes of any more, and seal days that are settled."""
+        now_s = time.monotonic()
+        if self._stopping.is_set() or self._rebuilding is not None or now_s - self._kept_at_s < HOUSEKEEPING_S:
+            return
+        self._kept_at_s = now_s
+        horizon = self._horizon()
+        if await self._file.write(lambda con: drain(con, horizon)):
+            self._changes += 1
+        settled = at(horizon.queued_before_us)
+        for day in await self._file.write(lambda con: sealing.to_seal(con, settled)):
+            if self._stopping.is_set():
+                return
+            await self._file.write(partial(sealing.seal, days=self._days, day=day))
+            log.info("analytics_day_sealed", day=str(day))
+
+    def _horizon(self) -> Horizon:
+        now_us = self._clock.now_us()
+        return Horizon(
+            ended_before_us=now_us - round(GRACE_S * 1_000_000),
+            queued_before_us=now_us - (self._settings.no_receipt_hours + 1) * _HOUR_US,
+        )
+
+    async def _write(self, work: Callable[[DuckDBPyConnection], object], **to: int) -> None:
+        await self._file.write(work)
+        self._took(**to)
+
+    def _took(self, **to: int) -> None:
+        self._offsets = msgspec.structs.replace(self._offsets, **to)
+        self._changes += 1
+
+    def _note(self, state: str, *, behind: int, as_of_us: int = 0) -> None:
+        self._file.note_standing(
+            Standing(
+                state=state,
+                events=self._events,
+                behind=behind,
+                as_of_us=as_of_us,
+                mark=self._changes,
+                per_s=self._per_s if behind else 0.0,
+            )
+        )
+
+
+def _count_events(con: DuckDBPyConnection) -> int:
+    return int(con.execute("SELECT count(*) FROM events").fetchall()[0][0])
+
+
+def _first_young(con: DuckDBPyConnection, after: int, before_us: int) -> int | None:
+    """Return the first event after an offset that is too young for a second look."""
+    first: int | None = con.execute(
+        "SELECT min(log_offset) FROM events WHERE origin = 'ringback' AND log_offset > ? AND \"at\" >= ?",
+        [after, at(before_us)],
+    ).fetchall()[0][0]
+    return first

@@ -1,0 +1,496 @@
+"""The questions that pages, the JSON API and the command line ask. Each answer is a struct of ``figures``.
+
+Every method raises ``AnalyticsAway`` when nobody holds the file, ``QuestionTooLong`` when the answer takes too long,
+and ``InvalidRequest`` for what it cannot group or order by.
+"""
+
+# ruff: noqa: S608 - the SQL is of constants; what others say is given for its question marks
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
+
+from ringback.analytics import figures
+from ringback.analytics.definitions import (
+    DIMENSIONS,
+    HAS_ERROR,
+    HAS_FAILED,
+    HOUR_US,
+    MEASURES,
+    SUMS,
+    Rules,
+    bucket_number,
+    bucket_start,
+    instant,
+    is_settling,
+    percentiles,
+    rate,
+    rules_at,
+    status_counts,
+    step_us,
+)
+from ringback.analytics.engine import Engine
+from ringback.analytics.filters import Filter, attributes, condition, previous
+from ringback.analytics.kept import Kept
+from ringback.dialect.codes import MEANINGS
+from ringback.model.countries import NAMES
+from ringback.model.errors import InvalidRequest
+from ringback.runtime import Clock
+from ringback.settings_analytics import AnalyticsSettings
+
+USUAL_LIMIT: Final = 50
+MOST_GROUPS: Final = 5_000
+KEPT_US: Final = 5_000_000
+NAMES_KEPT_US: Final = 300_000_000
+_MONDAY_HOURS: Final = 4 * 24
+_AT: Final = '"at"'
+
+_ENDED: Final = "(receipts + assumed + undelivered + failed)"
+_SENT: Final = "(receipts + undelivered + waiting)"
+ORDERS: Final[dict[str, str]] = {
+    "accepted": "accepted",
+    "delivered": "receipts + assumed",
+    "undelivered": "undelivered",
+    "failed": "failed",
+    "no_dlr": "no_dlr",
+    "pending": f"accepted - {_ENDED} - received - no_dlr",
+    "delivery_rate": f"(receipts + assumed) / nullif({_ENDED}, 0)",
+    "dlr_rate": f"(receipts + undelivered) / nullif({_SENT}, 0)",
+    "strict_rate": "receipts / accepted",
+    "no_dlr_rate": f"no_dlr / nullif({_SENT}, 0)",
+    "conversion_rate": "converted / nullif(trackable, 0)",
+    "units": "units",
+    "cost": "spent",
+    "total_p50_ms": "spread[1]",
+    "total_p95_ms": "spread[2]",
+}
+"""What a breakdown may be ordered by: the largest first, with ``-`` before it the smallest."""
+
+Row = Mapping[str, Any]
+_Found = TypeVar("_Found")
+
+
+class Questions:
+    """Answers, made from one engine."""
+
+    def __init__(self, engine: Engine, settings: AnalyticsSettings, clock: Clock) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._clock = clock
+        self._kept = Kept(clock)
+
+    # ---- how many, and what became of them ----
+
+    async def totals(self, chosen: Filter) -> figures.Totals:
+        """Count everything."""
+
+        async def find() -> figures.Totals:
+            where, given = condition(chosen, rules := self._rules())
+            sql = f"SELECT {status_counts(rules)}, {SUMS}, {_TOTAL_SPREAD} FROM messages WHERE {where}"
+            [row] = await self._rows(sql, given)
+            return figures.Totals(**figures.sums(row), **_total_spread(row))
+
+        return await self._answer(("totals", chosen), find)
+
+    async def compared(self, chosen: Filter) -> figures.Compared:
+        """Count everything, and everything of the period before."""
+        before = previous(chosen, now_us=self._minute_us())
+        return figures.Compared(
+            now=await self.totals(chosen),
+            before=await self.totals(before),
+            before_since_us=before.since_us,
+            before_until_us=before.until_us,
+        )
+
+    async def series(self, chosen: Filter) -> figures.Series:
+        """Count by the time of being queued."""
+
+        async def find() -> figures.Series:
+            where, given = condition(chosen, rules := self._rules())
+            step = step_us(chosen.until_us - chosen.since_us)
+            rows = await self._rows(
+                f"SELECT {bucket_number('queued_at', step)} AS start_us, {status_counts(rules)}"
+                f" FROM messages WHERE {where} GROUP BY ALL",
+                given,
+            )
+            by_start = {row["start_us"]: figures.statuses(row) for row in rows}
+            return figures.Series(
+                step_us=step,
+                buckets=tuple(
+                    figures.Bucket(start_us=start, settling=self._settling(chosen, start + step, counts), **counts)
+                    for start in _starts(chosen, step)
+                    for counts in [by_start.get(start, _NO_STATUSES)]
+                ),
+            )
+
+        return await self._answer(("series", chosen), find)
+
+    async def volume(self, chosen: Filter) -> figures.Volume:
+        """Count events by the time at which they happened, whenever their messages were queued."""
+
+        async def find() -> figures.Volume:
+            step = step_us(chosen.until_us - chosen.since_us)
+            where, given = _of_events(chosen, self._rules())
+            rows = await self._rows(
+                f"SELECT {bucket_number(_AT, step)} AS start_us, status, flag IS NULL AS counts, count(*) AS events"
+                f" FROM events WHERE {where} GROUP BY ALL ORDER BY ALL",
+                given,
+            )
+            by_start: dict[int, list[Row]] = {}
+            for row in rows:
+                by_start.setdefault(row["start_us"], []).append(row)
+            return figures.Volume(
+                step_us=step,
+                buckets=tuple(_volume_bucket(start, by_start.get(start, ())) for start in _starts(chosen, step)),
+            )
+
+        return await self._answer(("volume", chosen), find)
+
+    async def breakdown(
+        self, chosen: Filter, by: str, *, limit: int = USUAL_LIMIT, order: str = "accepted"
+    ) -> figures.Breakdown:
+        """Count by one of ``DIMENSIONS``, ordered by one of ``ORDERS``; the most groups come first."""
+        column, ordered = _column(by), _ordered(order)
+
+        async def find() -> figures.Breakdown:
+            where, given = condition(chosen, rules := self._rules())
+            rows = await self._rows(
+                f"SELECT *, count(*) OVER () AS groups, sum(accepted) OVER ()::BIGINT AS everything FROM ("
+                f"SELECT {column} AS key, {status_counts(rules)}, {SUMS}, {_TOTAL_SPREAD}"
+                f" FROM messages WHERE {where}{_only(by)} GROUP BY 1"
+                f") ORDER BY {ordered} LIMIT {_limit(limit)}",
+                given,
+            )
+            names = await self._names(by)
+            return figures.Breakdown(
+                by=by,
+                left_out=_left_out(rows),
+                groups=tuple(
+                    figures.Group(
+                        key=row["key"],
+                        name=names.get(row["key"]),
+                        share=row["accepted"] / row["everything"],
+                        **figures.sums(row),
+                        **_total_spread(row),
+                    )
+                    for row in rows
+                ),
+            )
+
+        return await self._answer(("breakdown", chosen, by, limit, order), find)
+
+    async def heatmap(self, chosen: Filter) -> figures.Heatmap:
+        """Count by the hour of the week, UTC, at which messages were queued."""
+
+        async def find() -> figures.Heatmap:
+            where, given = condition(chosen, rules := self._rules())
+            hour_of_week = f"(epoch_us(queued_at) // {HOUR_US} - {_MONDAY_HOURS}) % 168"
+            rows = await self._rows(
+                f"SELECT {hour_of_week} AS hour, {status_counts(rules)} FROM messages WHERE {where} GROUP BY ALL", given
+            )
+            by_hour = {row["hour"]: figures.statuses(row) for row in rows}
+            return figures.Heatmap(
+                cells=tuple(
+                    figures.Cell(weekday=hour // 24, hour=hour % 24, **by_hour.get(hour, _NO_STATUSES))
+                    for hour in range(168)
+                )
+            )
+
+        return await self._answer(("heatmap", chosen), find)
+
+    async def funnel(self, chosen: Filter) -> figures.Funnel:
+        """Count how far messages came."""
+        found = await self.totals(chosen)
+        counts = (
+            ("accepted", found.accepted, found.accepted),
+            ("sent", found.sent, found.accepted),
+            ("delivered", found.delivered, found.sent),
+            ("converted", found.converted, found.trackable),
+        )
+        return figures.Funnel(
+            stages=tuple(
+                figures.Stage(name=name, count=count, of=of, rate=rate(count, of)) for name, count, of in counts
+            )
+        )
+
+    # ---- how long ----
+
+    async def latency(self, chosen: Filter, by: str | None = None, *, limit: int = USUAL_LIMIT) -> figures.Latency:
+        """Give percentiles of every latency by one of ``DIMENSIONS``, the most messages first, or of all."""
+        column = "NULL" if by is None else _column(by)
+
+        async def find() -> figures.Latency:
+            where, given = condition(chosen, self._rules())
+            spreads = ", ".join(f"count({name}) AS n_{name}, {percentiles(name)} AS p_{name}" for name in MEASURES)
+            rows = await self._rows(
+                f"SELECT *, count(*) OVER () AS groups FROM ("
+                f"SELECT {column} AS key, count(*) AS accepted, {spreads}"
+                f" FROM messages WHERE {where}{_only(by)} {'' if by is None else 'GROUP BY 1'}"
+                f") ORDER BY accepted DESC, key NULLS LAST LIMIT {_limit(limit)}",
+                given,
+            )
+            names = {} if by is None else await self._names(by)
+            return figures.Latency(
+                by=by,
+                left_out=_left_out(rows),
+                groups=tuple(
+                    figures.LatencyGroup(
+                        key=row["key"],
+                        name=names.get(row["key"]),
+                        accepted=row["accepted"],
+                        **{name: figures.spread(row[f"n_{name}"], row[f"p_{name}"]) for name in MEASURES},
+                    )
+                    for row in rows
+                ),
+            )
+
+        return await self._answer(("latency", chosen, by, limit), find)
+
+    async def latency_series(self, chosen: Filter, measure: str = "total_ms") -> figures.LatencySeries:
+        """Give percentiles of one of ``MEASURES`` by the time of being queued."""
+        if measure not in MEASURES:
+            raise InvalidRequest(f"measure must be one of {', '.join(MEASURES)}")
+
+        async def find() -> figures.LatencySeries:
+            where, given = condition(chosen, rules := self._rules())
+            step = step_us(chosen.until_us - chosen.since_us)
+            rows = await self._rows(
+                f"SELECT {bucket_number('queued_at', step)} AS start_us, {status_counts(rules)},"
+                f" count({measure}) AS n, {percentiles(measure)} AS p FROM messages WHERE {where} GROUP BY 1",
+                given,
+            )
+            by_start = {row["start_us"]: row for row in rows}
+            return figures.LatencySeries(
+                measure=measure,
+                step_us=step,
+                buckets=tuple(
+                    self._latency_bucket(chosen, start, step, by_start.get(start)) for start in _starts(chosen, step)
+                ),
+            )
+
+        return await self._answer(("latency_series", chosen, measure), find)
+
+    # ---- what went wrong ----
+
+    async def issues(self, chosen: Filter, *, limit: int = USUAL_LIMIT) -> figures.Issues:
+        """Group failures by error, carrier, sender and route."""
+
+        async def find() -> figures.Issues:
+            where, given = condition(chosen, self._rules())
+            rows = await self._rows(
+                "SELECT *, count(*) OVER () AS groups, sum(failures) OVER ()::BIGINT AS everything FROM ("
+                "SELECT error_code, carrier, src, route, count(*) AS failures,"
+                " count(*) FILTER (status = 'failed') AS failed,"
+                " epoch_us(min(coalesce(final_at, queued_at))) AS first_us,"
+                " epoch_us(max(coalesce(final_at, queued_at))) AS last_us"
+                f" FROM messages WHERE {where}\n  AND {HAS_FAILED} GROUP BY 1, 2, 3, 4"
+                f") ORDER BY failures DESC, last_us DESC, error_code, carrier, src, route LIMIT {_limit(limit)}",
+                given,
+            )
+            networks = await self._names("carrier")
+            return figures.Issues(
+                failures=rows[0]["everything"] if rows else 0,
+                left_out=_left_out(rows),
+                issues=tuple(_issue(row, networks) for row in rows),
+            )
+
+        return await self._answer(("issues", chosen, limit), find)
+
+    # ---- what it costs, and what it is good for ----
+
+    async def spend(self, chosen: Filter, by: str = "country", *, limit: int = USUAL_LIMIT) -> figures.Spend:
+        """Sum up money by one of ``DIMENSIONS``, the dearest first."""
+
+        async def find() -> figures.Spend:
+            total, rows, names = await self._summed(chosen, by, "spent DESC", limit)
+            of = total["spent"]
+            return figures.Spend(
+                by=by,
+                total=figures.spend_group(total, key=None, name=None, of=of),
+                groups=tuple(
+                    figures.spend_group(row, key=row["key"], name=names.get(row["key"]), of=of) for row in rows
+                ),
+                left_out=_left_out(rows),
+            )
+
+        return await self._answer(("spend", chosen, by, limit), find)
+
+    async def conversion(self, chosen: Filter, by: str = "sender", *, limit: int = USUAL_LIMIT) -> figures.Conversion:
+        """Count conversions by one of ``DIMENSIONS``, the most trackable messages first."""
+
+        async def find() -> figures.Conversion:
+            total, rows, names = await self._summed(chosen, by, "trackable DESC", limit, having="trackable > 0")
+            return figures.Conversion(
+                by=by,
+                total=figures.conversion_group(total, key=None, name=None),
+                groups=tuple(figures.conversion_group(row, key=row["key"], name=names.get(row["key"])) for row in rows),
+                left_out=_left_out(rows),
+            )
+
+        return await self._answer(("conversion", chosen, by, limit), find)
+
+    async def _summed(
+        self, chosen: Filter, by: str, order: str, limit: int, *, having: str = "true"
+    ) -> tuple[Row, list[Row], Mapping[str | None, str]]:
+        """Return sums of all, of the first groups, and what the groups are called."""
+        column = _column(by)
+        where, given = condition(chosen, rules := self._rules())
+        rows = await self._rows(
+            f"WITH summed AS (SELECT {column} AS key, grouping({column}) AS is_all, {status_counts(rules)}, {SUMS},"
+            " count(*) FILTER (conversion = 'NOT_CONVERTED') AS not_converted"
+            f" FROM messages WHERE {where}{_only(by)} GROUP BY GROUPING SETS (({column}), ()))"
+            f" SELECT *, sum(1 - is_all) OVER ()::BIGINT AS groups FROM summed WHERE is_all = 1 OR {having}"
+            f" ORDER BY is_all DESC, {order}, accepted DESC, key NULLS LAST LIMIT {_limit(limit) + 1}",
+            given,
+        )
+        return rows[0], rows[1:], await self._names(by)
+
+    # ---- how they are asked ----
+
+    async def _answer(self, key: tuple[object, ...], find: Callable[[], Awaitable[_Found]]) -> _Found:
+        """Return the answer that is kept while nothing new has come in, else find one."""
+        mark = (await self._engine.standing()).mark
+        found: _Found = await self._kept.get((*key, mark, self._rules()), find, for_us=KEPT_US)
+        return found
+
+    async def _rows(self, sql: str, given: Sequence[object]) -> list[Row]:
+        answer = await self._engine.ask(sql, given)
+        return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+
+    async def _names(self, by: str) -> Mapping[str | None, str]:
+        """Return what people call the values of a dimension."""
+        if by == "country":
+            return NAMES  # type: ignore[return-value]
+        if by == "error":
+            return MEANINGS  # type: ignore[return-value]
+        if by != "carrier":
+            return {}
+
+        async def find() -> Mapping[str | None, str]:
+            rows = await self._rows(
+                "SELECT carrier, max(network) AS name FROM messages"
+                " WHERE carrier IS NOT NULL AND network IS NOT NULL GROUP BY 1",
+                (),
+            )
+            return {row["carrier"]: row["name"] for row in rows}
+
+        found: Mapping[str | None, str] = await self._kept.get("networks", find, for_us=NAMES_KEPT_US)
+        return found
+
+    def _minute_us(self) -> int:
+        now_us = self._clock.now_us()
+        return now_us - now_us % 60_000_000
+
+    def _rules(self) -> Rules:
+        return rules_at(
+            self._clock.now_us(),
+            no_receipt_hours=self._settings.no_receipt_hours,
+            sent_is_delivered=self._settings.sent_counts_as_delivered,
+        )
+
+    def _settling(self, chosen: Filter, end_us: int, counts: Row) -> bool:
+        return is_settling(
+            min(end_us, chosen.until_us),
+            accepted=counts["accepted"],
+            pending=counts["pending"],
+            now_us=self._clock.now_us(),
+        )
+
+    def _latency_bucket(self, chosen: Filter, start: int, step: int, row: Row | None) -> figures.LatencyBucket:
+        counts = _NO_STATUSES if row is None else figures.statuses(row)
+        return figures.LatencyBucket(
+            start_us=start,
+            spread=figures.spread(0, None) if row is None else figures.spread(row["n"], row["p"]),
+            settling=self._settling(chosen, start + step, counts),
+        )
+
+
+_TOTAL_SPREAD: Final = f"{percentiles('total_ms', (50, 95))} AS spread"
+_COUNTED: Final = ("accepted", "waiting", "receipts", "undelivered", "failed", "received", "assumed", "no_dlr")
+_NO_STATUSES: Final = figures.statuses(dict.fromkeys(_COUNTED, 0))
+
+
+def _total_spread(row: Row) -> dict[str, Any]:
+    p50, p95 = row["spread"] or (None, None)
+    return {"total_p50_ms": p50, "total_p95_ms": p95}
+
+
+def _column(by: str) -> str:
+    if by not in DIMENSIONS:
+        raise InvalidRequest(f"by must be one of {', '.join(DIMENSIONS)}")
+    return DIMENSIONS[by]
+
+
+def _only(by: str | None) -> str:
+    return f"\n  AND {HAS_ERROR}" if by == "error" else ""
+
+
+def _ordered(order: str) -> str:
+    name = order.removeprefix("-")
+    if name not in ORDERS:
+        raise InvalidRequest(f"order must be one of {', '.join(ORDERS)}, with - before it for the smallest first")
+    direction = "ASC" if order.startswith("-") else "DESC"
+    return f"{ORDERS[name]} {direction} NULLS LAST, accepted DESC, key NULLS LAST"
+
+
+def _limit(limit: int) -> int:
+    if not 1 <= limit <= MOST_GROUPS:
+        raise InvalidRequest(f"limit must be a whole number from 1 to {MOST_GROUPS}")
+    return limit
+
+
+def _left_out(rows: Sequence[Row]) -> int:
+    return rows[0]["groups"] - len(rows) if rows else 0
+
+
+def _starts(chosen: Filter, step: int) -> range:
+    return range(bucket_start(chosen.since_us, step), chosen.until_us, step)
+
+
+def _of_events(chosen: Filter, rules: Rules) -> tuple[str, list[object]]:
+    """Return what a row of ``events`` must fulfil: to be of the period, and of a message that is as the filter says."""
+    times = f"{_AT} >= {instant(chosen.since_us)} AND {_AT} < {instant(chosen.until_us)}"
+    bare = Filter(since_us=chosen.since_us, until_us=chosen.until_us, direction=())
+    own, given = attributes(replace(bare, account_id=chosen.account_id, origin=chosen.origin), rules)
+    plain = replace(bare, account_id=chosen.account_id, origin=chosen.origin, direction=chosen.direction,
+                    period=chosen.period, compare=chosen.compare)  # fmt: skip
+    if plain != chosen:
+        of_messages, more = attributes(chosen, rules)
+        return (
+            f"{times}{own}\n  AND message_uuid IN (SELECT message_uuid FROM messages WHERE true{of_messages})",
+            given + more,
+        )
+    if len(set(chosen.direction)) == 1:
+        # Nearly all are outbound: leaving out the others is less work than looking for every one.
+        among = "NOT IN" if chosen.direction[0] == "outbound" else "IN"
+        own += f"\n  AND message_uuid {among} (SELECT message_uuid FROM messages WHERE direction = 'inbound')"
+    return times + own, given
+
+
+def _volume_bucket(start: int, rows: Sequence[Row]) -> figures.VolumeBucket:
+    by_status: dict[str, int] = {}
+    for row in rows:
+        if row["counts"]:
+            by_status[row["status"]] = row["events"]
+    events = sum(row["events"] for row in rows)
+    return figures.VolumeBucket(
+        start_us=start, events=events, by_status=by_status, flagged=events - sum(by_status.values())
+    )
+
+
+def _issue(row: Row, networks: Mapping[str | None, str]) -> figures.Issue:
+    return figures.Issue(
+        error=row["error_code"],
+        meaning=MEANINGS.get(row["error_code"]),
+        carrier=row["carrier"],
+        carrier_name=networks.get(row["carrier"]),
+        sender=row["src"],
+        route=row["route"],
+        count=row["failures"],
+        undelivered=row["failures"] - row["failed"],
+        failed=row["failed"],
+        share=row["failures"] / row["everything"],
+        first_us=row["first_us"],
+        last_us=row["last_us"],
+    )

@@ -1,0 +1,109 @@
+"""Days that are settled, as Parquet beside the file: for exports, backups and other tools, and for a rebuild after the
+store has let go of what is old.
+
+A day has one file of the messages that were queued in it and one of the events that happened in it. It is written
+under another name and then renamed, so whoever reads finds a whole one. When a day is corrected later it is sealed
+again. The files of a database are in a directory of their own: another one's are never mixed in.
+"""
+
+import os
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from duckdb import DuckDBPyConnection
+
+_KINDS: Final = ("messages", "events")
+
+
+class Days(msgspec.Struct, frozen=True):
+    """Where the days of one database are sealed."""
+
+    directory: Path
+
+    def path(self, kind: str, day: date) -> Path:
+        """Return where a day's file is."""
+        return self.directory / f"{kind}-{day.isoformat()}.parquet"
+
+    def sealed(self) -> list[date]:
+        """Return the days that both files are there of, oldest first."""
+        found = [
+            {path.stem.removeprefix(f"{kind}-") for path in self.directory.glob(f"{kind}-*.parquet")} for kind in _KINDS
+        ]
+        return sorted(date.fromisoformat(day) for day in found[0] & found[1])
+
+
+def to_seal(con: DuckDBPyConnection, settled: datetime) -> list[date]:
+    """Return days that ended before ``settled``, have no open message, and are not sealed as they are now."""
+    rows = con.execute(
+        """
+        SELECT DISTINCT CAST(queued_at AS DATE) AS day FROM closed_messages WHERE queued_at < ?
+        EXCEPT SELECT day FROM sealed_days
+        EXCEPT SELECT CAST(queued_at AS DATE) FROM open_messages
+        ORDER BY day
+        """,
+        [settled.replace(hour=0, minute=0, second=0, microsecond=0)],
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def seal(con: DuckDBPyConnection, days: Days, day: date) -> None:
+    """Write a day's files; the transaction notes that they are there."""
+    days.directory.mkdir(parents=True, exist_ok=True)
+    tables = {"messages": ("closed_messages", "queued_at, message_uuid"), "events": ("events", "origin, log_offset")}
+    for kind, (table, order) in tables.items():
+        column = "queued_at" if kind == "messages" else '"at"'
+        path = days.path(kind, day)
+        unfinished = path.with_suffix(".unfinished")
+        con.execute(
+            f"COPY (SELECT * FROM {table} WHERE {column} >= '{day}' AND {column} < '{day + timedelta(days=1)}' "
+            f"ORDER BY {order}) TO '{_quoted(unfinished)}' (FORMAT parquet, COMPRESSION zstd)"
+        )
+        _to_disk(unfinished)
+        unfinished.rename(path)
+    con.execute("INSERT INTO sealed_days VALUES (?)", [day])
+
+
+def restore(con: DuckDBPyConnection, days: Days) -> int:
+    """Put back from sealed days the messages that the store has no longer, with their events; returns how many."""
+    restored = 0
+    for day in days.sealed():
+        messages, events = (_quoted(days.path(kind, day)) for kind in _KINDS)
+        con.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE gone AS
+            SELECT p.* FROM read_parquet('{messages}') p WHERE NOT EXISTS (
+                SELECT 1 FROM messages m WHERE m.queued_at >= '{day}' AND m.queued_at < '{day + timedelta(days=1)}'
+                AND m.message_uuid = p.message_uuid AND m.origin = p.origin
+            )
+            """
+        )
+        con.execute("INSERT INTO closed_messages BY NAME SELECT * FROM gone")
+        # The events of a message may be spread over days: each file gives those of all that have been put back.
+        con.execute("CREATE TEMP TABLE IF NOT EXISTS put_back AS SELECT message_uuid, origin FROM gone LIMIT 0")
+        con.execute("INSERT INTO put_back SELECT message_uuid, origin FROM gone")
+        con.execute(
+            f"INSERT INTO events BY NAME SELECT e.* FROM read_parquet('{events}') e "
+            "WHERE EXISTS (SELECT 1 FROM put_back g WHERE g.message_uuid = e.message_uuid AND g.origin = e.origin)"
+        )
+        restored += int(con.execute("SELECT count(*) FROM gone").fetchall()[0][0])
+    return restored
+
+
+def size_bytes(paths: Iterable[Path]) -> int:
+    """Return what files take on the disk; those that are not there take nothing."""
+    return sum(path.stat().st_size for path in paths if path.exists())
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,176 @@
+"""What the analytics read of the store, by columns (``Store.columns``).
+
+No column is NULL and each has one type for all rows, because a reader of columns takes the type of the first ones for
+that of all: what is missing is an empty text, or ``NOTHING`` for a number.
+"""
+
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from ringback.store import feed
+from ringback.store.port import Store, Transaction
+from ringback.store.schema import callbacks, conversions, events, messages, received_events
+from ringback.store.schema_received import received_log
+
+NOTHING: Final = -1
+
+Answer = sa.Select[Any]
+
+
+class Mark:
+    """Where conversions are complete, once everybody has ended who was writing when it was looked at."""
+
+    def __init__(self) -> None:
+        self._waits_for: tuple[int, int] | None = None
+        self._complete_to = 0
+
+    async def conversions_complete_to(self, store: Store) -> int:
+        """Return an id up to which every later read finds all conversions that there will ever be."""
+        return await store.read(self._look)
+
+    def _look(self, tx: Transaction) -> int:
+        last = sa.select(sa.func.coalesce(sa.func.max(conversions.c.id), 0))
+        if tx.dialect.name != "postgresql":
+            return int(tx.execute(last).scalar_one())
+        # Conversions draw ids of their own and hold the word of the event log (store.feed): who might still bring a
+        # lower one had begun before, and its word is no higher than what was drawn then.
+        if self._waits_for is None:
+            self._waits_for = feed.last_drawn(tx), int(tx.exec_driver_sql(_LAST_CONVERSION).scalar_one())
+        lowest = feed.lowest_word(tx)
+        if lowest is None or lowest > self._waits_for[0]:
+            self._complete_to, self._waits_for = self._waits_for[1], None
+        return self._complete_to
+
+
+_LAST_CONVERSION: Final = "SELECT last_value - (NOT is_called)::int FROM conversions_id_seq"
+
+
+def events_between(after: int, until: int) -> Answer:
+    """Ask for events of the log after one offset up to another."""
+    return (
+        sa.select(
+            events.c.id,
+            events.c.account_id,
+            events.c.message_uuid,
+            events.c.sequence,
+            events.c.status,
+            events.c.flag,
+            _text(events.c.error_code, "error_code"),
+            events.c.at_us,
+        )
+        .where(events.c.id > after, events.c.id <= until)
+        .order_by(events.c.id)
+    )
+
+
+def messages_between(after: int, until: int) -> Answer:
+    """Ask for the present state of the messages of those events: each once, with what has been said about it."""
+    touched = sa.select(events.c.message_uuid).where(events.c.id > after, events.c.id <= until)
+    said = (
+        sa.select(conversions.c.status + sa.literal("@", sa.Text) + sa.cast(conversions.c.converted_at_us, sa.Text))
+        .where(conversions.c.message_uuid == messages.c.uuid)
+        .order_by(conversions.c.id.desc())
+        .limit(1)
+    )
+    called_back = sa.select(sa.func.max(callbacks.c.done_at_us - callbacks.c.created_at_us)).where(
+        callbacks.c.message_uuid == messages.c.uuid, callbacks.c.state == "delivered", callbacks.c.resend_of.is_(None)
+    )
+    return sa.select(
+        messages.c.uuid,
+        messages.c.account_id,
+        messages.c.direction,
+        messages.c.type,
+        messages.c.src,
+        messages.c.dst,
+        messages.c.log,
+        messages.c.country,
+        _text(messages.c.mcc, "mcc"),
+        _text(messages.c.mnc, "mnc"),
+        _text(messages.c.network, "network"),
+        _text(messages.c.connector, "connector"),
+        _text(messages.c.route, "route"),
+        messages.c.status,
+        _text(messages.c.error_code, "error_code"),
+        messages.c.units,
+        messages.c.rate,
+        _text(messages.c.carrier_fees_rate, "carrier_fees_rate"),
+        sa.cast(messages.c.trackable, sa.Integer).label("trackable"),
+        messages.c.queued_at_us,
+        _number(messages.c.sent_at_us, "sent_at_us"),
+        _number(messages.c.final_at_us, "final_at_us"),
+        _text(said.scalar_subquery(), "said"),
+        _number(called_back.scalar_subquery(), "lag_us"),
+    ).where(messages.c.uuid.in_(touched))
+
+
+def conversions_between(after: int, until: int) -> Answer:
+    """Ask for what customers have said, with the time of the message, so that it is found without an index."""
+    return (
+        sa.select(
+            conversions.c.id,
+            conversions.c.message_uuid,
+            conversions.c.status,
+            conversions.c.converted_at_us,
+            messages.c.queued_at_us,
+        )
+        .join(messages, messages.c.uuid == conversions.c.message_uuid)
+        .where(conversions.c.id > after, conversions.c.id <= until)
+        .order_by(conversions.c.id)
+    )
+
+
+_RECEIVED: Final = (
+    received_events.c.source,
+    received_events.c.message_uuid,
+    received_events.c.status,
+    received_events.c.from_number,
+    received_events.c.to_number,
+    received_events.c.flag,
+)
+
+
+def _received_columns() -> list[sa.ColumnElement[Any]]:
+    return [
+        *_RECEIVED,
+        _number(received_events.c.sequence, "sequence"),
+        _text(received_events.c.error_code, "error_code"),
+        _text(received_events.c.mcc, "mcc"),
+        _text(received_events.c.mnc, "mnc"),
+        _number(received_events.c.units, "units"),
+        _text(received_events.c.total_amount, "total_amount"),
+        received_events.c.received_at_us,
+    ]
+
+
+def received_between(after: int, until: int) -> Answer:
+    """Ask for received events after one position up to another."""
+    return (
+        sa.select(received_log.c.position, received_events.c.request_id, *_received_columns())
+        .join(received_events, received_events.c.request_id == received_log.c.request_id)
+        .where(received_log.c.position > after, received_log.c.position <= until)
+        .order_by(received_log.c.position)
+    )
+
+
+def received_of_messages_between(after: int, until: int) -> Answer:
+    """Ask for everything that was received about the messages of those events, so that disorder does no harm."""
+    touched = (
+        sa.select(received_events.c.source, received_events.c.message_uuid)
+        .join(received_log, received_events.c.request_id == received_log.c.request_id)
+        .where(received_log.c.position > after, received_log.c.position <= until)
+        .distinct()
+        .subquery()
+    )
+    same = sa.and_(
+        received_events.c.source == touched.c.source, received_events.c.message_uuid == touched.c.message_uuid
+    )
+    return sa.select(received_events.c.request_id, *_received_columns()).join(touched, same)
+
+
+def _text(value: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[Any]:
+    return sa.func.coalesce(value, sa.literal("", sa.Text)).label(name)
+
+
+def _number(value: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[Any]:
+    return sa.func.coalesce(value, sa.literal(NOTHING, sa.BigInteger)).label(name)
