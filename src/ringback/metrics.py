@@ -6,7 +6,8 @@ does; what stands in the database is asked for when somebody looks (``show_backl
 Labels have few values, all known beforehand: no number, no token, no address of a customer.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from typing import Final
 
@@ -70,7 +71,8 @@ class Counts:
 class Metrics:
     """Everything that one process counts and times."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._registry = CollectorRegistry()
         self._backlog = CollectorRegistry()
         self._backlog_is_known = False
@@ -311,8 +313,9 @@ class Metrics:
         self._analytics_seconds.observe(seconds)
 
     def analytics_lag(self, seconds: float) -> None:
-        """Say how far the analytics are behind the log."""
-        self._analytics_lag.set(seconds)
+        """Say how far the analytics are behind the log; until it is said again they fall behind as time passes."""
+        said_at_s = self._monotonic()
+        self._analytics_lag.set_function(lambda: seconds + self._monotonic() - said_at_s)
 
     def analytics_size(self, *, open_messages: int, file_bytes: int) -> None:
         """Say how large the analytics file is."""
