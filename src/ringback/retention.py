@@ -21,6 +21,7 @@ from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings import RetentionSettings
 from ringback.store import (
+    audit,
     captures,
     conversions_out,
     country_counts,
@@ -69,6 +70,7 @@ KINDS: Final = (
     "conversions_out",
     "reconciled_messages",
     "smpp_owed",
+    "audit_log",
 )
 
 
@@ -142,6 +144,12 @@ class Retention:
                     removed,
                     "reconciled_messages",
                     lambda tx: reconciliations.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
+                )
+            if days := self._settings.audit_days:
+                await self._sweep_kind(
+                    removed,
+                    "audit_log",
+                    lambda tx: audit.prune(tx, before_us=now_us - days * DAY_US, limit=BATCH),
                 )
             await self._sweep_limits(removed, now_us)
             await self._sweep_kind(removed, "captures", lambda tx: captures.prune(tx, now_us=now_us, limit=BATCH))

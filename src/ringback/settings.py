@@ -369,7 +369,9 @@ class DashboardSettings(Group, frozen=True, kw_only=True):
     """The web pages."""
 
     session_hours: Annotated[int, msgspec.Meta(ge=1, le=720)] = 12
-    """How long a login lasts."""
+    """How long a login lasts, whatever is done meanwhile."""
+    idle_minutes: Annotated[int, msgspec.Meta(ge=5, le=43_200)] = 240
+    """After so long without anything done, a login ends; what an open page renews by itself does not count."""
     login_link_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 60
     """How long a printed login link can be used, once."""
 
@@ -387,6 +389,8 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     """Media of messages, from when they were accepted, and no longer than the message."""
     upload_hours: Annotated[int, msgspec.Meta(ge=1, le=8_760)] = 6
     """Uploaded media that no message has, from when they were uploaded; never for ever."""
+    audit_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 365
+    """What the audit log says of who did what."""
 
 
 class CarrierSettings(Group, frozen=True, kw_only=True):

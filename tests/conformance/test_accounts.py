@@ -1,14 +1,12 @@
 """Accounts, their tokens, and login links."""
 
-import asyncio
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 import sqlalchemy as sa
 
 from ringback.model.ids import AccountId
-from ringback.store import accounts, logins
+from ringback.store import accounts
 from ringback.store.accounts import Account, AccountCache
 from ringback.store.port import Store, Transaction
 from ringback.store.schema import accounts as accounts_table
@@ -86,35 +84,3 @@ async def test_the_cache_is_no_older_than_it_says(store: Store, clock: FakeClock
     assert await cache.get(MAIN, clock.advance(1.9)) is None
     found = await cache.get(MAIN, clock.advance(0.1))
     assert found == await find(store, clock, MAIN)
-
-
-async def remember(store: Store, secret: str, kind: logins.Kind, now_us: int) -> None:
-    await store.write(lambda tx: logins.add(tx, secret, kind, now_us=now_us, expires_at_us=now_us + 60_000_000))
-
-
-async def test_a_link_is_good_once(store: Store, clock: FakeClock) -> None:
-    now_us = clock.now_us()
-    await remember(store, "link", "link", now_us)
-    await remember(store, "session", "session", now_us)
-    for secret in ("unknown", "session"):
-        assert not await store.write(partial(logins.use_link, secret=secret, now_us=now_us))
-    used = await asyncio.gather(*(store.write(lambda tx: logins.use_link(tx, "link", now_us)) for _ in range(5)))
-    assert sorted(used) == [False, False, False, False, True]
-
-
-@pytest.mark.parametrize(("after_s", "is_good"), [(0, True), (59.999999, True), (60, False)])
-async def test_links_and_sessions_expire(store: Store, clock: FakeClock, after_s: float, is_good: bool) -> None:  # noqa: FBT001
-    await remember(store, "link", "link", clock.now_us())
-    await remember(store, "session", "session", clock.now_us())
-    now_us = clock.advance(after_s)
-    assert await store.read(lambda tx: logins.session_is_open(tx, "session", now_us)) == is_good
-    assert await store.write(lambda tx: logins.use_link(tx, "link", now_us)) == is_good
-
-
-async def test_a_session_ends(store: Store, clock: FakeClock) -> None:
-    now_us = clock.now_us()
-    for secret in ("one", "two"):
-        await remember(store, secret, "session", now_us)
-    await store.write(lambda tx: logins.end_session(tx, "one"))
-    state = await store.read(lambda tx: [logins.session_is_open(tx, secret, now_us) for secret in ("one", "two")])
-    assert state == [False, True]

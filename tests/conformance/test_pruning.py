@@ -10,6 +10,7 @@ from ringback.model.circuit import Finding
 from ringback.model.ids import uuid7
 from ringback.store import logins, pruning, received, submissions
 from ringback.store.backlog import backlog
+from ringback.store.logins import Link
 from ringback.store.port import Store, Transaction
 from ringback.store.pruning import BEGINNING, Pruned
 from ringback.store.schema import metadata
@@ -17,6 +18,7 @@ from tests.fakes.aged import DAY_US, age, counts, keep_message, keep_received
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import Engine
 from tests.fakes.messages import message_uuid
+from tests.fakes.people import session
 
 NOW_US = FakeClock().now_us()
 
@@ -129,8 +131,8 @@ async def test_logins_and_tokens_go_when_they_are_valid_no_more(store: Store) ->
         for name, until_us in (("old", NOW_US), ("overlapping", NOW_US + 1), ("for ever", None)):
             row: dict[str, Any] = {"token": name, "account_id": "MA", "created_at_us": 0, "expires_at_us": until_us}
             tx.execute(tokens.insert().values(**row))
-        logins.add(tx, "session", "session", now_us=NOW_US - 10, expires_at_us=NOW_US)
-        logins.add(tx, "link", "link", now_us=NOW_US - 10, expires_at_us=NOW_US + 1)
+        logins.open_session(tx, "session", session(now_us=NOW_US - 10, expires_at_us=NOW_US))
+        logins.add_link(tx, "link", Link(), now_us=NOW_US - 10, expires_at_us=NOW_US + 1)
 
     await store.write(keep)
     assert await store.write(lambda tx: pruning.prune_expired(tx, NOW_US)) == (1, 1)

@@ -33,7 +33,7 @@ async def test_counts_add_up(store: Store) -> None:
     ]
     for change in changes:
         await store.write(partial(rollups.add, changes=change))
-    assert await store.read(lambda tx: rollups.summary(tx, since_us=QUEUED_AT_US, account_id=A)) == Summary(
+    assert await store.read(lambda tx: rollups.summary(tx, since_us=QUEUED_AT_US, only=[A])) == Summary(
         by_status={"queued": 2**40 + 2, "delivered": 2, "failed": 1}, by_error={"30": 1}, delivery_latency={7: 2}
     )
     assert await store.read(lambda tx: rollups.summary(tx, since_us=LATER_US)) == Summary(

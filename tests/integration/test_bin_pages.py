@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from ringback.dialect.signatures import callback_headers
 from ringback.store import bins
 from ringback.web.dashboard.sessions import make_login_link
-from tests.data.dashboard.serving import page, plain
+from tests.data.dashboard.serving import log_in, page, plain
 from tests.data.media import PNG
 from tests.fakes.bins import captured, keeper, make_bin
 from tests.fakes.endpoint import recording_endpoint
@@ -37,9 +36,7 @@ async def operator(ringback: Running) -> AsyncIterator[aiohttp.ClientSession]:
     link = await make_login_link(platform.store, platform.clock, platform.settings.dashboard, ringback.url)
     jar = aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(ringback.url, cookie_jar=jar) as client:
-        key = urlsplit(link).query.removeprefix("key=")
-        async with client.post("/dashboard/login", data={"key": key}, allow_redirects=False) as answer:
-            assert answer.status == 303
+        await log_in(client, link)
         yield client
 
 

@@ -4,7 +4,6 @@ import contextlib
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -14,6 +13,7 @@ from ringback.carriers.port import Inbound, Taken
 from ringback.settings import DashboardSettings
 from ringback.store import messages, replies
 from ringback.web.dashboard.sessions import make_login_link
+from tests.data.dashboard.serving import log_in
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.numbers import OURS, own_number
 from tests.fakes.platform import Running, running, settings_for
@@ -34,9 +34,7 @@ async def client(ringback: Running, *, logged_in: bool = True) -> AsyncIterator[
         if logged_in:
             platform = ringback.platform
             link = await make_login_link(platform.store, platform.clock, DashboardSettings(), ringback.url)
-            key = urlsplit(link).query.removeprefix("key=")
-            async with http.post("/dashboard/login", data={"key": key}, allow_redirects=False) as answer:
-                assert answer.status == 303
+            await log_in(http, link)
         yield http
 
 

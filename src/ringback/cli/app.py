@@ -8,6 +8,7 @@ import typer
 from ringback import __version__
 from ringback.cli import (
     account,
+    audit,
     bin_insight,
     bins,
     callbacks,
@@ -36,6 +37,7 @@ from ringback.cli import (
     tail,
     tls,
     trigger,
+    users,
 )
 from ringback.model.errors import RingbackError
 from ringback.runtime import configure_logging
@@ -86,6 +88,8 @@ receive.app.command("gaps")(received.gaps)
 app.add_typer(receive.app, name="receive")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(tls.app, name="tls")
+app.add_typer(users.app, name="users")
+app.command("audit")(audit.show)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's callback shape

@@ -4,6 +4,7 @@ What there is to send is read with no transaction open that writes. One transact
 copies and notes how far it has come: whoever comes second finds that the replay has moved on, and does nothing.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -73,9 +74,19 @@ def dry_run(tx: Transaction, wanted: Filter, *, now_us: int) -> Preview:
 
 
 async def start(
-    store: Store, wanted: Filter, *, rate_per_s: float, account_id: str | None, new_id: NewId, now_us: int
+    store: Store,
+    wanted: Filter,
+    *,
+    rate_per_s: float,
+    account_id: str | None,
+    new_id: NewId,
+    now_us: int,
+    also: Callable[[Transaction, Replay], None] | None = None,
 ) -> Replay:
-    """Begin a replay; ``account_id`` says whose it is. Raises ``InvalidRequest``."""
+    """Begin a replay; ``account_id`` says whose it is, ``also`` is done in its transaction.
+
+    Raises ``InvalidRequest``.
+    """
     if not LEAST_RATE_PER_S <= rate_per_s <= MOST_RATE_PER_S:
         raise InvalidRequest(f"rate_per_s parameter must be a number from {LEAST_RATE_PER_S:g} to {MOST_RATE_PER_S:g}")
     fixed = scope(wanted, now_us)
@@ -102,6 +113,8 @@ async def start(
         if account_id is not None and replays.running(tx, account_id) >= MOST_RUNNING:
             raise InvalidRequest(f"{MOST_RUNNING} replays are running already: wait until one has ended, or cancel it")
         replays.add(tx, replay)
+        if also is not None:
+            also(tx, replay)
 
     await store.write(work)
     return replay

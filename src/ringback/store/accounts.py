@@ -1,7 +1,7 @@
 """Accounts, subaccounts and the tokens that authenticate and sign for them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -211,7 +211,9 @@ class AccountCache:
         self._reading.pop(auth_id, None)
 
 
-def names(tx: Transaction, *, limit: int) -> list[tuple[str, str]]:
-    """Return (id, name) of accounts, oldest first."""
+def names(tx: Transaction, *, limit: int, only: Collection[str] | None = None) -> list[tuple[str, str]]:
+    """Return (id, name) of accounts, or ``only`` of some, oldest first."""
     query = sa.select(accounts.c.auth_id, accounts.c.name).order_by(accounts.c.created_at_us).limit(limit)
+    if only is not None:
+        query = query.where(accounts.c.auth_id.in_(only))
     return [(row.auth_id, row.name) for row in tx.execute(query)]

@@ -11,7 +11,7 @@ message, their own id stands for its uuid, and their parameters are the pair ``b
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -409,9 +409,12 @@ def _release(tx: Transaction, first_attempted: Mapping[str, Outcome]) -> None:
     endpoints.lower_first(tx, ready)
 
 
-def waiting(tx: Transaction) -> int:
-    """Return how many callbacks are neither delivered nor given up."""
-    return tx.execute(sa.select(sa.func.count()).select_from(callback_queue)).scalar_one()
+def waiting(tx: Transaction, *, only: Collection[str] | None = None) -> int:
+    """Return how many callbacks are neither delivered nor given up, of all accounts or ``only`` of some."""
+    query = sa.select(sa.func.count()).select_from(callback_queue)
+    if only is not None:
+        query = query.where(callback_queue.c.endpoint_id.in_(endpoints.of_accounts(only)))
+    return tx.execute(query).scalar_one()
 
 
 def owed_for(tx: Transaction, uuids: Sequence[str]) -> list[Callback]:
@@ -446,7 +449,7 @@ def due_times(tx: Transaction, ids: Sequence[str]) -> dict[str, int | None]:
     return {row.callback_id: row.planned_at_us for row in tx.execute(query)}
 
 
-def given_up(tx: Transaction, *, since_us: int) -> int:
+def given_up(tx: Transaction, *, since_us: int, only: Collection[str] | None = None) -> int:
     """Return how many callbacks that became owed from ``since_us`` on have used up their attempts."""
     query = (
         sa.select(sa.func.count())
@@ -454,4 +457,6 @@ def given_up(tx: Transaction, *, since_us: int) -> int:
         # Written out, not bound: a partial index on this state can serve it only so.
         .where(callbacks.c.state == sa.literal_column("'given_up'"), callbacks.c.created_at_us >= since_us)
     )
+    if only is not None:
+        query = query.where(callbacks.c.account_id.in_(only))
     return tx.execute(query).scalar_one()

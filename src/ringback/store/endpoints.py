@@ -6,7 +6,7 @@ parked, however many there are.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
@@ -194,13 +194,20 @@ def page(
     return [_endpoint(row) for row in tx.execute(query)]
 
 
-def troubled(tx: Transaction, *, limit: int) -> list[Endpoint]:
-    """Return endpoints that are parked, paused or disabled, by state."""
+def troubled(tx: Transaction, *, limit: int, only: Collection[str] | None = None) -> list[Endpoint]:
+    """Return endpoints that are parked, paused or disabled, by state; ``only`` those of some accounts."""
     # Named, not "any but closed": so the index on states finds them among those that work.
     states = [state.value for state in CircuitState if state is not CircuitState.CLOSED]
     query = sa.select(*_COLUMNS).where(endpoints.c.state.in_(states))
     query = query.order_by(endpoints.c.state, endpoints.c.id).limit(limit)
+    if only is not None:
+        query = query.where(endpoints.c.account_id.in_(only))
     return [_endpoint(row) for row in tx.execute(query)]
+
+
+def of_accounts(only: Collection[str]) -> sa.Select[tuple[str]]:
+    """Return a query for the ids of the endpoints of some accounts."""
+    return sa.select(endpoints.c.id).where(endpoints.c.account_id.in_(only))
 
 
 def waiting_up_to(limit: int) -> sa.ScalarSelect[int]:

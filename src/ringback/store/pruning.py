@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ringback.model.circuit import CircuitState
 from ringback.model.ids import uuid7
-from ringback.store import media, parts, received_log
+from ringback.store import logins, media, parts, received_log
 from ringback.store.callbacks import WITHOUT_MESSAGE
 from ringback.store.port import Transaction
 from ringback.store.schema import (
@@ -22,7 +22,6 @@ from ringback.store.schema import (
     events,
     inbound_requests,
     inbound_results,
-    logins,
     messages,
     received_events,
     received_requests,
@@ -234,7 +233,7 @@ def prune_endpoints(tx: Transaction, *, before_us: int, after: str, limit: int) 
 
 
 def prune_expired(tx: Transaction, now_us: int) -> tuple[int, int]:
-    """Remove logins and auth tokens that are valid no more; returns how many of each."""
-    old_logins = tx.execute(logins.delete().where(logins.c.expires_at_us <= now_us)).rowcount
+    """Remove login links, sessions and auth tokens that are valid no more; returns how many of each."""
+    old_logins = logins.prune(tx, now_us)
     old_tokens = tx.execute(auth_tokens.delete().where(auth_tokens.c.expires_at_us <= now_us)).rowcount
     return old_logins, old_tokens

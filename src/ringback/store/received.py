@@ -1,7 +1,7 @@
 """Callbacks that came in: every request as it was, and what the verified ones say."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -160,12 +160,14 @@ def request(tx: Transaction, request_id: str) -> ReceivedRequest | None:
     return ReceivedRequest(**row._mapping) if row else None  # noqa: SLF001
 
 
-def newest(tx: Transaction, *, limit: int) -> list[tuple[ReceivedRequest, ReceivedEvent | None]]:
-    """Return the newest requests of all sources, each with what it says when it was accepted."""
-    requests = [
-        ReceivedRequest(**row._mapping)  # noqa: SLF001
-        for row in tx.execute(sa.select(received_requests).order_by(received_requests.c.id.desc()).limit(limit))
-    ]
+def newest(
+    tx: Transaction, *, limit: int, only: Collection[str] | None = None
+) -> list[tuple[ReceivedRequest, ReceivedEvent | None]]:
+    """Return the newest requests of all sources or ``only`` of some, each with what it says when it was accepted."""
+    query = sa.select(received_requests).order_by(received_requests.c.id.desc()).limit(limit)
+    if only is not None:
+        query = query.where(received_requests.c.source.in_(only))
+    requests = [ReceivedRequest(**row._mapping) for row in tx.execute(query)]  # noqa: SLF001
     said = {
         row.request_id: ReceivedEvent(**row._mapping)  # noqa: SLF001
         for row in tx.execute(
@@ -181,20 +183,24 @@ def of_request(tx: Transaction, request_id: str) -> ReceivedEvent | None:
     return ReceivedEvent(**row._mapping) if row else None  # noqa: SLF001
 
 
-def totals_by_source(tx: Transaction) -> dict[str, Totals]:
-    """Count what every source has sent that has sent anything, by name in order."""
+def totals_by_source(tx: Transaction, *, only: Collection[str] | None = None) -> dict[str, Totals]:
+    """Count what every source (or ``only`` some) has sent that has sent anything, by name in order."""
     requests: dict[str, dict[bool, int]] = defaultdict(dict)
     query = (
         sa.select(received_requests.c.source, received_requests.c.accepted, sa.func.count())
         .where(received_requests.c.verdict != RECONCILED)
         .group_by(received_requests.c.source, received_requests.c.accepted)
     )
+    if only is not None:
+        query = query.where(received_requests.c.source.in_(only))
     for source, accepted, total in tx.execute(query):
         requests[source][accepted] = total
     flags: dict[str, dict[str, int]] = defaultdict(dict)
     marked = sa.select(received_events.c.source, received_events.c.flag, sa.func.count()).group_by(
         received_events.c.source, received_events.c.flag
     )
+    if only is not None:
+        marked = marked.where(received_events.c.source.in_(only))
     for source, flag, total in tx.execute(marked):
         flags[source][flag] = total
     return {

@@ -4,6 +4,7 @@ The hour is that in which a message was queued: a cohort's parts always add up t
 """
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
@@ -48,15 +49,15 @@ def add(tx: Transaction, changes: Counter[Key]) -> None:
     bulk.add(tx, rollups, rows, total="total")
 
 
-def summary(tx: Transaction, *, since_us: int, account_id: str | None = None) -> Summary:
-    """Sum up the hours from the one that ``since_us`` lies in, for one account or for all."""
+def summary(tx: Transaction, *, since_us: int, only: Collection[str] | None = None) -> Summary:
+    """Sum up the hours from the one that ``since_us`` lies in, of all accounts or ``only`` of some."""
     query = (
         sa.select(rollups.c.measure, rollups.c.bucket, sa.func.sum(rollups.c.total))
         .where(rollups.c.hour_at_us >= since_us // HOUR_US * HOUR_US, rollups.c.measure != INBOUND)
         .group_by(rollups.c.measure, rollups.c.bucket)
     )
-    if account_id is not None:
-        query = query.where(rollups.c.account_id == account_id)
+    if only is not None:
+        query = query.where(rollups.c.account_id.in_(only))
     found: dict[str, dict[str, int]] = {"status": {}, "error": {}, "delivered_in": {}}
     for measure, bucket, total in tx.execute(query):
         if total:
@@ -68,12 +69,14 @@ def summary(tx: Transaction, *, since_us: int, account_id: str | None = None) ->
     )
 
 
-def hourly(tx: Transaction, *, since_us: int) -> list[tuple[int, str, int]]:
-    """Return (hour, status, messages) for every hour from ``since_us``, oldest first."""
+def hourly(tx: Transaction, *, since_us: int, only: Collection[str] | None = None) -> list[tuple[int, str, int]]:
+    """Return (hour, status, messages) for every hour from ``since_us``, oldest first; ``only`` of some accounts."""
     query = (
         sa.select(rollups.c.hour_at_us, rollups.c.bucket, sa.func.sum(rollups.c.total))
         .where(rollups.c.measure == "status", rollups.c.hour_at_us >= since_us // HOUR_US * HOUR_US)
         .group_by(rollups.c.hour_at_us, rollups.c.bucket)
         .order_by(rollups.c.hour_at_us)
     )
+    if only is not None:
+        query = query.where(rollups.c.account_id.in_(only))
     return [(hour, status, int(total)) for hour, status, total in tx.execute(query) if total]

@@ -445,6 +445,9 @@ logins = sa.Table(
     sa.Column("kind", sa.String(8), nullable=False),
     sa.Column("created_at_us", _Time, nullable=False),
     sa.Column("expires_at_us", _Time, nullable=False, index=True),
+    # Whom a link lets in: a user, or anybody of an account; an operator without both.
+    sa.Column("user_id", _Uuid, nullable=True),
+    sa.Column("account_id", _AuthId, nullable=True),
 )
 
 # Secrets that Ringback made for itself, the same in every process.

@@ -1,6 +1,6 @@
 """How endpoints are doing, for people to read: every figure costs a bounded amount of work, however much there is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -73,9 +73,14 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
 
 
-def page(tx: Transaction, *, since_us: int, limit: int, after: Place | None = None) -> Standings:
-    """Return endpoints from a place on; ``since_us`` bounds what counts as given up."""
-    places = _places(tx, after, limit + 1)
+def page(
+    tx: Transaction, *, since_us: int, limit: int, after: Place | None = None, only: Collection[str] | None = None
+) -> Standings:
+    """Return endpoints from a place on, or ``only`` those of some accounts.
+
+    ``since_us`` bounds what counts as given up.
+    """
+    places = _places(tx, after, limit + 1, only)
     rows, whole = _standings(tx, [place.id for place in places[:limit]], since_us)
     rows.sort(key=lambda row: (row.endpoint.circuit.state is CircuitState.CLOSED, -row.waiting, row.endpoint.id))
     return Standings(rows=rows, next=places[limit - 1] if len(places) > limit else None, all_given_up=whole)
@@ -87,16 +92,19 @@ def of_endpoint(tx: Transaction, endpoint_id: str, *, since_us: int) -> tuple[St
     return (rows[0] if rows else None), whole
 
 
-def _places(tx: Transaction, after: Place | None, limit: int) -> list[Place]:
+def _places(tx: Transaction, after: Place | None, limit: int, only: Collection[str] | None) -> list[Place]:
     is_closed = endpoints.c.state == CircuitState.CLOSED.value
     has_nothing = sa.and_(is_closed, endpoints.c.first_ready_at_us.is_(None), endpoints.c.retry_ready_at_us.is_(None))
     depth = store.waiting_up_to(RANK_UP_TO)
-    ranked = sa.select(
+    seen = sa.select(
         endpoints.c.id,
         sa.case((is_closed, 1), else_=0).label("is_well"),
         # Most endpoints have nothing waiting, and say so themselves.
         sa.case((has_nothing, 0), else_=depth).label("waiting"),
-    ).subquery("ranked")
+    )
+    if only is not None:
+        seen = seen.where(endpoints.c.account_id.in_(only))
+    ranked = seen.subquery("ranked")
     query = sa.select(ranked).order_by(ranked.c.is_well, ranked.c.waiting.desc(), ranked.c.id).limit(limit)
     if after is not None:
         query = query.where(

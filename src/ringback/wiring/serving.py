@@ -111,6 +111,8 @@ def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.sock
         delivery=core.settings.delivery,
         engine=core.engine,
         analytics=core.settings.analytics,
+        peers=Peers(core.settings.server.trusted_proxies),
+        sources=core.settings.sources,
     )
     app = build_app(
         [

@@ -24,9 +24,10 @@ from ringback.settings import DashboardSettings
 from ringback.store.port import Store, Transaction
 from ringback.store.sqlite import open_store
 from ringback.store.wakeups import Wakeups
+from ringback.web.dashboard import csrf
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.routes import dashboard_routes
-from ringback.web.dashboard.sessions import make_login_link
+from ringback.web.dashboard.sessions import COOKIE, make_login_link
 from tests.data.dashboard.seeding import MAIN
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import counting_ids
@@ -99,10 +100,8 @@ class Dashboard:
     @contextlib.asynccontextmanager
     async def operator(self) -> AsyncIterator[aiohttp.ClientSession]:
         """Open a client that has logged in."""
-        key = urlsplit(await self.login_link()).query.removeprefix("key=")
         async with self.stranger() as client:
-            async with client.post("/dashboard/login", data={"key": key}, allow_redirects=False) as answer:
-                assert answer.status == 303
+            await log_in(client, await self.login_link())
             yield client
 
 
@@ -142,6 +141,14 @@ async def serve(
             server.should_exit = True
             await serving
             await store.close()
+
+
+async def log_in(client: aiohttp.ClientSession, link: str) -> None:
+    """Use a login link up; what the client posts from then on carries the token of its session, as forms do."""
+    key = urlsplit(link).query.removeprefix("key=")
+    async with client.post("/dashboard/login", data={"key": key}, allow_redirects=False) as answer:
+        assert answer.status == 303
+        client.headers[csrf.HEADER] = csrf.token_of(answer.cookies[COOKIE].value)
 
 
 async def page(client: aiohttp.ClientSession, path: str, *, status: int = 200) -> str:

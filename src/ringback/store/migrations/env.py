@@ -3,6 +3,7 @@
 from alembic import context
 
 from ringback.store import (  # noqa: F401 - its tables belong to the metadata
+    schema_access,
     schema_accounts,
     schema_bins,
     schema_carriers,

@@ -110,5 +110,6 @@ class Frame:
             "well": well or await self.wellness(),
             "now_us": self._context.clock.now_us(),
             "problem": "",
+            "timeless": False,
         }
         return self._pages.answer(request, template, status=status, **(frame | facts))

@@ -103,7 +103,7 @@ class AnalyticsPages:
                 asked = self._asked(request, address, rows)
                 well, view = await asyncio.gather(self._frame.wellness(), make(asked))
             except InvalidRequest as error:
-                return await self._notice(request, name, status=400, problem=_sentence(str(error)))
+                return await self._notice(request, name, status=400, problem=sentence(str(error)))
             except AnalyticsAway:
                 answer = await self._notice(request, name, status=503, address=address, well=AWAY)
                 answer.headers["Retry-After"] = "2"
@@ -128,11 +128,11 @@ class AnalyticsPages:
                     view.grids[grid], address.first("format", "csv"), name or "overview", asked.chosen
                 )
             except InvalidRequest as error:
-                return await self._notice(request, name, status=400, problem=_sentence(str(error)))
+                return await self._notice(request, name, status=400, problem=sentence(str(error)))
             except AnalyticsAway:
                 return await self._notice(request, name, status=503, well=AWAY)
             except QuestionTooLong as error:
-                return await self._notice(request, name, status=503, problem=_sentence(str(error)))
+                return await self._notice(request, name, status=503, problem=sentence(str(error)))
 
         return export
 
@@ -141,7 +141,8 @@ class AnalyticsPages:
         return await self._frame.answer(request, name, "analytics_notice.html", status=status, **facts)
 
     def _asked(self, request: Request, address: Address, rows: int) -> Asked:
-        account_id = viewer_of(request).account_id
+        # Raises NotFound for one that may not be seen; of several the filter says what is wrong.
+        account_id = viewer_of(request).account(address.first("account")) or None
         chosen = read_filter(address.pairs, now_us=self._context.clock.now_us(), account_id=account_id, beside=OWN)
         return Asked(address=address, chosen=chosen, rows=rows)
 
@@ -282,5 +283,6 @@ def _added(address: Address) -> Response | None:
     return RedirectResponse(plain.where(name, value).url() if name in FILTERS else plain.url(), 303)
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Write an error's text as a sentence."""
     return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -42,7 +42,7 @@ _RATES: Final = (
 )  # fmt: skip
 
 
-_EXPORTED_ONLY: Final = frozenset({"dlr_rate", "delivered", "pending", "received"})
+_EXPORTED_ONLY: Final = frozenset({"dlr_rate", "delivered", "no_dlr", "pending", "received"})
 """What the bar of a row shows well enough, or its rates do."""
 
 
@@ -142,7 +142,8 @@ def breakdown(found: Breakdown, address: Address, chosen: Filter) -> Grid:
 
 def plain(column: Column) -> Column:
     """Return a column that no chart draws."""
-    return Column(name=column.name, label=column.label, kind=column.kind, hint=column.hint, order=column.order)
+    label = column.label.capitalize()
+    return msgspec.structs.replace(column, label=label, colour="", stacked=False)
 
 
 def latencies(found: Latency, address: Address, chosen: Filter, measure: str) -> Grid:

@@ -17,7 +17,7 @@ from ringback.inspector.groups import Pause, pauses
 from ringback.inspector.keep import HOUR_S, MEGABYTE, BinKeeper
 from ringback.inspector.schema import infer
 from ringback.model.errors import InvalidRequest, NotFound
-from ringback.store import bins, captures
+from ringback.store import audit, bins, captures
 from ringback.store.bins import Bin
 from ringback.store.captures import Capture, Head
 from ringback.store.port import Transaction
@@ -27,6 +27,7 @@ from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.incoming import REASONS
 from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.viewer import actor_of
 from ringback.web.signed import FITS, MOST_TOKENS, Keys, explained, verdict
 
 PAGE_ROWS: Final = 50
@@ -82,6 +83,7 @@ class Bins:
             made = await self._keeper.create(form.get("name", "").strip(), fields)
         except InvalidRequest as error:
             return await self._list(request, form, complaint=str(error), status=400)
+        await self._note(request, "bin create", made.name)
         return RedirectResponse(f"{LIST}/{made.name}", 303)
 
     async def _list(
@@ -119,6 +121,7 @@ class Bins:
         try:
             if form.get("action") == "delete":
                 await self._keeper.delete(name)
+                await self._note(request, "bin delete", name)
                 return RedirectResponse(LIST, 303)
             if form.get("action") == "clear":
                 await self._keeper.clear(name)
@@ -135,7 +138,13 @@ class Bins:
             return await self._show(request, given=form.get("script"), complaint=str(error), status=400)
         except NotFound:
             return self._nowhere(request)
+        await self._note(request, "bin clear" if form.get("action") == "clear" else "bin change", name)
         return RedirectResponse(f"{LIST}/{quote(name)}", 303)
+
+    async def _note(self, request: Request, action: str, target: str) -> None:
+        """Tell the audit log of what was done: bins are changed in transactions of their keeper's."""
+        actor, now_us = actor_of(request), self._context.clock.now_us()
+        await self._context.store.write(lambda tx: audit.note(tx, actor, action, target, now_us=now_us))
 
     async def _show(
         self, request: Request, *, given: str | None = None, complaint: str = "", status: int = 200
@@ -246,7 +255,9 @@ class Bins:
             wanted = _outgoing(form, item)
         except InvalidRequest as error:
             return await self._capture(request, form=form, complaint=str(error), status=400)
-        return await self._capture(request, form=form, sent=await forward(wanted, self._context.delivery))
+        sent = await forward(wanted, self._context.delivery)
+        await self._note(request, "capture send", f"{request.path_params['bin']} {item.number}")
+        return await self._capture(request, form=form, sent=sent)
 
     async def body(self, request: Request) -> Response:
         """The body as it came, to be saved."""

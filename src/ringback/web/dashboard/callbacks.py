@@ -16,9 +16,10 @@ from ringback.store import accounts, endpoints, messages, resends, standing
 from ringback.store.port import Transaction
 from ringback.store.resends import Filter
 from ringback.store.standing import Sent
-from ringback.web.dashboard.chosen import STATES, TIME_HINT, Chosen, read_chosen, understand
+from ringback.web.dashboard.chosen import STATES, TIME_HINT, Chosen, narrowed, read_chosen, understand
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.viewer import Viewer, viewer_of
 
 PAGE_ROWS: Final = 50
 _ACCOUNTS_OFFERED: Final = 200
@@ -54,11 +55,11 @@ class Callbacks:
 
     async def page(self, request: Request) -> Response:
         """Newest first; ``before`` in the address continues where another page ended."""
-        chosen = read_chosen(request.query_params)
-        wanted, problems = understand(chosen)
+        viewer, chosen = viewer_of(request), read_chosen(request.query_params)
+        wanted, problems = understand(narrowed(chosen, viewer))
         before = as_uuid(request.query_params.get("before", ""))
         found = await self._context.store.read(
-            lambda tx: Found(accounts=_offered(tx)) if problems else _read(tx, wanted, before)
+            lambda tx: Found(accounts=_offered(tx, viewer)) if problems else _read(tx, wanted, before, viewer)
         )
         return self._pages.answer(
             request,
@@ -95,16 +96,16 @@ def rows(tx: Transaction, ids: Sequence[str]) -> list[Row]:
     ]
 
 
-def _read(tx: Transaction, wanted: Filter, before: str | None) -> Found:
+def _read(tx: Transaction, wanted: Filter, before: str | None, viewer: Viewer) -> Found:
     look = resends.newest(tx, wanted, before=before, limit=PAGE_ROWS + 1)
     is_full = len(look.ids) > PAGE_ROWS
     return Found(
         rows=rows(tx, look.ids[:PAGE_ROWS]),
         older=look.ids[PAGE_ROWS - 1] if is_full else look.end,
         stopped=look.end is not None and not is_full,
-        accounts=_offered(tx),
+        accounts=_offered(tx, viewer),
     )
 
 
-def _offered(tx: Transaction) -> list[tuple[str, str]]:
-    return accounts.names(tx, limit=_ACCOUNTS_OFFERED)
+def _offered(tx: Transaction, viewer: Viewer) -> list[tuple[str, str]]:
+    return accounts.names(tx, limit=_ACCOUNTS_OFFERED, only=viewer.only())

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from ringback.model.errors import NotFound
 from ringback.routing.configured import shown
 from ringback.routing.follow import TOPIC
-from ringback.store import routing, smpp_binds, smpp_logins, smpp_owed
+from ringback.store import audit, routing, smpp_binds, smpp_logins, smpp_owed
 from ringback.store.port import Transaction
 from ringback.store.smpp_binds import Bind
 from ringback.store.smpp_logins import Login
@@ -24,6 +24,7 @@ from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.endpoints import reason_of
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import read_form
+from ringback.web.dashboard.viewer import actor_of
 
 PAGE: Final = "/dashboard/carriers"
 EXCHANGES_SHOWN: Final = 10
@@ -36,6 +37,17 @@ DONE: Final = {
     "resume-route": "is chosen again.",
     "disconnect": "is disconnected: its binds end within a few seconds.",
 }
+
+
+AUDITED: Final = {
+    "pause": "carrier pause",
+    "resume": "carrier resume",
+    "rebind": "carrier rebind",
+    "pause-route": "route pause",
+    "resume-route": "route resume",
+    "disconnect": "customer disconnect",
+}
+"""The same in the audit log."""
 
 
 class Customer(msgspec.Struct, frozen=True):
@@ -87,8 +99,14 @@ class Carriers:
         work = self._work(action, name, reason_of(form.get("reason", "")))
         if work is None:
             return self._notice(request, 400, "Nothing was done", "The request did not say what to do.")
+        actor, now_us = actor_of(request), self._context.clock.now_us()
+
+        def noted(tx: Transaction) -> None:
+            work(tx)
+            audit.note(tx, actor, AUDITED[action], name, now_us=now_us)
+
         try:
-            await self._context.store.write(work)
+            await self._context.store.write(noted)
         except NotFound:
             return self._notice(request, 404, "No such carrier", "There is no carrier, route or login of this name.")
         self._context.wakeups.signal(TOPIC)

@@ -13,6 +13,7 @@ from ringback.dialect.times import callback_time, filter_time_us
 from ringback.model.ids import AUTH_ID, as_uuid
 from ringback.store.resends import Filter
 from ringback.web.dashboard import present
+from ringback.web.dashboard.viewer import Viewer
 
 STATES: Final = ("pending", "delivered", "given_up")
 TIME_HINT: Final = "2026-01-31 12:00"
@@ -43,6 +44,11 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True):
 def read_chosen(params: Mapping[str, str]) -> Chosen:
     """Read what an address or a form asks for."""
     return Chosen(**{name: params.get(name, "").strip() for name in Chosen.__struct_fields__})
+
+
+def narrowed(chosen: Chosen, viewer: Viewer) -> Chosen:
+    """Return what of it may be shown. Raises ``NotFound`` for an account that may not be seen."""
+    return msgspec.structs.replace(chosen, account=viewer.account(chosen.account))
 
 
 def understand(chosen: Chosen) -> tuple[Filter, list[str]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ringback.analytics.away import NoEngine
@@ -11,10 +11,11 @@ from ringback.dialect.media import MediaUrls
 from ringback.model.ids import NewId
 from ringback.receiver.explained import Explainer
 from ringback.runtime import Clock
-from ringback.settings import BinsSettings, DashboardSettings, DeliverySettings
+from ringback.settings import BinsSettings, DashboardSettings, DeliverySettings, SourceSettings
 from ringback.settings_analytics import AnalyticsSettings
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
+from ringback.web.peers import Peers
 
 
 def new_secret() -> str:
@@ -45,6 +46,10 @@ class DashboardContext:
     engine: Engine = field(default_factory=NoEngine)
     """Answers what the analytics pages ask."""
     analytics: AnalyticsSettings = field(default_factory=AnalyticsSettings)
+    peers: Peers = field(default_factory=lambda: Peers(()))
+    """Names the clients of requests."""
+    sources: Mapping[str, SourceSettings] = field(default_factory=dict)
+    """What is received from where: people of an account see what its own sources have sent."""
     new_secret: Callable[[], str] = new_secret
     heartbeat_s: float = 15.0
     """The longest silence on a live stream."""

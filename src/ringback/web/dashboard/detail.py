@@ -16,6 +16,7 @@ from ringback.model.ids import as_uuid
 from ringback.model.message import INBOUND_REF, Event, Message
 from ringback.model.redaction import redactor
 from ringback.store import (
+    audit,
     callbacks,
     conversions,
     conversions_out,
@@ -37,6 +38,7 @@ from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import read_form
+from ringback.web.dashboard.viewer import actor_of, viewer_of
 
 _RECEIVED_SHOWN: Final = 50
 _SHOWS_CONTENT: Final = frozenset({"true", "content_only"})
@@ -136,7 +138,8 @@ class Detail:
         """The page, or 404."""
         uuid = as_uuid(request.path_params["uuid"])
         found = await self._context.store.read(lambda tx: _read(tx, uuid)) if uuid else None
-        if found is None or found.message is None:
+        viewer = viewer_of(request)
+        if found is None or found.message is None or not viewer.sees(found.message.account_id):
             return self._pages.answer(
                 request,
                 "notice.html",
@@ -145,7 +148,7 @@ class Detail:
                 title="No such message",
                 text="There is no message of this id in this database.",
             )
-        message = found.message
+        message, sources = found.message, viewer.sources(self._context.sources)
         redact = redactor(message)
         return self._pages.answer(
             request,
@@ -160,7 +163,7 @@ class Detail:
             callback_url=redact(present.safe_url(message.callback_url)) if message.callback_url else None,
             steps=steps(found.events, redact),
             owed=owed(found, redact),
-            arrivals=found.arrivals,
+            arrivals=[each for each in found.arrivals if sources is None or each.event.source in sources],
             media=self._carried(found),
             replied=[(each, [(part, redact(part.detail)) for part in each.parts]) for each in found.replied],
             conversions=found.conversions,
@@ -188,12 +191,14 @@ class Detail:
         uuid = as_uuid(request.path_params["uuid"])
         callback_id = as_uuid((await read_form(request)).get("callback", ""))
         now_us = self._context.clock.now_us()
+        viewer, actor = viewer_of(request), actor_of(request)
 
         def work(tx: Transaction) -> None:
             callback, _ = resends.find(tx, callback_id or "")
-            if callback.message_uuid != uuid:
+            if callback.message_uuid != uuid or not viewer.sees(callback.account_id):
                 raise NotFound
             resends.resend(tx, [callback.id], new_id=self._context.new_id, now_us=now_us)
+            audit.note(tx, actor, "callback resend", callback.id, now_us=now_us)
 
         try:
             await self._context.store.write(work)

@@ -13,9 +13,9 @@ from starlette.responses import RedirectResponse, Response
 
 from ringback.delivery.operate import pause, resume
 from ringback.model.circuit import CircuitState, Party
-from ringback.model.errors import NotFound
+from ringback.model.errors import Forbidden, NotFound
 from ringback.model.retry import stored_plan
-from ringback.store import endpoints, standing
+from ringback.store import audit, endpoints, standing
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
 from ringback.store.rollups import HOUR_US
@@ -24,6 +24,7 @@ from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import read_form
+from ringback.web.dashboard.viewer import actor_of, viewer_of
 
 LIST: Final = "/dashboard/endpoints"
 PAGE_ROWS: Final = 50
@@ -67,13 +68,16 @@ class Endpoints:
 
     async def page(self, request: Request) -> Response:
         """Those in trouble first, then by what is waiting; ``after`` in the address continues another page."""
-        now_us = self._context.clock.now_us()
+        now_us, viewer = self._context.clock.now_us(), viewer_of(request)
         after = read_place(request.query_params.get("after", ""))
         changed_id = request.query_params.get("endpoint", "")
 
         def read(tx: Transaction) -> tuple[Standings, Endpoint | None]:
-            found = standing.page(tx, since_us=now_us - GIVEN_UP_WITHIN_US, limit=PAGE_ROWS, after=after)
-            return found, endpoints.by_id(tx, [changed_id]).get(changed_id) if _ID.fullmatch(changed_id) else None
+            found = standing.page(
+                tx, since_us=now_us - GIVEN_UP_WITHIN_US, limit=PAGE_ROWS, after=after, only=viewer.only()
+            )
+            changed = endpoints.by_id(tx, [changed_id]).get(changed_id) if _ID.fullmatch(changed_id) else None
+            return found, changed if changed is not None and viewer.sees(changed.account_id) else None
 
         found, changed = await self._context.store.read(read)
         return self._pages.answer(
@@ -97,7 +101,7 @@ class Endpoints:
         now_us = self._context.clock.now_us()
         since_us = now_us - GIVEN_UP_WITHIN_US
         found = await self._context.store.read(lambda tx: _whole(tx, id_, since_us)) if _ID.fullmatch(id_) else None
-        if found is None:
+        if found is None or not viewer_of(request).sees(found.standing.endpoint.account_id):
             return self._none(request)
         endpoint = found.standing.endpoint
         return self._pages.answer(
@@ -122,11 +126,18 @@ class Endpoints:
         now_us = self._context.clock.now_us()
         reason = reason_of(form.get("reason", ""))
 
+        viewer, actor = viewer_of(request), actor_of(request)
+        party = Party.OPERATOR if viewer.is_operator else Party.ACCOUNT
+
         def work(tx: Transaction) -> None:
+            known = endpoints.by_id(tx, [id_]).get(id_)
+            if known is None or not viewer.sees(known.account_id):
+                raise NotFound("there is no such endpoint")
             if action == "pause":
-                pause(tx, id_, by=Party.OPERATOR, reason=reason, now_us=now_us)
+                pause(tx, id_, by=party, reason=reason, now_us=now_us)
             else:
-                resume(tx, id_, by=Party.OPERATOR, now_us=now_us)
+                resume(tx, id_, by=party, now_us=now_us)
+            audit.note(tx, actor, f"endpoint {action}", f"{known.account_id} {id_}", now_us=now_us)
 
         if action not in {"pause", "resume"}:
             return self._pages.answer(
@@ -143,6 +154,15 @@ class Endpoints:
             await self._context.store.write(work)
         except NotFound:
             return self._none(request)
+        except Forbidden as error:
+            return self._pages.answer(
+                request,
+                "notice.html",
+                status=409,
+                section="endpoints",
+                title="Nothing was done",
+                text=f"It stays as it is: {error}.",
+            )
         # What was held back is due now.
         self._context.wakeups.signal("callbacks")
         if form.get("back") != "list":

@@ -1,6 +1,7 @@
 """What the receiving side has taken in: the newest requests, and each one as it came."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from starlette.requests import Request
@@ -19,6 +20,7 @@ from ringback.store.received import RECONCILED, ReceivedEvent, ReceivedRequest, 
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.viewer import Viewer, viewer_of
 
 NEWEST: Final = 100
 
@@ -52,7 +54,10 @@ class Incoming:
 
     async def page(self, request: Request) -> Response:
         """The newest requests of all sources."""
-        found, hidden, converted, totals = await self._context.store.read(_newest)
+        viewer = viewer_of(request)
+        found, hidden, converted, totals = await self._context.store.read(
+            lambda tx: _newest(tx, viewer, viewer.sources(self._context.sources))
+        )
         return self._pages.answer(
             request,
             "received.html",
@@ -71,9 +76,7 @@ class Incoming:
 
     async def explain(self, request: Request) -> Response:
         """Why the signature of a request fits, or does not."""
-        request_id = as_uuid(request.path_params["id"])
-        empty: Whole = (None, None, None)
-        item, _, message = await self._context.store.read(lambda tx: _whole(tx, request_id)) if request_id else empty
+        item, _, message = await self._find(request)
         if item is None:
             return self._missing(request)
         hidden = message is not None and message.direction == "inbound" and present.hides_text(message)
@@ -90,6 +93,18 @@ class Incoming:
             not_shown=present.NOT_SHOWN,
         )
 
+    async def _find(self, request: Request) -> Whole:
+        """Return a request that may be shown, with the message that it is about if that may be shown too."""
+        viewer, request_id = viewer_of(request), as_uuid(request.path_params["id"])
+        sources = viewer.sources(self._context.sources)
+        if request_id is None:
+            return None, None, None
+        item, said, message = await self._context.store.read(lambda tx: _whole(tx, request_id))
+        if item is None or (sources is not None and item.source not in sources):
+            return None, None, None
+        # Whoever can sign can say anything of any message; what a page says of it must be its own account's.
+        return item, said, message if message is not None and viewer.sees(message.account_id) else None
+
     def _missing(self, request: Request) -> Response:
         return self._pages.answer(
             request,
@@ -102,9 +117,7 @@ class Incoming:
 
     async def one(self, request: Request) -> Response:
         """One request, or 404."""
-        request_id = as_uuid(request.path_params["id"])
-        empty: Whole = (None, None, None)
-        item, said, message = await self._context.store.read(lambda tx: _whole(tx, request_id)) if request_id else empty
+        item, said, message = await self._find(request)
         if item is None:
             return self._missing(request)
         converted = None
@@ -143,8 +156,8 @@ class Newest(NamedTuple):
     totals: dict[str, Totals]
 
 
-def _newest(tx: Transaction) -> Newest:
-    found = received.newest(tx, limit=NEWEST)
+def _newest(tx: Transaction, viewer: Viewer, sources: Collection[str] | None) -> Newest:
+    found = received.newest(tx, limit=NEWEST, only=sources)
     named: dict[str, list[str]] = defaultdict(list)
     for _, said in found:
         if said is not None:
@@ -152,9 +165,13 @@ def _newest(tx: Transaction) -> Newest:
     ours: dict[str, Message] = {}
     for carrier, names in named.items():
         ours |= messages.called(tx, carrier, names) if carrier else messages.by_uuid(tx, names)
-    numbers = {uuid: (present.src_of(message), present.dst_of(message)) for uuid, message in ours.items()}
+    numbers = {
+        uuid: (present.src_of(message), present.dst_of(message))
+        for uuid, message in ours.items()
+        if viewer.sees(message.account_id)
+    }
     uuids = [said.message_uuid for _, said in found if said]
-    return Newest(found, numbers, conversions_out.standing(tx, uuids), received.totals_by_source(tx))
+    return Newest(found, numbers, conversions_out.standing(tx, uuids), received.totals_by_source(tx, only=sources))
 
 
 def _whole(tx: Transaction, request_id: str) -> Whole:

@@ -1,7 +1,7 @@
 """The message list: what is asked for, as the address says it, and the rows that answer it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -21,6 +21,7 @@ from ringback.store.port import Transaction
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.viewer import Viewer, viewer_of
 
 PAGE_ROWS: Final = 50
 _ACCOUNTS_OFFERED: Final = 200
@@ -129,6 +130,11 @@ def _time_us(text: str) -> int | None:
         return None
 
 
+def narrowed(asked: Wanted, viewer: Viewer) -> Wanted:
+    """Return what of it may be shown. Raises ``NotFound`` for an account that may not be seen."""
+    return msgspec.structs.replace(asked, account=viewer.account(asked.account))
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A message as the list shows it."""
 
@@ -172,19 +178,20 @@ class Listing:
 
     async def page(self, request: Request) -> Response:
         """Newest first; ``before`` in the address continues where another page ended."""
-        wanted = read_wanted(request.query_params)
+        viewer, asked = viewer_of(request), read_wanted(request.query_params)
+        wanted = narrowed(asked, viewer)
         cursor = _CURSOR.fullmatch(request.query_params.get("before", ""))
         before = (int(cursor[1]), cursor[2]) if cursor else None
         # Asked first: what is added to the log while the page is drawn comes with its stream.
         offset = await feed.complete_to(self._context.store)
-        found, offered = await self._context.store.read(lambda tx: _read(tx, wanted, before))
+        found, offered = await self._context.store.read(lambda tx: _read(tx, wanted, before, viewer.only()))
         rows = [row(message) for message in found[:PAGE_ROWS]]
         return self._pages.answer(
             request,
             "messages.html",
             section="messages",
             wanted=wanted,
-            filtered=wanted != Wanted(),
+            filtered=asked != Wanted(),
             statuses=[status.value for status in Status],
             accounts=offered,
             rows=rows,
@@ -199,7 +206,7 @@ class Listing:
 Found = tuple[list[Message], list[tuple[str, str]]]
 
 
-def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None) -> Found:
+def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None, only: Collection[str] | None) -> Found:
     since_us, until_us = wanted.times()
     chosen = messages.Filter(account_id=wanted.account or None, queued_after_us=since_us, queued_before_us=until_us)
     found = messages.newest(
@@ -210,4 +217,4 @@ def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None) -> Fo
         limit=PAGE_ROWS + 1,
         narrowing=wanted.narrowing(),
     )
-    return found, accounts.names(tx, limit=_ACCOUNTS_OFFERED)
+    return found, accounts.names(tx, limit=_ACCOUNTS_OFFERED, only=only)

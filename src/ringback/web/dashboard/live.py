@@ -3,7 +3,8 @@
 A page says in its address up to which offset it was drawn; a browser that reconnects sends the last id it saw.
 Either way the stream begins right after that offset and every frame covers the events from there to its own id,
 so nothing between is missed, however long the break. Each look at the log also asks whether the session is
-still open, in the same read: a session that ended sees nothing more.
+still open and whose it is, in the same read: a session that ended sees nothing more, and somebody of an account only
+what is of that account.
 
 Frames carry messages as rows ready to be put into the list. A frame that covers more messages than
 ``MOST_ROWS`` carries the newest ones and says how many it left out.
@@ -18,7 +19,7 @@ checksums of what is shown. Nobody signals how far a replay has come, so while o
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -26,10 +27,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ringback.dialect.codes import NONE
 from ringback.inspector.capture import TOPIC
-from ringback.model.errors import StoreUnavailable
+from ringback.model.errors import NotFound, StoreUnavailable
 from ringback.model.message import Event, Message
-from ringback.store import bins, captures, feed, logins, messages, replays
+from ringback.store import bins, captures, feed, messages, replays
 from ringback.store.bins import Bin
 from ringback.store.captures import Head
 from ringback.store.port import Transaction
@@ -37,9 +39,10 @@ from ringback.store.replays import RUNNING, Replay
 from ringback.store.wakeups import Listener
 from ringback.web.dashboard.bins import MAX_TEXT, capture_rows
 from ringback.web.dashboard.context import DashboardContext
-from ringback.web.dashboard.listing import PAGE_ROWS, Wanted, read_wanted, row
+from ringback.web.dashboard.listing import PAGE_ROWS, Row, Wanted, narrowed, read_wanted, row
 from ringback.web.dashboard.pages import Pages
-from ringback.web.dashboard.sessions import session_of
+from ringback.web.dashboard.sessions import inside, secret_of
+from ringback.web.dashboard.viewer import Viewer, viewer_of
 
 EVENTS_PER_FRAME: Final = 2_000
 MOST_ROWS: Final = 2 * PAGE_ROWS
@@ -70,21 +73,28 @@ class Live:
     async def stream(self, request: Request) -> Response:
         """Stream what changes; filters as in the list, ``rows=none`` for the bare fact that something did.
 
+        With ``rows=events`` the rows are the events themselves, of messages that the filters take.
         ``rows=replays`` is about replays instead, ``rows=captures`` about what a bin holds.
         """
         begin = request.headers.get("last-event-id") or request.query_params.get("after", "")
         offset = int(begin) if begin.isascii() and begin.isdigit() and len(begin) < 19 else None
-        session = session_of(request)
+        session, viewer = secret_of(request), viewer_of(request)
         if request.query_params.get("rows") == "replays":
             return EventStream(self._context, _ReplayFrames(self._context, session, offset))
         if request.query_params.get("rows") == "captures":
+            if not viewer.is_operator:
+                raise NotFound("bins are the operator's")
             name = request.query_params.get("bin", "").replace("\x00", "")
             text = request.query_params.get("q", "").replace("\x00", "")[:MAX_TEXT]
             return EventStream(self._context, _CaptureFrames(self._context, self._pages, session, name, text))
         if offset is None:
             offset = await feed.complete_to(self._context.store)
-        wanted = None if request.query_params.get("rows") == "none" else read_wanted(request.query_params)
-        return EventStream(self._context, _EventFrames(self._context, self._pages, session, wanted, offset))
+        wanted = (
+            None if request.query_params.get("rows") == "none" else narrowed(read_wanted(request.query_params), viewer)
+        )
+        frames = _EventFrames(self._context, self._pages, session, wanted, offset)
+        frames.shows_events = request.query_params.get("rows") == "events"
+        return EventStream(self._context, frames)
 
 
 class _Frames(Generic[Seen]):
@@ -103,8 +113,8 @@ class _Frames(Generic[Seen]):
     async def prepare(self) -> None:
         """Learn what has to be known before a look."""
 
-    def find(self, tx: Transaction) -> Seen:
-        """Look at what there is."""
+    def find(self, tx: Transaction, viewer: Viewer) -> Seen:
+        """Look at what there is for somebody to see."""
         raise NotImplementedError
 
     def frame(self, seen: Seen) -> bytes:
@@ -132,14 +142,16 @@ class _Frames(Generic[Seen]):
                 yield b": still here\n\n"
 
     def _look(self, tx: Transaction) -> Seen | None:
-        is_open = logins.session_is_open(tx, self._session, self._context.clock.now_us())
-        return self.find(tx) if is_open else None
+        found = inside(tx, self._session, self._context.clock.now_us(), self._context.settings)
+        return None if found is None else self.find(tx, found.viewer)
 
 
 class _EventFrames(_Frames[Look]):
     """What has happened to messages."""
 
     topic = "events"
+    shows_events = False
+    """Whether the rows are the events, and not the messages as they stand."""
 
     def __init__(
         self, context: DashboardContext, pages: Pages, session: str, wanted: Wanted | None, offset: int
@@ -154,11 +166,15 @@ class _EventFrames(_Frames[Look]):
         """See ``_Frames``."""
         self._complete_to = await feed.complete_to(self._context.store)
 
-    def find(self, tx: Transaction) -> Look:
+    def find(self, tx: Transaction, viewer: Viewer) -> Look:
         """See ``_Frames``."""
-        found = messages.events_after(tx, self._offset, up_to=self._complete_to, limit=EVENTS_PER_FRAME)
-        # Somebody holds newer ones up, and tells nobody if it gives up.
-        held_up = messages.last_offset(tx) > self._complete_to
+        every = messages.events_after(tx, self._offset, up_to=self._complete_to, limit=EVENTS_PER_FRAME)
+        found = [event for event in every if viewer.sees(event.account_id)]
+        if every and not found:
+            # Nothing for this viewer: the next look begins behind it.
+            self._offset = every[-1].id
+        # Somebody holds newer ones up, and tells nobody if it gives up; or there is more to be looked through.
+        held_up = messages.last_offset(tx) > self._complete_to or len(every) == EVENTS_PER_FRAME
         self._patience_s = LOOK_AGAIN_S if held_up else self._context.heartbeat_s
         if self._wanted is None:
             return Look(found, {}, 0)
@@ -171,7 +187,15 @@ class _EventFrames(_Frames[Look]):
             return b""
         self._offset = look.events[-1].id
         content: dict[str, Any] = {"events": len(look.events)}
-        if self._wanted is not None:
+        if self._wanted is not None and self.shows_events:
+            happened = event_rows(look.events, look.messages, self._wanted)
+            content["rows"] = [
+                {"id": item.id, "key": item.key, "html": self._pages.text("_event_rows.html", rows=[item]).strip()}
+                for item in happened[-MOST_ROWS:]
+            ]
+            content["gone"] = []
+            content["left_out"] = look.left_out + len(happened[:-MOST_ROWS])
+        elif self._wanted is not None:
             shown = [message for message in look.messages.values() if self._wanted.takes(message)]
             content["rows"] = [
                 {"id": item.uuid, "key": item.key, "html": self._pages.text("_rows.html", rows=[item]).strip()}
@@ -180,6 +204,41 @@ class _EventFrames(_Frames[Look]):
             content["gone"] = sorted(set(look.messages) - {message.uuid for message in shown})
             content["left_out"] = look.left_out
         return b"id: %d\nevent: changes\ndata: %b\n\n" % (self._offset, msgspec.json.encode(content))
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as the live page shows it."""
+
+    id: int
+    key: str
+    """Sorts as events were recorded, as text."""
+    at_us: int
+    status: str
+    flag: str | None
+    error: str
+    shown: Row
+    """Its message."""
+    country: str
+    network: str
+
+
+def event_rows(events: Sequence[Event], known: Mapping[str, Message], wanted: Wanted) -> list[EventRow]:
+    """Return the events of messages that a list takes, as they were recorded."""
+    return [
+        EventRow(
+            id=event.id,
+            key=f"{event.id:019d}",
+            at_us=event.at_us,
+            status=event.status,
+            flag=event.flag,
+            error=event.error_code if event.error_code not in (None, NONE) else "",
+            shown=row(message),
+            country=message.country,
+            network=message.network or "",
+        )
+        for event in events
+        if (message := known.get(event.message_uuid)) is not None and wanted.takes(message)
+    ]
 
 
 class _ReplayFrames(_Frames[Sequence[Replay]]):
@@ -191,9 +250,9 @@ class _ReplayFrames(_Frames[Sequence[Replay]]):
         super().__init__(context, session)
         self._mark = mark
 
-    def find(self, tx: Transaction) -> Sequence[Replay]:
+    def find(self, tx: Transaction, viewer: Viewer) -> Sequence[Replay]:
         """See ``_Frames``."""
-        return replays.page(tx, limit=PAGE_ROWS)
+        return replays.page(tx, account_id=viewer.account_id, limit=PAGE_ROWS)
 
     def frame(self, found: Sequence[Replay]) -> bytes:
         """See ``_Frames``."""
@@ -232,9 +291,9 @@ class _CaptureFrames(_Frames[Held]):
         self._contents: tuple[int, int] | None = None
         self.interval_s = context.capture_interval_s
 
-    def find(self, tx: Transaction) -> Held:
+    def find(self, tx: Transaction, viewer: Viewer) -> Held:
         """See ``_Frames``."""
-        found = bins.find(tx, self._name)
+        found = bins.find(tx, self._name) if viewer.is_operator else None
         if found is None:
             return Held(None, [], [], 0)
         new = captures.newest(tx, found.id, after=self._looked_to, text=self._text, limit=PAGE_ROWS)

@@ -13,6 +13,7 @@ from ringback.model.inventory import SERVICES, Number
 from ringback.store import accounts, numbers
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.viewer import viewer_of
 
 PAGE_ROWS: Final = 50
 _ACCOUNTS_OFFERED: Final = 200
@@ -58,10 +59,14 @@ class Numbers:
 
     async def page(self, request: Request) -> Response:
         """By number; ``after`` in the address continues another page."""
-        wanted = read_wanted(request.query_params)
+        viewer, wanted = viewer_of(request), read_wanted(request.query_params)
+        account = viewer.account(wanted.account)
+        is_subaccount = account.startswith("SA")
         after = _digits(request.query_params.get("after", ""))
         chosen = numbers.Filter(
-            account_id=wanted.account or None,
+            # What is for a subaccount is its main account's too.
+            account_id=None if is_subaccount else account or None,
+            subaccount_id=account if is_subaccount else None,
             is_rented=HELD.get(wanted.held),
             country=wanted.country or None,
             prefix=wanted.prefix or None,
@@ -69,7 +74,7 @@ class Numbers:
         found, offered = await self._context.store.read(
             lambda tx: (
                 numbers.shelf(tx, chosen, after=after, limit=PAGE_ROWS + 1),
-                accounts.names(tx, limit=_ACCOUNTS_OFFERED),
+                accounts.names(tx, limit=_ACCOUNTS_OFFERED, only=viewer.only()),
             )
         )
         rows = found[:PAGE_ROWS]

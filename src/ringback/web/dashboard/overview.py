@@ -1,6 +1,6 @@
 """The first page: how messages and callbacks are doing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,7 @@ from ringback.store.rollups import HOUR_US, Summary
 from ringback.web.dashboard.chart import STACK, Chart, draw
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
+from ringback.web.dashboard.viewer import viewer_of
 
 SPANS: Final = {"1h": 1, "24h": 24, "7d": 168}
 """Hours of each span."""
@@ -121,8 +122,14 @@ class Overview:
         since_us = (now_us - SPANS[span] * HOUR_US) // HOUR_US * HOUR_US
         last_hour_us = now_us // HOUR_US * HOUR_US
         first_hour_us = min(since_us, last_hour_us - (FEWEST_BARS - 1) * HOUR_US)
+        viewer = viewer_of(request)
+        only, sources = viewer.only(), viewer.sources(self._context.sources)
         offset = await feed.complete_to(self._context.store)
-        facts = await self._context.store.read(lambda tx: _read(tx, offset, since_us, first_hour_us))
+        facts = await self._context.store.read(
+            lambda tx: _read(
+                tx, offset=offset, since_us=since_us, first_hour_us=first_hour_us, only=only, sources=sources
+            )
+        )
         chart: Chart = draw(facts.hours, first_hour_us=first_hour_us, last_hour_us=last_hour_us)
         return {
             "section": "overview",
@@ -137,13 +144,21 @@ class Overview:
         }
 
 
-def _read(tx: Transaction, offset: int, since_us: int, first_hour_us: int) -> Facts:
+def _read(
+    tx: Transaction,
+    *,
+    offset: int,
+    since_us: int,
+    first_hour_us: int,
+    only: Collection[str] | None,
+    sources: Collection[str] | None,
+) -> Facts:
     return Facts(
         offset=offset,
-        summary=rollups.summary(tx, since_us=since_us),
-        hours=rollups.hourly(tx, since_us=first_hour_us),
-        waiting=callbacks.waiting(tx),
-        given_up=callbacks.given_up(tx, since_us=since_us),
-        sources=received.totals_by_source(tx),
+        summary=rollups.summary(tx, since_us=since_us, only=only),
+        hours=rollups.hourly(tx, since_us=first_hour_us, only=only),
+        waiting=callbacks.waiting(tx, only=only),
+        given_up=callbacks.given_up(tx, since_us=since_us, only=only),
+        sources=received.totals_by_source(tx, only=sources),
         ever=messages.last_offset(tx) > 0,
     )

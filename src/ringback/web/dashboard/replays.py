@@ -12,17 +12,18 @@ from ringback.delivery import replay as replaying
 from ringback.delivery.replay import DEFAULT_RATE_PER_S, LEAST_RATE_PER_S, MOST_RATE_PER_S
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.model.ids import as_uuid
-from ringback.store import replays
+from ringback.store import audit, replays
 from ringback.store.port import Transaction
 from ringback.store.replays import CANCELLED, FINISHED, RUNNING, Replay
 from ringback.store.resends import Filter
 from ringback.web.dashboard import callbacks
-from ringback.web.dashboard.chosen import Chosen, in_words, read_chosen, understand, written
+from ringback.web.dashboard.chosen import Chosen, in_words, narrowed, read_chosen, understand, written
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.listing import PAGE_ROWS
 from ringback.web.dashboard.live import mark_of
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import read_form
+from ringback.web.dashboard.viewer import actor_of, viewer_of
 
 LIST: Final = "/dashboard/replays"
 STILL_TRIED: Final = "Pending callbacks are still being tried: only those that have ended can be sent once more."
@@ -80,26 +81,36 @@ class Replays:
 
     async def dry_run(self, request: Request) -> Response:
         """What a replay would send if it began now."""
-        return await self._planned(request, read_chosen(request.query_params))
+        return await self._planned(request, narrowed(read_chosen(request.query_params), viewer_of(request)))
 
     async def start(self, request: Request) -> Response:
         """POST: begin a replay of the operator's, then go to the list."""
         form = await read_form(request)
-        chosen = read_chosen(form)
+        viewer, actor = viewer_of(request), actor_of(request)
+        chosen = narrowed(read_chosen(form), viewer)
         wanted, problems = _understand(chosen)
         rate_per_s = _rate(form.get("rate", ""))
         if rate_per_s is None:
             problems.append(BAD_RATE)
         if problems or rate_per_s is None:
             return await self._planned(request, chosen, rate=form.get("rate", ""), problems=problems)
-        begun = await replaying.start(
-            self._context.store,
-            wanted,
-            rate_per_s=rate_per_s,
-            account_id=None,
-            new_id=self._context.new_id,
-            now_us=self._context.clock.now_us(),
-        )
+        now_us = self._context.clock.now_us()
+
+        def note(tx: Transaction, replay: Replay) -> None:
+            audit.note(tx, actor, "replay start", f"{replay.id} {in_words(replay.wanted)}", now_us=now_us)
+
+        try:
+            begun = await replaying.start(
+                self._context.store,
+                wanted,
+                rate_per_s=rate_per_s,
+                account_id=viewer.account_id,
+                new_id=self._context.new_id,
+                now_us=now_us,
+                also=note,
+            )
+        except InvalidRequest as error:
+            return await self._planned(request, chosen, rate=form.get("rate", ""), problems=[f"{error}."])
         self._context.wakeups.signal("replays")
         return RedirectResponse(f"{LIST}?{urlencode({'did': 'start', 'replay': begun.id})}", 303)
 
@@ -107,8 +118,14 @@ class Replays:
         """POST: end a replay where it is, then go to the list."""
         replay_id = as_uuid(request.path_params["id"]) or ""
         now_us = self._context.clock.now_us()
+        viewer, actor = viewer_of(request), actor_of(request)
+
+        def work(tx: Transaction) -> None:
+            replaying.cancel(tx, replay_id, now_us=now_us, account_id=viewer.account_id)
+            audit.note(tx, actor, "replay cancel", replay_id, now_us=now_us)
+
         try:
-            await self._context.store.write(lambda tx: replaying.cancel(tx, replay_id, now_us=now_us))
+            await self._context.store.write(work)
         except NotFound:
             return self._pages.answer(
                 request,
@@ -170,10 +187,11 @@ class Replays:
         now_us = self._context.clock.now_us()
         before = as_uuid(request.query_params.get("before", ""))
         changed_id = as_uuid(request.query_params.get("replay", ""))
+        account_id = viewer_of(request).account_id
 
         def read(tx: Transaction) -> tuple[list[Replay], Replay | None]:
-            found = replays.page(tx, limit=PAGE_ROWS + 1, before=before)
-            return found, _known(tx, changed_id) if changed_id else None
+            found = replays.page(tx, account_id=account_id, limit=PAGE_ROWS + 1, before=before)
+            return found, _known(tx, changed_id, account_id) if changed_id else None
 
         found, changed = await self._context.store.read(read)
         texts = {"start": _STARTED, "cancel": _CANCELLED}.get(request.query_params.get("did", ""), {})
@@ -206,8 +224,8 @@ def _rate(text: str) -> float | None:
     return rate_per_s if is_possible else None
 
 
-def _known(tx: Transaction, replay_id: str) -> Replay | None:
+def _known(tx: Transaction, replay_id: str, account_id: str | None) -> Replay | None:
     try:
-        return replays.find(tx, replay_id)
+        return replays.find(tx, replay_id, account_id=account_id)
     except NotFound:
         return None

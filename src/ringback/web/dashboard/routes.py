@@ -7,8 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.web.dashboard.analytics_live import AnalyticsLive
 from ringback.web.dashboard.analytics_pages import AnalyticsPages
 from ringback.web.dashboard.assets import Assets
+from ringback.web.dashboard.audited import Audited
 from ringback.web.dashboard.bins import Bins
 from ringback.web.dashboard.callbacks import Callbacks
 from ringback.web.dashboard.carriers import Carriers
@@ -18,9 +20,12 @@ from ringback.web.dashboard.endpoints import Endpoints
 from ringback.web.dashboard.incoming import Incoming
 from ringback.web.dashboard.listing import Listing
 from ringback.web.dashboard.live import Live
+from ringback.web.dashboard.login import Hashing, Login
+from ringback.web.dashboard.me import Me
 from ringback.web.dashboard.numbers import Numbers
 from ringback.web.dashboard.overview import Overview
 from ringback.web.dashboard.pages import Pages, SecureHeaders
+from ringback.web.dashboard.people import People
 from ringback.web.dashboard.replays import Replays
 from ringback.web.dashboard.sessions import Endpoint, Sessions
 from ringback.web.dashboard.simulate import Simulate
@@ -34,6 +39,10 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     assets = Assets()
     pages = Pages(assets)
     sessions = Sessions(context, pages)
+    hashing = Hashing()
+    login = Login(context, pages, sessions, hashing)
+    me = Me(context, pages, hashing)
+    people = People(context, pages)
     overview = Overview(context, pages)
     incoming = Incoming(context, pages)
     endpoints = Endpoints(context, pages)
@@ -44,15 +53,15 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     bins = Bins(context, pages)
 
     async def nowhere(request: Request) -> Response:
-        return pages.answer(
-            request, "notice.html", status=404, title="No such page", text="The dashboard has no page of this address."
-        )
+        return sessions.nowhere(request)
 
-    inside: Sequence[tuple[str, Endpoint]] = (
+    # Pages for everybody who has logged in: each shows to people of an account what is of that account.
+    shared: Sequence[tuple[str, Endpoint]] = (
         ("/dashboard", overview.page),
         ("/dashboard/", overview.page),
         ("/dashboard/overview", overview.part),
         *AnalyticsPages(context, pages).routes(),
+        *AnalyticsLive(context, pages).routes(),
         ("/dashboard/messages", Listing(context, pages).page),
         ("/dashboard/messages/{uuid}", detail.page),
         ("/dashboard/callbacks", Callbacks(context, pages).page),
@@ -61,11 +70,18 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/replays/new", replays.dry_run),
         ("/dashboard/endpoints", endpoints.page),
         ("/dashboard/endpoints/{id}", endpoints.one),
-        ("/dashboard/carriers", carriers.page),
         ("/dashboard/numbers", Numbers(context, pages).page),
         ("/dashboard/received", incoming.page),
         ("/dashboard/received/{id}", incoming.one),
         ("/dashboard/received/{id}/signature", incoming.explain),
+        ("/dashboard/live", Live(context, pages).stream),
+        ("/dashboard/me", me.page),
+        ("/dashboard/audit", Audited(context, pages).page),
+    )
+    # Pages for operators: to others they are not there.
+    inside: Sequence[tuple[str, Endpoint]] = (
+        ("/dashboard/carriers", carriers.page),
+        ("/dashboard/users", people.page),
         ("/dashboard/simulate", simulate.page),
         ("/dashboard/bins", bins.page),
         ("/dashboard/bins/{bin}", bins.one),
@@ -76,22 +92,24 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/bins/{bin}/{number}", bins.capture),
         ("/dashboard/bins/{bin}/{number}/body", bins.body),
         ("/dashboard/bins/{bin}/{number}/image", bins.image),
-        ("/dashboard/live", Live(context, pages).stream),
     )
     return [
         _route("/dashboard/static/{name:path}", assets.serve),
-        _route("/dashboard/login", sessions.show_login),
-        _route("/dashboard/login", sessions.login, "POST"),
-        _route("/dashboard/logout", sessions.logout, "POST"),
-        _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act), "POST"),
+        _route("/dashboard/login", login.page),
+        _route("/dashboard/login", login.login, "POST"),
+        _route("/dashboard/logout", sessions.guard_post(login.logout, shared=True), "POST"),
+        _route("/dashboard/me", sessions.guard_post(me.act, shared=True), "POST"),
+        _route("/dashboard/users", sessions.guard_post(people.act), "POST"),
+        _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act, shared=True), "POST"),
         _route("/dashboard/carriers", sessions.guard_post(carriers.act), "POST"),
-        _route("/dashboard/replays", sessions.guard_post(replays.start), "POST"),
-        _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel), "POST"),
-        _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend), "POST"),
+        _route("/dashboard/replays", sessions.guard_post(replays.start, shared=True), "POST"),
+        _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel, shared=True), "POST"),
+        _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend, shared=True), "POST"),
         _route("/dashboard/simulate", sessions.guard_post(simulate.send), "POST"),
         _route("/dashboard/bins", sessions.guard_post(bins.create), "POST"),
         _route("/dashboard/bins/{bin}", sessions.guard_post(bins.act), "POST"),
         _route("/dashboard/bins/{bin}/{number}", sessions.guard_post(bins.send), "POST"),
+        *(_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in shared),
         *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
         _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
     ]

@@ -6,10 +6,12 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ringback.store import inbound
+from ringback.store import audit, inbound
+from ringback.store.port import Transaction
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import read_form
+from ringback.web.dashboard.viewer import actor_of
 
 WAIT_S: Final = 5.0
 """The longest a request waits for what came of the message."""
@@ -40,7 +42,13 @@ class Simulate:
             media_urls=(),
             requested_at_us=now_us,
         )
-        await self._context.store.write(lambda tx: inbound.request(tx, asked))
+        actor = actor_of(request)
+
+        def work(tx: Transaction) -> None:
+            inbound.request(tx, asked)
+            audit.note(tx, actor, "message simulate", asked.id, now_us=now_us)
+
+        await self._context.store.write(work)
         # Listening from before the signal, so that the answer is not missed.
         listener = self._context.wakeups.listen("events")
         try:

@@ -1,6 +1,6 @@
 """What every page says first: that endpoints are in trouble, and which."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -23,7 +23,7 @@ class Trouble(msgspec.Struct, frozen=True):
 NONE: Final = Trouble((), more=False, now_us=0)
 
 
-def trouble(tx: Transaction, now_us: int) -> Trouble:
-    """Return the first few that are in trouble."""
-    found = endpoints.troubled(tx, limit=NAMED + 1)
+def trouble(tx: Transaction, now_us: int, only: Collection[str] | None) -> Trouble:
+    """Return the first few that are in trouble, ``only`` of some accounts."""
+    found = endpoints.troubled(tx, limit=NAMED + 1, only=only)
     return Trouble(found[:NAMED], len(found) > NAMED, now_us)

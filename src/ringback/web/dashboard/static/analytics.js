@@ -47,6 +47,11 @@
 
   function settle() {
     showTwins();
+    // On a narrow screen the entry of this page may lie outside.
+    for (const bar of document.querySelectorAll(".subnav, .tabs")) {
+      const current = bar.querySelector("[aria-current]");
+      if (current && bar.scrollWidth > bar.clientWidth) bar.scrollLeft = current.offsetLeft - bar.offsetLeft - 40;
+    }
     window.ringbackCharts?.drawAll();
     const button = document.querySelector("[data-pause-renewal]");
     if (button) button.textContent = paused ? "Go on" : "Pause";

@@ -68,6 +68,7 @@
     const step = shown.times.length > 1 ? shown.times[1] - shown.times[0] : 3600;
     const bars = uPlot.paths.bars({ size: [0.86, 64], align: 1 });
     const place = figure.querySelector(".canvas");
+    const stacked = drawn.filter((each) => each.one.stacked).length;
     const font = "12px " + getComputedStyle(document.body).fontFamily;
     return {
       width: place.clientWidth,
@@ -76,11 +77,11 @@
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: true, y: false, setScale: false } },
       scales: {
-        x: { range: (_, low, high) => [low, Math.max(high, low + step) + (drawn.some((each) => each.one.stacked) ? step : 0)] },
+        x: { range: (_, low, high) => [low, Math.max(high, low + step) + (stacked ? step : 0)] },
         y: { range: (_, low, high) => [0, high > 0 ? high * 1.06 : 1] },
       },
       axes: [
-        { stroke: soft, font, grid: { show: false }, ticks: { stroke: line, size: 4 }, values: (_, ticks) => instants(ticks) },
+        { stroke: soft, font, size: 30, grid: { show: false }, ticks: { stroke: line, size: 4 }, values: (_, ticks) => instants(ticks) },
         { stroke: soft, font, size: 58, grid: { stroke: line, width: 1 }, ticks: { show: false }, values: (_, ticks) => ticks.map(unit) },
       ],
       series: [
@@ -92,7 +93,7 @@
         }),
       ],
       hooks: {
-        draw: [(plot) => fade(plot, shown, step)],
+        drawSeries: [(plot, at) => at === (stacked || drawn.length) && fade(plot, shown, step)],
         setCursor: [(plot) => tell(figure, shown, plot.cursor.idx)],
         setSelect: [(plot) => zoom(figure, plot)],
       },
@@ -101,22 +102,17 @@
 
   // What is still settling is drawn fainter.
   function fade(plot, shown, step) {
-    const first = shown.settling.indexOf(true);
-    if (first < 0) return;
     const ctx = plot.ctx;
-    const left = plot.valToPos(shown.times[first], "x", true);
-    const right = Math.min(plot.valToPos(shown.times.at(-1) + step, "x", true), plot.bbox.left + plot.bbox.width);
+    const end = plot.bbox.left + plot.bbox.width;
     ctx.save();
-    ctx.globalAlpha = 0.55;
+    ctx.globalAlpha = 0.5;
     ctx.fillStyle = colour("--card");
-    ctx.fillRect(left, plot.bbox.top, right - left, plot.bbox.height);
-    ctx.globalAlpha = 1;
-    ctx.strokeStyle = colour("--line-strong");
-    ctx.setLineDash([3, 4]);
-    ctx.beginPath();
-    ctx.moveTo(left, plot.bbox.top);
-    ctx.lineTo(left, plot.bbox.top + plot.bbox.height);
-    ctx.stroke();
+    shown.settling.forEach((settling, at) => {
+      if (!settling) return;
+      const left = Math.max(plot.valToPos(shown.times[at], "x", true), plot.bbox.left);
+      const right = Math.min(plot.valToPos(shown.times[at] + step, "x", true), end);
+      ctx.fillRect(left, plot.bbox.top, right - left, plot.bbox.height);
+    });
     ctx.restore();
   }
 
