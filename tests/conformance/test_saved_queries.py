@@ -55,6 +55,11 @@ async def test_a_name_that_is_none_is_refused(store: Store, name: str) -> None:
         await save(store, a_query(name))
 
 
+async def test_a_question_that_is_none_is_refused(store: Store) -> None:
+    with pytest.raises(InvalidRequest, match="no question"):
+        await save(store, a_query(sql=" "))
+
+
 async def test_there_is_a_most(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saved_queries, "MOST", 2)
     await save(store, a_query("a"), a_query("b"), a_query("b"))

@@ -4,7 +4,7 @@ Every method raises ``AnalyticsAway`` when nobody holds the file, ``QuestionTooL
 and ``InvalidRequest`` for what it cannot group or order by.
 """
 
-# ruff: noqa: S608 - the SQL is of constants; what others say is given for its question marks
+
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar

@@ -30,6 +30,8 @@ def save(tx: Transaction, query: SavedQuery) -> None:
     """Keep a query, in place of one of the same name. Raises ``InvalidRequest`` when there are ``MOST`` already."""
     if not query.name.strip() or len(query.name) > LONGEST_NAME or not query.name.isprintable():
         raise InvalidRequest(f"the name of a query has 1 to {LONGEST_NAME} characters, all of them printable")
+    if not query.sql.strip():
+        raise InvalidRequest("there is no question to save")
     one_at_a_time(tx, "saved queries")
     remove(tx, query.account_id, query.name)
     theirs = saved_queries.c.account_id == _owner(query.account_id)

@@ -7,6 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.web.dashboard.analytics_ask import PATH as ASK_PATH
+from ringback.web.dashboard.analytics_ask import AskPage
 from ringback.web.dashboard.analytics_live import AnalyticsLive
 from ringback.web.dashboard.analytics_pages import AnalyticsPages
 from ringback.web.dashboard.assets import Assets
@@ -51,6 +53,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     simulate = Simulate(context, pages)
     carriers = Carriers(context, pages)
     bins = Bins(context, pages)
+    ask = AskPage(context, pages)
 
     async def nowhere(request: Request) -> Response:
         return sessions.nowhere(request)
@@ -83,6 +86,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/carriers", carriers.page),
         ("/dashboard/users", people.page),
         ("/dashboard/simulate", simulate.page),
+        (ASK_PATH, ask.page),
         ("/dashboard/bins", bins.page),
         ("/dashboard/bins/{bin}", bins.one),
         ("/dashboard/bins/{bin}/part", bins.part),
@@ -106,6 +110,7 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel, shared=True), "POST"),
         _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend, shared=True), "POST"),
         _route("/dashboard/simulate", sessions.guard_post(simulate.send), "POST"),
+        _route(ASK_PATH, sessions.guard_post(ask.act), "POST"),
         _route("/dashboard/bins", sessions.guard_post(bins.create), "POST"),
         _route("/dashboard/bins/{bin}", sessions.guard_post(bins.act), "POST"),
         _route("/dashboard/bins/{bin}/{number}", sessions.guard_post(bins.send), "POST"),
