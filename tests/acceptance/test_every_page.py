@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 
@@ -16,22 +17,42 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 from starlette.routing import Route
 
+from ringback.analytics.duck import DuckEngine
+from ringback.analytics.engine import Standing
 from ringback.messaging.progress import Progress
+from ringback.settings_analytics import AnalyticsSettings
 from ringback.store import received
 from ringback.store.port import Transaction
 from ringback.web.dashboard.routes import dashboard_routes
 from tests.acceptance.browsing import COLOURS, WCAG, barriers, chromium, log_in
+from tests.data.analytics import week
 from tests.data.dashboard import everything
 from tests.data.dashboard.seeding import add_day
 from tests.data.dashboard.serving import Dashboard, serve
+from tests.fakes.analytics import events_of, filled
 from tests.fakes.messages import message, message_uuid
 
 Scheme = Literal["light", "dark"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ANALYTICS_PAGES: Final = ("overview", "delivery", "latency", "funnel", "errors", "heatmap", "spend", "endpoints")
+
 PAGES: Final = {
     "/dashboard": ("", "?span=1h", "?span=7d"),
+    "/dashboard/analytics": ("", "?period=30d&country=IN&compare=previous", "?since=2001-01-01&until=2001-01-02"),
+    "/dashboard/analytics/delivery": ("", "?by=carrier", "?by=error"),
+    "/dashboard/analytics/latency": ("",),
+    "/dashboard/analytics/funnel": ("",),
+    "/dashboard/analytics/errors": ("",),
+    "/dashboard/analytics/heatmap": ("?period=30d",),
+    "/dashboard/analytics/spend": ("",),
+    "/dashboard/analytics/live": ("",),
+    "/dashboard/analytics/endpoints": ("",),
+    "/dashboard/analytics/sql": ("", "?sql=SELECT+country,+count(*)+AS+n+FROM+messages+GROUP+BY+1", "?sql=SELEC"),
+    "/dashboard/me": ("",),
+    "/dashboard/audit": ("",),
+    "/dashboard/users": ("",),
     "/dashboard/messages": ("", "?status=undelivered", "?number=1"),
     "/dashboard/messages/{uuid}": ("{newest}", "{retried}", "{doubted}"),
     "/dashboard/callbacks": ("", "?state=given_up&endpoint=https://down.example.org"),
@@ -58,13 +79,15 @@ PAGES: Final = {
 PARTS: Final = {
     "/dashboard/": "the overview once more",
     "/dashboard/overview": "a part of the overview",
+    **{f"/dashboard/analytics/{name}/export": "a file" for name in ANALYTICS_PAGES},
+    "/dashboard/analytics/standing": "what an open page asks",
     "/dashboard/replays/part": "a part of the replays",
     "/dashboard/bins/{bin}/part": "a part of a bin",
     "/dashboard/bins/{bin}/export": "a file",
     "/dashboard/bins/{bin}/{number}/body": "a file",
     "/dashboard/bins/{bin}/{number}/image": "an image of a page",
     "/dashboard/live": "the stream that pages listen to",
-    "/dashboard/static/{name}": "styles and scripts",
+    "/dashboard/static/{name:path}": "styles and scripts",
 }
 """What is no page by itself, and what it is."""
 
@@ -74,8 +97,23 @@ ARE_REFUSALS: Final = {"/dashboard/{rest:path}"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def dashboard(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dashboard]:
-    async with serve(tmp_path_factory.mktemp("pages")) as running:
+    directory = tmp_path_factory.mktemp("pages")
+    async with (
+        DuckEngine(directory / "analytics", AnalyticsSettings()) as engine,
+        serve(directory / "store", engine=engine) as running,
+    ):
+        await _traffic(engine, running.clock.now_us())
         yield running
+
+
+async def _traffic(engine: DuckEngine, now_us: int) -> None:
+    """Fill the analytics with a month of messages."""
+    now = datetime.fromtimestamp(now_us / 1_000_000, UTC).replace(tzinfo=None)
+    made = list(week.traffic(now, days=30, count=3_000))
+    events = [event for place, each in enumerate(made) for event in events_of(each, offset=3 * place + 1)]
+    ended = [each for each in made if not week.is_open(each)]
+    await filled(engine, ended, events, opened=[each for each in made if week.is_open(each)])
+    engine.note_standing(Standing(state="current", events=len(events), behind=0, as_of_us=now_us, mark=1))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -149,9 +187,12 @@ async def test_every_page_is_sound(
         if route in ARE_REFUSALS:
             # The browser itself writes a line about the status.
             tab.complaints = [said for said in tab.complaints if str(answer.status) not in said]
-        await tab.page.evaluate("document.querySelectorAll('details').forEach((element) => (element.open = true))")
-        found = [*await _overflow(tab.page), *await barriers(tab.page, WCAG)]
         await _picture(tab.page, f"{width}-{schemes[0]}{path}")
+        # What is folded away counts too; menus would lie upon what is below them.
+        await tab.page.evaluate(
+            "document.querySelectorAll('details:not(.custom, .exports)').forEach((element) => (element.open = true))"
+        )
+        found = [*await _overflow(tab.page), *await barriers(tab.page, WCAG)]
         await tab.page.emulate_media(color_scheme=schemes[1])
         found += [*await barriers(tab.page, COLOURS), *tab.complaints]
         await _picture(tab.page, f"{width}-{schemes[1]}{path}")
