@@ -8,8 +8,8 @@ import msgspec
 from ringback.analytics.figures import Heatmap
 from ringback.web.dashboard import present
 
-STEPS: Final = (0.1, 0.2, 0.32, 0.45, 0.8, 1.0)
-"""How opaque a cell is. There is none between those that carry dark writing and those that carry light one."""
+LEVELS: Final = 6
+"""How strong a cell can be; the style sheet has a colour for each, on which its writing can be read."""
 
 
 class HeatCell(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,8 +19,8 @@ class HeatCell(msgspec.Struct, frozen=True, kw_only=True):
     """As short as it has to be; empty where there is nothing."""
     whole: str
     """The same, in full."""
-    opacity: float
-    is_strong: bool
+    level: int
+    """From 1 to ``LEVELS``; 0 for nothing."""
 
 
 class Heat(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +55,9 @@ def short(value: int) -> str:
 
 def _cell(value: float | None, low: float, high: float, *, is_rate: bool) -> HeatCell:
     if value is None:
-        return HeatCell(text="", whole="no message", opacity=0, is_strong=False)
+        return HeatCell(text="", whole="no message", level=0)
     place = (value - low) / (high - low) if high > low else 1.0
-    opacity = STEPS[min(int(place * len(STEPS)), len(STEPS) - 1)] if value or is_rate else 0.0
+    level = min(int(place * LEVELS) + 1, LEVELS) if value or is_rate else 0
     text = f"{value * 100:.0f}" if is_rate else short(int(value))
     whole = present.percent(value) if is_rate else f"{present.number(int(value))} messages"
-    return HeatCell(text=text, whole=whole, opacity=opacity, is_strong=opacity > 0.5)
+    return HeatCell(text=text, whole=whole, level=level)

@@ -124,9 +124,9 @@ class AnalyticsPages:
                 asked = self._asked(request, address, EXPORT_ROWS)
                 view = await make(asked)
                 grid = asked.one_of("table", view.grids, next(iter(view.grids)))
-                return await exported(
-                    view.grids[grid], address.first("format", "csv"), name or "overview", asked.chosen
-                )
+                kind = address.first("format", "csv")
+                engine = self._context.engine
+                return await exported(engine, view.grids[grid], kind, name or "overview", asked.chosen)
             except InvalidRequest as error:
                 return await self._notice(request, name, status=400, problem=sentence(str(error)))
             except AnalyticsAway:
