@@ -1,125 +1,19 @@
 """The projection on every database: what is in the file is what the store says, whatever happens on the way."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from ringback.analytics.duck import DuckEngine
-from ringback.analytics.projection import LARGE_BATCH, Projection
-from ringback.analytics.sealing import Days
-from ringback.metrics import Metrics
-from ringback.model.message import Message
+from ringback.analytics.received import Sources
 from ringback.settings_analytics import AnalyticsSettings
-from ringback.store import conversions, messages
-from ringback.store.conversions import Conversion
+from ringback.store import received, received_log
 from ringback.store.port import Store, Transaction
-from ringback.store.wakeups import Wakeups
-from tests.fakes import analytics_reference as reference
+from tests.conformance.test_received import CAME, request
 from tests.fakes.clock import FakeClock
-from tests.fakes.messages import message, message_uuid
-
-SETTINGS = AnalyticsSettings(memory_mb=256, batch=3)
-
-
-class Bench:
-    """A store, and an analytics file that follows it."""
-
-    def __init__(self, store: Store, clock: FakeClock, directory: Path) -> None:
-        self.store = store
-        self.clock = clock
-        self.directory = directory
-        self.engine = DuckEngine(directory, SETTINGS)
-        self.projection = self.projected()
-
-    def projected(self, *, identity: str = "store-1", settings: AnalyticsSettings = SETTINGS) -> Projection:
-        """Begin the projection anew, as a process that starts does."""
-        self.projection = Projection(
-            store=self.store,
-            identity=identity,
-            file=self.engine,
-            clock=self.clock,
-            wakeups=Wakeups(),
-            settings=settings,
-            metrics=Metrics(),
-            days=Days(self.directory / "days" / identity),
-            large_batch=LARGE_BATCH,
-        )
-        return self.projection
-
-    async def accept(self, *numbers: int, **changes: Any) -> None:
-        """Let messages be queued now."""
-        now_us = self.clock.now_us()
-        new = [
-            message(uuid=message_uuid(number), queued_at_us=now_us, updated_at_us=now_us, **changes)
-            for number in numbers
-        ]
-
-        def write(tx: Transaction) -> None:
-            messages.insert(tx, new)
-            messages.add_events(tx, [_event(each, now_us) for each in new])
-
-        await self.store.write(write)
-
-    async def report(self, number: int, status: str, *, flag: str = "", **changes: Any) -> None:
-        """Let a message take a status now, or record a flagged report of it."""
-        now_us = self.clock.now_us()
-
-        def write(tx: Transaction) -> None:
-            found = messages.by_uuid(tx, [message_uuid(number)])[message_uuid(number)]
-            if flag:
-                messages.add_events(tx, [_event(msgspec.structs.replace(found, status=status), now_us, flag=flag)])
-                return
-            times = {"sent_at_us": now_us} if status == "sent" else {"final_at_us": now_us}
-            changed = msgspec.structs.replace(
-                found, status=status, sequence=found.sequence + 1, updated_at_us=now_us, **times, **changes
-            )
-            messages.update(tx, [changed])
-            messages.add_events(tx, [_event(changed, now_us)])
-
-        await self.store.write(write)
-
-    async def convert(self, number: int, status: str) -> None:
-        """Let a customer say something about a message."""
-        now_us = self.clock.now_us()
-        said = Conversion(
-            message_uuid=message_uuid(number),
-            account_id="MAAAAAAAAAAAAAAAAAAA",
-            status=status,
-            converted_at_us=now_us,
-            recorded_at_us=now_us,
-        )
-        await self.store.write(lambda tx: conversions.add(tx, said))
-
-    async def check(self) -> None:
-        """See that the file holds what the store says, and nothing twice."""
-        await self.projection.catch_up()
-        found = (await self.engine.ask(reference.MESSAGES_SQL)).rows
-        assert list(found) == await self.store.read(reference.platform_messages)
-        events = (await self.engine.ask(reference.EVENTS_SQL)).rows
-        assert list(events) == await self.store.read(reference.platform_events)
-
-    async def tables(self) -> tuple[int, int]:
-        """Count open and closed messages."""
-        answer = await self.engine.ask(
-            "SELECT (SELECT count(*) FROM open_messages), (SELECT count(*) FROM closed_messages)"
-        )
-        return answer.rows[0][0], answer.rows[0][1]
-
-
-def _event(of: Message, at_us: int, *, flag: str = "") -> dict[str, Any]:
-    return {
-        "message_uuid": of.uuid,
-        "account_id": of.account_id,
-        "sequence": of.sequence,
-        "status": of.status,
-        "flag": flag,
-        "at_us": at_us,
-        "error_code": of.error_code,
-        "detail": None,
-    }
+from tests.fakes.messages import QUEUED_AT_US
+from tests.fakes.projected import Bench
 
 
 @pytest.fixture
@@ -173,3 +67,64 @@ async def test_another_database_is_noticed(bench: Bench) -> None:
     bench.projected(identity="store-2")
     await bench.check()
     assert (await bench.engine.ask("SELECT value FROM meta WHERE name = 'store'")).rows == [("store-2",)]
+
+
+async def test_what_sources_say_becomes_messages(bench: Bench) -> None:
+    bench.sources = Sources({"a": "MAAAAAAAAAAAAAAAAAAA"}, lambda *_: QUEUED_AT_US)
+    bench.projected()
+
+    def come(tx: Transaction, first: int, last: int) -> None:
+        events = CAME[first:last]
+        requests = [request(first + number + 1, source=event.source) for number, event in enumerate(events)]
+        received_log.append(tx, received.store(tx, requests, events))
+
+    # In three parts, so that a message is put together from what came before and after.
+    for first, last in ((0, 1), (1, 3), (3, 8)):
+        await bench.store.write(partial(come, first=first, last=last))
+        await bench.projection.catch_up()
+    answer = await bench.engine.ask(
+        "SELECT provider_id, origin, account_id, status, direction, country, dst_prefix, units, cost, flagged, lag_ms, "
+        "queue_ms FROM messages ORDER BY origin, provider_id"
+    )
+    account = "MAAAAAAAAAAAAAAAAAAA"
+    assert answer.rows == [
+        ("m-1", "a", account, "delivered", "outbound", "US", "1415555", 2, 1100, 3, 0, 0),
+        ("m-2", "a", account, "sent", "outbound", "US", "1415555", 2, 1100, 0, 0, 0),
+        ("m-1", "b", "", "sent", "outbound", "US", "1415555", 2, 1100, 0, 0, 0),
+    ]
+    events = await bench.engine.ask("SELECT origin, status, flag FROM events ORDER BY log_offset")
+    assert [row[2] for row in events.rows] == [None, None, "out_of_order", "duplicate", "duplicate", None, None, None]
+
+
+async def test_sealed_days_give_back_what_the_store_has_pruned(bench: Bench) -> None:
+    await bench.accept(1, 2)
+    await bench.report(1, "sent")
+    await bench.report(1, "delivered", error_code="000")
+    await bench.projection.catch_up()
+    bench.clock.advance(3 * 86_400)
+    await bench.projection.catch_up()
+    await bench.projection._keep_house()
+    before = (await bench.engine.ask("SELECT * FROM messages ORDER BY message_uuid")).rows
+    events = (await bench.engine.ask("SELECT * FROM events ORDER BY log_offset")).rows
+    assert len(bench.projection._days.sealed()) == 1
+    await bench.forget(1)
+    # The file stays as it is, and one that is made anew is the same.
+    await bench.projection.catch_up()
+    assert (await bench.engine.ask("SELECT * FROM messages ORDER BY message_uuid")).rows == before
+    await bench.begin_anew()
+    await bench.projection.catch_up()
+    assert (await bench.engine.ask("SELECT * FROM messages ORDER BY message_uuid")).rows == before
+    assert (await bench.engine.ask("SELECT * FROM events ORDER BY log_offset")).rows == events
+
+
+async def test_a_corrected_day_is_sealed_again(bench: Bench) -> None:
+    await bench.accept(1)
+    await bench.report(1, "sent")
+    await bench.projection.catch_up()
+    bench.clock.advance(3 * 86_400)
+    await bench.projection.catch_up()
+    await bench.projection._keep_house()
+    assert (await bench.engine.ask("SELECT count(*) FROM sealed_days")).rows == [(1,)]
+    await bench.report(1, "delivered", error_code="000")
+    await bench.projection.catch_up()
+    assert (await bench.engine.ask("SELECT count(*) FROM sealed_days")).rows == [(0,)]

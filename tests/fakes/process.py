@@ -15,6 +15,8 @@ from typing import Any
 import aiohttp
 
 ALLOWED = {"RINGBACK_DELIVERY__EGRESS_ALLOW": "127.0.0.0/8"}
+READY_S = 60
+"""Where many tests share the cores, loading the program alone takes some of it."""
 COMMAND = [str(Path(sys.executable).parent / "ringback")]
 
 
@@ -81,7 +83,7 @@ async def served(
     drain: asyncio.Task[None] | None = None
     try:
         assert process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(READY_S):
             log: list[str] = []
             while True:
                 line = (await process.stderr.readline()).decode()

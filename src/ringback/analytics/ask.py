@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any, Final
 
 import duckdb
@@ -55,13 +54,21 @@ def _only(cursor: DuckDBPyConnection, sql: str) -> str:
     if len(statements) != 1:
         raise QuestionRefused(_ONE)
     statement = statements[0]
-    if statement.type == duckdb.StatementType.MULTI:
+    kind = _kind(statement)
+    if kind == "MULTI":
         raise QuestionRefused(_PIVOT)
-    if statement.type not in {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}:
-        raise QuestionRefused(f"{statement.type.name} is not possible here. {_ONE}")
+    if kind not in {"SELECT", "EXPLAIN"}:
+        raise QuestionRefused(f"{kind} is not possible here. {_ONE}")
     if statement.named_parameters:
         raise QuestionRefused("There is nothing to put in for parameters: write the values themselves.")
     return str(statement.query).strip().rstrip(";").rstrip()
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    try:
+        return statement.type.name
+    except ValueError:  # DuckDB knows kinds that its Python package has no name for
+        return "This"
 
 
 def _understood(cursor: DuckDBPyConnection, sql: str) -> Any:
@@ -86,9 +93,3 @@ def asked_rows(question: Question, rows: int) -> str:
     if question.is_explain:
         raise QuestionRefused("What EXPLAIN says cannot be exported.")
     return first_rows(question.sql, rows)
-
-
-def placed(error: str) -> Sequence[str]:
-    """Return an error's words and, where it has them, the line and the mark below it."""
-    words, _, place = error.partition("\n\n")
-    return (words, place)

@@ -70,6 +70,12 @@ def pointed(sql: str, offset: int) -> str:
     return f"{lead}{sql[start:].partition(chr(10))[0]}\n{' ' * (len(lead) + len(before) - start)}^"
 
 
+def placed(error: str) -> tuple[str, str]:
+    """Return an error's words and, where it has them, the line and the mark below it."""
+    words, _, place = error.partition("\n\n")
+    return words, place
+
+
 class _Look:
     def __init__(self, sql: str, tables: AbstractSet[str], taken: AbstractSet[str]) -> None:
         self._sql = sql

@@ -8,7 +8,7 @@ interrupted.
 
 from typing import Final
 
-_OPERATORS: Final = "+ - * / // % ** ^ @ & | ~ << >> ! || ~~ !~~ ~~* !~~* ~~~ -> ->>"
+_OPERATORS: Final = "+ - * / // % ** ^ @ & | ~ << >> ! || ~~ !~~ ~~* !~~* ~~~ ->>"
 
 _NUMBERS: Final = """
 abs acos acosh add asin asinh atan atan2 atanh bit_count cbrt ceil ceiling cos cosh cot degrees divide even exp fdiv

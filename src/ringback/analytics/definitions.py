@@ -45,7 +45,8 @@ MOST_BUCKETS: Final = 120
 _MONDAY_US: Final = 4 * 86_400_000_000
 """The first Monday of 1970: weeks begin on Mondays, and all shorter buckets where UTC's hours and days do."""
 SETTLING_US: Final = 900_000_000
-SETTLING_ONE_IN: Final = 50
+"""Younger buckets are settling; and older ones of which more than one message in ten is pending."""
+SETTLING_ONE_IN: Final = 10
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from ringback.analytics.ask import asked_rows, let_through
-from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, Limits, Standing
+from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, FileIsHeld, Limits, Standing
 from ringback.analytics.exports import Kind, copying, file_for, first_rows, remove_left, sent
 from ringback.analytics.running import Askers, first_line
 from ringback.analytics.tables import DDL, SHAPE
@@ -30,17 +30,16 @@ from ringback.model.errors import AnalyticsAway, QuestionRefused
 from ringback.settings_analytics import AnalyticsSettings
 
 FILE: Final = "analytics.duckdb"
+_STAGERS: Final = 2
 _ASKERS: Final = 4
 """Questions that run at the same time; more than that wait for their turn."""
+_SPILLED: Final = "8GiB"
+"""The most that is put on disk because it does not fit into memory."""
 _OWN_ASKERS: Final = 2
 """The same for questions of somebody's own, which may take long, and for exports."""
 _NOT_YET: Final = Standing(state="rebuilding", events=0, behind=0, as_of_us=0, mark=0)
 
 T = TypeVar("T")
-
-
-class FileIsHeld(AnalyticsAway):
-    """Another process has the analytics file open."""
 
 
 class DuckEngine:
@@ -58,6 +57,7 @@ class DuckEngine:
         """Why the file that was there was of no use: ``another_shape`` or ``damaged``."""
         self._database: DuckDBPyConnection | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="analytics-writer")
+        self._stagers = ThreadPoolExecutor(_STAGERS, thread_name_prefix="analytics-stager")
         self._askers = Askers(_ASKERS, "analytics-asker")
         self._own_askers = Askers(_OWN_ASKERS, "analytics-own")
 
@@ -79,6 +79,7 @@ class DuckEngine:
         database, self._database = self._database, None
         await self._askers.close()
         await self._own_askers.close()
+        await asyncio.to_thread(self._stagers.shutdown)
         if database is not None:
             await asyncio.get_running_loop().run_in_executor(self._writer, database.close)
         self._writer.shutdown()
@@ -104,6 +105,7 @@ class DuckEngine:
             self._opened(),
             lambda cursor: _answer(cursor, let_through(cursor, sql).sql, (), limits.rows),
             timeout_s=limits.timeout_s,
+            growth_mb=self._settings.memory_mb,
         )
 
     async def export(
@@ -134,6 +136,7 @@ class DuckEngine:
                 self._opened(),
                 lambda cursor: cursor.execute(copying(sql(cursor), path, kind), list(given)).fetchall(),
                 timeout_s=limits.timeout_s,
+                growth_mb=self._settings.memory_mb,
             )
             async with contextlib.aclosing(sent(path)) as chunks:
                 async for chunk in chunks:
@@ -156,6 +159,11 @@ class DuckEngine:
         database = self._opened()
         done = asyncio.get_running_loop().run_in_executor(self._writer, _written, database, work, transaction)
         # It is not left half way: what has been handed to DuckDB is waited for even when the asker goes away.
+        return await asyncio.shield(done)
+
+    async def stage(self, work: Callable[[DuckDBPyConnection], T]) -> T:
+        """Do ``work`` in a thread beside the one that writes: it may change ``staging``, a database in memory, only."""
+        done = asyncio.get_running_loop().run_in_executor(self._stagers, _written, self._opened(), work, False)
         return await asyncio.shield(done)
 
     def note_standing(self, standing: Standing) -> None:
@@ -210,6 +218,7 @@ class DuckEngine:
                 config={
                     "threads": settings.threads,
                     "memory_limit": f"{settings.memory_mb}MiB",
+                    "max_temp_directory_size": _SPILLED,
                     "temp_directory": str(self._directory / "tmp"),
                     "autoload_known_extensions": "false",
                     "autoinstall_known_extensions": "false",

@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from ringback.analytics.exports import Kind
+from ringback.model.errors import AnalyticsAway
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +48,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     cut: bool
     """Whether there were more rows than asked for."""
     took_ms: float
+
+
+class FileIsHeld(AnalyticsAway):
+    """Another process has the analytics file open."""
 
 
 class Engine(Protocol):

@@ -18,9 +18,11 @@ _ENDED: Final = "status IN ('delivered', 'undelivered', 'failed')"
 _CHANGING: Final = (
     "account_id", "direction", "type", "src", "dst_prefix", "country", "mcc", "mnc", "network", "carrier", "connector",
     "route", "status", "error_code", "units", "cost", "trackable", "sent_at", "final_at", "queue_ms", "carrier_ms",
-    "total_ms", "lag_ms", "conversion", "converted_at",
+    "total_ms", "lag_ms", "conversion", "converted_at", "queued_at",
 )  # fmt: skip
 """Columns that may still change after a message has been closed, beside the count of flagged events."""
+_MOST_DISORDER_DAYS: Final = 3
+"""A source's first word on a message may come after its last one, and by so much change when it was queued."""
 _SAME: Final = "{0}.message_uuid = {1}.message_uuid AND {0}.origin = {1}.origin"
 
 
@@ -127,24 +129,30 @@ WHERE m.queued_at BETWEEN ? AND ? AND m.queued_at = s.queued_at AND m.message_uu
 
 def _correct(con: DuckDBPyConnection) -> int:
     """Change those of the folded messages that are closed already, and fold them no further."""
-    first, last = con.execute(f"SELECT min(queued_at), max(queued_at) FROM folded f WHERE {_LATE}").fetchall()[0]
+    first, last = con.execute(_SPAN).fetchall()[0]
     if first is None:
         return 0
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE late AS SELECT f.*, {_DIFFERS} AS differs "
-        f"FROM closed_messages c JOIN folded f ON c.queued_at = f.queued_at AND {_SAME.format('c', 'f')} "
+        f"FROM closed_messages c JOIN folded f ON {_SAME.format('c', 'f')} "
         f"WHERE {_LATE} AND c.queued_at BETWEEN '{first}' AND '{last}'"
     )
     corrected = _count(
         con,
         f"UPDATE closed_messages c SET {_SET}, flagged = {_FLAGGED} FROM late f WHERE f.differs "
-        f"AND c.queued_at BETWEEN ? AND ? AND c.queued_at = f.queued_at AND {_SAME.format('c', 'f')}",
+        f"AND c.queued_at BETWEEN ? AND ? AND {_SAME.format('c', 'f')}",
         [first, last],
     )
     con.execute(f"DELETE FROM folded f USING late l WHERE {_SAME.format('f', 'l')}")
     return corrected
 
 
+_SPAN: Final = f"""
+SELECT
+    min(queued_at - CASE WHEN origin = 'ringback' THEN INTERVAL 0 DAYS ELSE INTERVAL {_MOST_DISORDER_DAYS} DAYS END),
+    max(queued_at + CASE WHEN origin = 'ringback' THEN INTERVAL 0 DAYS ELSE INTERVAL {_MOST_DISORDER_DAYS} DAYS END)
+FROM folded f WHERE {_LATE}
+"""
 _FLAGGED: Final = "CASE WHEN c.origin = 'ringback' THEN c.flagged + f.flagged ELSE f.flagged END"
 _SET: Final = ", ".join(f"{name} = f.{name}" for name in _CHANGING)
 _DIFFERS: Final = " OR ".join(

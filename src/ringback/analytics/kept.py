@@ -4,9 +4,21 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Final
 
+import msgspec
+
 from ringback.runtime import Clock
 
 MOST: Final = 500
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    version: Hashable
+    asked_at_us: int
+    answer: asyncio.Task[Any]
+
+    @property
+    def is_good(self) -> bool:
+        return self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None
 
 
 class Kept:
@@ -14,30 +26,54 @@ class Kept:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._answers: dict[Hashable, tuple[int, asyncio.Task[Any]]] = {}
+        self._entries: dict[Hashable, _Entry] = {}
+        self._renewed: dict[Hashable, _Entry] = {}
 
-    async def get(self, key: Hashable, find: Callable[[], Awaitable[Any]], *, for_us: int) -> Any:
-        """Return the answer that is kept, else find one. Raises what ``find`` raises."""
+    async def get(
+        self,
+        key: Hashable,
+        find: Callable[[], Awaitable[Any]],
+        *,
+        version: Hashable,
+        for_us: int,
+        meanwhile_us: int = 0,
+    ) -> Any:
+        """Return the answer of this version that is at most ``for_us`` old, else find one. Raises what ``find`` raises.
+
+        An answer of any version that is at most ``meanwhile_us`` old is returned while the next one is found.
+        """
         now_us = self._clock.now_us()
-        known = self._answers.get(key)
-        if known is None or known[0] <= now_us or _has_failed(known[1]):
-            self._forget(now_us)
-            known = (now_us + for_us, asyncio.ensure_future(_run(find)))
-            known[1].add_done_callback(_has_failed)
-            self._answers[key] = known
+        renewed = self._renewed.get(key)
+        if renewed is not None and renewed.answer.done():
+            del self._renewed[key]
+            if renewed.is_good:
+                self._entries[key] = renewed
+        known = self._entries.get(key)
+        if known is not None and (known.is_good or not known.answer.done()):
+            age_us = now_us - known.asked_at_us
+            if known.version == version and age_us < for_us:
+                return await asyncio.shield(known.answer)
+            if known.is_good and age_us < meanwhile_us:
+                if key not in self._renewed:
+                    self._renewed[key] = _begun(find, version, now_us)
+                return known.answer.result()
+        self._forget(now_us - max(for_us, meanwhile_us))
+        begun = self._entries[key] = _begun(find, version, now_us)
         # Shielded: who goes away does not take the answer from those who wait beside.
-        return await asyncio.shield(known[1])
+        return await asyncio.shield(begun.answer)
 
-    def _forget(self, now_us: int) -> None:
-        if len(self._answers) < MOST:
-            return
-        fresh = {key: known for key, known in self._answers.items() if known[0] > now_us}
-        self._answers = dict(list(fresh.items())[-MOST // 2 :])
+    def _forget(self, before_us: int) -> None:
+        if len(self._entries) >= MOST:
+            young = [(key, entry) for key, entry in self._entries.items() if entry.asked_at_us > before_us]
+            self._entries = dict(young[-MOST // 2 :])
+
+
+def _begun(find: Callable[[], Awaitable[Any]], version: Hashable, now_us: int) -> _Entry:
+    answer = asyncio.ensure_future(_run(find))
+    # Nobody may be there any more to hear of a failure.
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return _Entry(version, now_us, answer)
 
 
 async def _run(find: Callable[[], Awaitable[Any]]) -> Any:
     return await find()
-
-
-def _has_failed(task: asyncio.Task[Any]) -> bool:
-    return task.done() and (task.cancelled() or task.exception() is not None)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from datetime import date
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -19,16 +20,24 @@ import msgspec
 import structlog
 from duckdb import DuckDBPyConnection
 
-from ringback.analytics import offsets, sealing
+from ringback.analytics import offsets, received, sealing
+from ringback.analytics.days import REBUILD_WANTED, Days
 from ringback.analytics.engine import Standing
 from ringback.analytics.fold import Folded, Horizon, at, convert, drain, fold
 from ringback.analytics.offsets import Offsets
-from ringback.analytics.staging import stage_conversions, stage_events, stage_messages, stage_no_events
+from ringback.analytics.staging import (
+    empty,
+    show,
+    stage_conversions,
+    stage_events,
+    stage_messages,
+    stage_no_events,
+)
 from ringback.metrics import Metrics
 from ringback.model.errors import AnalyticsAway, StoreUnavailable
 from ringback.runtime import Clock
 from ringback.settings_analytics import AnalyticsSettings
-from ringback.store import facts, feed
+from ringback.store import facts, feed, received_log
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 
@@ -38,12 +47,14 @@ log = structlog.stdlib.get_logger("ringback.analytics")
 
 GRACE_S: Final = 60.0
 """So long after it ended a message may still get a conversion or a callback may end, without being a correction."""
-LARGE_BATCH: Final = 400_000
+LARGE_BATCH: Final = 200_000
 """Events of one batch while there is much to catch up with: each costs a fraction of what it costs in a small one."""
+RECEIVED_BATCH: Final = 50_000
+"""The same for received events, whose requests are read one by one for the provider's times."""
 MUCH: Final = 50_000
 IDLE_S: Final = 5.0
 """Without a hint the log is looked at so seldom."""
-HOUSEKEEPING_S: Final = 600.0
+HOUSEKEEPING_S: Final = 60.0
 PROGRESS_S: Final = 5.0
 _HOUR_US: Final = 3_600_000_000
 
@@ -53,6 +64,10 @@ class AnalyticsFile(Protocol):
 
     async def write(self, work: Callable[[DuckDBPyConnection], T], *, transaction: bool = True) -> T:
         """Do work in one transaction, in the thread that writes."""
+        ...
+
+    async def stage(self, work: Callable[[DuckDBPyConnection], T]) -> T:
+        """Do work on what is in memory only, in a thread of its own."""
         ...
 
     def note_standing(self, standing: Standing) -> None:
@@ -75,11 +90,17 @@ class Projection:
         wakeups: Wakeups,
         settings: AnalyticsSettings,
         metrics: Metrics,
-        days: sealing.Days,
+        days: Days,
         large_batch: int = LARGE_BATCH,
         begun_anew: str | None = None,
+        sources: received.Sources = received.NO_SOURCES,
     ) -> None:
-        """``identity`` is the store's; ``days`` is where days are sealed; ``begun_anew`` says why there was no file."""
+        """``identity`` is the store's; ``days`` is where days are sealed; ``begun_anew`` says why there was no file.
+
+        ``sources`` knows the sources of received callbacks.
+        """
+        self._sources = sources
+        self._received_batch = min(large_batch, RECEIVED_BATCH)
         self._begun_anew = begun_anew
         self._store = store
         self._identity = identity
@@ -99,6 +120,7 @@ class Projection:
         self._is_prepared = False
         self._stopping = asyncio.Event()
         self._kept_at_s = float("-inf")
+        self._unsealed: list[date] = []
 
     async def run(self) -> None:
         """Take in what is new until stopped; a batch in hand is finished."""
@@ -106,6 +128,7 @@ class Projection:
             while not self._stopping.is_set():
                 began_s = time.monotonic()
                 try:
+                    await self._look_for_wish()
                     await self.catch_up()
                     await self._keep_house()
                 except (StoreUnavailable, AnalyticsAway, duckdb.Error) as error:
@@ -140,12 +163,30 @@ class Projection:
             await self._write(lambda con: offsets.note(con, conversions=said_until), conversions=said_until)
         await self._take_events(until)
         await self._take_conversions(said_until)
+        await self._take_received()
         await self._settle()
         if self._rebuilding is not None and not self._stopping.is_set():
             await self._end_rebuild()
         if not self._stopping.is_set():
             self._note("current", behind=0, as_of_us=as_of_us)
             self._metrics.analytics_lag((self._clock.now_us() - as_of_us) / 1_000_000)
+
+    async def make_anew(self, why: str) -> None:
+        """Empty the file and take in everything again."""
+        await self._begin_anew(why)
+        await self.catch_up()
+
+    async def _begin_anew(self, why: str) -> None:
+        await self._file.write(lambda con: offsets.begin_anew(con, store=self._identity, why=why))
+        log.info("analytics_rebuild_began", reason=why, events=await feed.complete_to(self._store))
+        await self._prepare()
+
+    async def _look_for_wish(self) -> None:
+        wish = self._days.whole / REBUILD_WANTED
+        if wish.exists():
+            await self._begin_anew("asked_for")
+            # Not before: whoever waits for it to go looks at the standing then.
+            wish.unlink()
 
     async def _prepare(self) -> None:
         origin, self._offsets = await self._file.write(offsets.read)
@@ -162,39 +203,66 @@ class Projection:
             self._offsets = Offsets()
             log.info("analytics_rebuild_began", reason=why, events=complete_to)
         self._rebuilding = why or origin.rebuilding
-        self._events = await self._file.write(_count_events)
+        self._events = await self._file.write(lambda con: _count(con, "events"))
         self._changes = self._clock.now_us()
         self._is_prepared = True
         self._note("rebuilding" if self._rebuilding else "behind", behind=complete_to - self._offsets.events)
 
     async def _take_events(self, until: int) -> None:
+        """Take in events up to an offset; while one batch is taken in, the next one is read."""
         began_s = told_s = time.monotonic()
-        taken = 0
-        while self._offsets.events < until and not self._stopping.is_set():
-            behind = until - self._offsets.events
-            batch = self._large_batch if behind > MUCH else self._settings.batch
-            batch_s = time.perf_counter()
-            folded = await self._take_batch(min(self._offsets.events + batch, until))
-            taken += folded.events
-            self._metrics.analytics_took(folded.events, time.perf_counter() - batch_s)
-            self._events += folded.events
-            now_s = time.monotonic()
-            self._per_s = taken / max(now_s - began_s, 0.001)
-            behind = until - self._offsets.events
-            self._note("rebuilding" if self._rebuilding else "behind", behind=behind)
-            if now_s - told_s > PROGRESS_S:
-                told_s = now_s
-                log.info("analytics_catching_up", taken=taken, behind=behind, per_s=round(self._per_s))
+        taken, slot = 0, 0
+        place = self._next_place(self._offsets.events, until)
+        reading = asyncio.create_task(self._read(slot, *place, events=True))
+        try:
+            while place[0] < until and not self._stopping.is_set():
+                batch_s = time.perf_counter()
+                await reading
+                following = self._next_place(place[1], until)
+                reading = asyncio.create_task(self._read(1 - slot, *following, events=True))
+                folded = await self._take_batch(slot, place[1])
+                place, slot = following, 1 - slot
+                taken += folded.events
+                self._events += folded.events
+                now_s = time.monotonic()
+                self._metrics.analytics_took(folded.events, time.perf_counter() - batch_s)
+                self._per_s = taken / max(now_s - began_s, 0.001)
+                behind = until - place[0]
+                self._note("rebuilding" if self._rebuilding else "behind", behind=behind)
+                if now_s - told_s > PROGRESS_S:
+                    told_s = now_s
+                    log.info("analytics_catching_up", taken=taken, behind=behind, per_s=round(self._per_s))
+        finally:
+            await asyncio.gather(reading, return_exceptions=True)
 
-    async def _take_batch(self, until: int) -> Folded:
+    def _next_place(self, after: int, until: int) -> tuple[int, int]:
+        batch = self._large_batch if until - after > MUCH else self._settings.batch
+        return after, min(after + batch, until)
+
+    async def _read(self, slot: int, after: int, until: int, *, events: bool) -> None:
+        """Read events and their messages into a slot, or with ``events`` false only the messages."""
+        if after == until:
+            return
+
+        def read_events(con: DuckDBPyConnection) -> None:
+            if not events:
+                stage_no_events(con, slot)
+                return
+            with self._store.columns(facts.events_between(after, until)) as stream:
+                stage_events(con, stream, slot)
+
+        def read_messages(con: DuckDBPyConnection) -> None:
+            with self._store.columns(facts.messages_between(after, until)) as stream:
+                stage_messages(con, stream, slot)
+
+        await asyncio.gather(self._file.stage(read_events), self._file.stage(read_messages))
+
+    async def _take_batch(self, slot: int, until: int) -> Folded:
         after, settled = self._offsets.events, self._offsets.settled
         horizon = self._horizon()
 
         def take(con: DuckDBPyConnection) -> tuple[Folded, int]:
-            with self._store.columns(facts.events_between(after, until)) as stream:
-                stage_events(con, stream)
-            with self._store.columns(facts.messages_between(after, until)) as stream:
-                stage_messages(con, stream)
+            show(con, slot)
             folded = fold(con, horizon)
             # What is old enough needs no second look.
             through = until if settled == after and folded.newest_us < horizon.ended_before_us else settled
@@ -202,6 +270,7 @@ class Projection:
             return folded, through
 
         folded, through = await self._file.write(take)
+        await self._file.stage(lambda con: empty(con, slot))
         self._took(events=until, settled=through)
         return folded
 
@@ -214,19 +283,18 @@ class Projection:
         first_young = await self._file.write(lambda con: _first_young(con, after, horizon.ended_before_us))
         until = head if first_young is None else first_young - 1
         while self._offsets.settled < until and not self._stopping.is_set():
-            await self._settle_batch(min(self._offsets.settled + self._settings.batch, until), horizon)
+            await self._settle_batch(*self._next_place(self._offsets.settled, until), horizon)
 
-    async def _settle_batch(self, until: int, horizon: Horizon) -> None:
-        after = self._offsets.settled
+    async def _settle_batch(self, after: int, until: int, horizon: Horizon) -> None:
+        await self._read(0, after, until, events=False)
 
         def look_again(con: DuckDBPyConnection) -> None:
-            stage_no_events(con)
-            with self._store.columns(facts.messages_between(after, until)) as stream:
-                stage_messages(con, stream)
+            show(con, 0)
             fold(con, horizon)
             offsets.note(con, settled=until)
 
         await self._write(look_again, settled=until)
+        await self._file.stage(lambda con: empty(con, 0))
 
     async def _take_conversions(self, until: int) -> None:
         while self._offsets.conversions < until and not self._stopping.is_set():
@@ -241,6 +309,39 @@ class Projection:
 
             await self._write(take, conversions=to)
 
+    async def _take_received(self) -> None:
+        until = await self._store.read(received_log.last_position)
+        began_s, taken = time.monotonic(), 0
+        while self._offsets.received < until and not self._stopping.is_set():
+            behind = until - self._offsets.received
+            batch = self._received_batch if behind > MUCH else self._settings.batch
+            batch_s = time.perf_counter()
+            folded = await self._take_received_batch(min(self._offsets.received + batch, until))
+            taken += folded.events
+            self._events += folded.events
+            self._metrics.analytics_took(folded.events, time.perf_counter() - batch_s)
+            self._per_s = taken / max(time.monotonic() - began_s, 0.001)
+            self._note("rebuilding" if self._rebuilding else "behind", behind=until - self._offsets.received)
+
+    async def _take_received_batch(self, until: int) -> Folded:
+        after, horizon = self._offsets.received, self._horizon()
+
+        def take(con: DuckDBPyConnection) -> Folded:
+            received.stage_accounts(con, self._sources.accounts)
+            with self._store.columns(facts.requests_between(after, until)) as stream:
+                received.stage_times(con, stream, self._sources.time_of)
+            with self._store.columns(facts.received_between(after, until)) as stream:
+                received.stage_received_events(con, stream)
+            with self._store.columns(facts.received_of_messages_between(after, until)) as stream:
+                received.stage_received_messages(con, stream)
+            folded = fold(con, horizon)
+            offsets.note(con, received=until)
+            return folded
+
+        folded = await self._file.write(take)
+        self._took(received=until)
+        return folded
+
     async def _end_rebuild(self) -> None:
         def end(con: DuckDBPyConnection) -> int:
             put_back = sealing.restore(con, self._days)
@@ -248,7 +349,7 @@ class Projection:
             return put_back
 
         restored = await self._file.write(end)
-        self._events = await self._file.write(_count_events)
+        self._events = await self._file.write(lambda con: _count(con, "events"))
         log.info(
             "analytics_rebuilt", reason=self._rebuilding, events=self._events, restored=restored,
             per_s=round(self._per_s),
@@ -257,18 +358,22 @@ class Projection:
         self._changes += 1
 
     async def _keep_house(self) -> None:
-        """Now and then close what nothing comes of any more, and seal days that are settled."""
-        now_s = time.monotonic()
-        if self._stopping.is_set() or self._rebuilding is not None or now_s - self._kept_at_s < HOUSEKEEPING_S:
+        """Now and then close what nothing comes of any more; seal a day that is settled, one at a time."""
+        if self._stopping.is_set() or self._rebuilding is not None:
             return
-        self._kept_at_s = now_s
-        horizon = self._horizon()
-        if await self._file.write(lambda con: drain(con, horizon)):
-            self._changes += 1
-        settled = at(horizon.queued_before_us)
-        for day in await self._file.write(lambda con: sealing.to_seal(con, settled)):
-            if self._stopping.is_set():
-                return
+        now_s = time.monotonic()
+        if now_s - self._kept_at_s >= HOUSEKEEPING_S:
+            self._kept_at_s = now_s
+            horizon = self._horizon()
+            if await self._file.write(lambda con: drain(con, horizon)):
+                self._changes += 1
+            settled = at(horizon.queued_before_us)
+            self._unsealed, open_messages = await self._file.write(
+                lambda con: (sealing.to_seal(con, settled), _count(con, "open_messages"))
+            )
+            self._metrics.analytics_size(open_messages=open_messages, file_bytes=self._days.size_bytes())
+        if self._unsealed:
+            day = self._unsealed.pop(0)
             await self._file.write(partial(sealing.seal, days=self._days, day=day))
             log.info("analytics_day_sealed", day=str(day))
 
@@ -300,8 +405,8 @@ class Projection:
         )
 
 
-def _count_events(con: DuckDBPyConnection) -> int:
-    return int(con.execute("SELECT count(*) FROM events").fetchall()[0][0])
+def _count(con: DuckDBPyConnection, table: str) -> int:
+    return int(con.table(table).count("*").fetchall()[0][0])
 
 
 def _first_young(con: DuckDBPyConnection, after: int, before_us: int) -> int | None:

@@ -4,9 +4,7 @@ Every method raises ``AnalyticsAway`` when nobody holds the file, ``QuestionTooL
 and ``InvalidRequest`` for what it cannot group or order by.
 """
 
-
-
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -42,7 +40,9 @@ from ringback.settings_analytics import AnalyticsSettings
 USUAL_LIMIT: Final = 50
 MOST_GROUPS: Final = 5_000
 KEPT_US: Final = 5_000_000
-NAMES_KEPT_US: Final = 300_000_000
+MEANWHILE_US: Final = 60_000_000
+LONG_US: Final = 8 * 86_400_000_000
+"""Of periods that are longer, an answer that is up to ``MEANWHILE_US`` old is given while the next one is made."""
 _MONDAY_HOURS: Final = 4 * 24
 _AT: Final = '"at"'
 
@@ -69,6 +69,7 @@ ORDERS: Final[dict[str, str]] = {
 
 Row = Mapping[str, Any]
 _Found = TypeVar("_Found")
+_Find = Callable[[], Awaitable[_Found]]
 
 
 class Questions:
@@ -157,19 +158,18 @@ class Questions:
             where, given = condition(chosen, rules := self._rules())
             rows = await self._rows(
                 f"SELECT *, count(*) OVER () AS groups, sum(accepted) OVER ()::BIGINT AS everything FROM ("
-                f"SELECT {column} AS key, {status_counts(rules)}, {SUMS}, {_TOTAL_SPREAD}"
+                f"SELECT {column} AS key, {_name(by)}, {status_counts(rules)}, {SUMS}, {_TOTAL_SPREAD}"
                 f" FROM messages WHERE {where}{_only(by)} GROUP BY 1"
                 f") ORDER BY {ordered} LIMIT {_limit(limit)}",
                 given,
             )
-            names = await self._names(by)
             return figures.Breakdown(
                 by=by,
                 left_out=_left_out(rows),
                 groups=tuple(
                     figures.Group(
                         key=row["key"],
-                        name=names.get(row["key"]),
+                        name=_named(by, row),
                         share=row["accepted"] / row["everything"],
                         **figures.sums(row),
                         **_total_spread(row),
@@ -225,19 +225,18 @@ class Questions:
             spreads = ", ".join(f"count({name}) AS n_{name}, {percentiles(name)} AS p_{name}" for name in MEASURES)
             rows = await self._rows(
                 f"SELECT *, count(*) OVER () AS groups FROM ("
-                f"SELECT {column} AS key, count(*) AS accepted, {spreads}"
+                f"SELECT {column} AS key, {_name(by)}, count(*) AS accepted, {spreads}"
                 f" FROM messages WHERE {where}{_only(by)} {'' if by is None else 'GROUP BY 1'}"
                 f") ORDER BY accepted DESC, key NULLS LAST LIMIT {_limit(limit)}",
                 given,
             )
-            names = {} if by is None else await self._names(by)
             return figures.Latency(
                 by=by,
                 left_out=_left_out(rows),
                 groups=tuple(
                     figures.LatencyGroup(
                         key=row["key"],
-                        name=names.get(row["key"]),
+                        name=_named(by, row),
                         accepted=row["accepted"],
                         **{name: figures.spread(row[f"n_{name}"], row[f"p_{name}"]) for name in MEASURES},
                     )
@@ -280,7 +279,7 @@ class Questions:
             where, given = condition(chosen, self._rules())
             rows = await self._rows(
                 "SELECT *, count(*) OVER () AS groups, sum(failures) OVER ()::BIGINT AS everything FROM ("
-                "SELECT error_code, carrier, src, route, count(*) AS failures,"
+                "SELECT error_code, carrier, src, route, any_value(network) AS name, count(*) AS failures,"
                 " count(*) FILTER (status = 'failed') AS failed,"
                 " epoch_us(min(coalesce(final_at, queued_at))) AS first_us,"
                 " epoch_us(max(coalesce(final_at, queued_at))) AS last_us"
@@ -288,11 +287,10 @@ class Questions:
                 f") ORDER BY failures DESC, last_us DESC, error_code, carrier, src, route LIMIT {_limit(limit)}",
                 given,
             )
-            networks = await self._names("carrier")
             return figures.Issues(
                 failures=rows[0]["everything"] if rows else 0,
                 left_out=_left_out(rows),
-                issues=tuple(_issue(row, networks) for row in rows),
+                issues=tuple(_issue(row) for row in rows),
             )
 
         return await self._answer(("issues", chosen, limit), find)
@@ -303,14 +301,12 @@ class Questions:
         """Sum up money by one of ``DIMENSIONS``, the dearest first."""
 
         async def find() -> figures.Spend:
-            total, rows, names = await self._summed(chosen, by, "spent DESC", limit)
+            total, rows = await self._summed(chosen, by, "spent DESC", limit)
             of = total["spent"]
             return figures.Spend(
                 by=by,
                 total=figures.spend_group(total, key=None, name=None, of=of),
-                groups=tuple(
-                    figures.spend_group(row, key=row["key"], name=names.get(row["key"]), of=of) for row in rows
-                ),
+                groups=tuple(figures.spend_group(row, key=row["key"], name=_named(by, row), of=of) for row in rows),
                 left_out=_left_out(rows),
             )
 
@@ -320,11 +316,11 @@ class Questions:
         """Count conversions by one of ``DIMENSIONS``, the most trackable messages first."""
 
         async def find() -> figures.Conversion:
-            total, rows, names = await self._summed(chosen, by, "trackable DESC", limit, having="trackable > 0")
+            total, rows = await self._summed(chosen, by, "trackable DESC", limit, having="trackable > 0")
             return figures.Conversion(
                 by=by,
                 total=figures.conversion_group(total, key=None, name=None),
-                groups=tuple(figures.conversion_group(row, key=row["key"], name=names.get(row["key"])) for row in rows),
+                groups=tuple(figures.conversion_group(row, key=row["key"], name=_named(by, row)) for row in rows),
                 left_out=_left_out(rows),
             )
 
@@ -332,51 +328,35 @@ class Questions:
 
     async def _summed(
         self, chosen: Filter, by: str, order: str, limit: int, *, having: str = "true"
-    ) -> tuple[Row, list[Row], Mapping[str | None, str]]:
-        """Return sums of all, of the first groups, and what the groups are called."""
+    ) -> tuple[Row, list[Row]]:
+        """Return sums of all, and of the first groups."""
         column = _column(by)
         where, given = condition(chosen, rules := self._rules())
         rows = await self._rows(
-            f"WITH summed AS (SELECT {column} AS key, grouping({column}) AS is_all, {status_counts(rules)}, {SUMS},"
-            " count(*) FILTER (conversion = 'NOT_CONVERTED') AS not_converted"
+            f"WITH summed AS (SELECT {column} AS key, {_name(by)}, grouping({column}) AS is_all,"
+            f" {status_counts(rules)}, {SUMS}, count(*) FILTER (conversion = 'NOT_CONVERTED') AS not_converted"
             f" FROM messages WHERE {where}{_only(by)} GROUP BY GROUPING SETS (({column}), ()))"
             f" SELECT *, sum(1 - is_all) OVER ()::BIGINT AS groups FROM summed WHERE is_all = 1 OR {having}"
             f" ORDER BY is_all DESC, {order}, accepted DESC, key NULLS LAST LIMIT {_limit(limit) + 1}",
             given,
         )
-        return rows[0], rows[1:], await self._names(by)
+        return rows[0], rows[1:]
 
     # ---- how they are asked ----
 
-    async def _answer(self, key: tuple[object, ...], find: Callable[[], Awaitable[_Found]]) -> _Found:
+    async def _answer(self, key: tuple[Hashable, Filter, *tuple[Hashable, ...]], find: _Find[_Found]) -> _Found:
         """Return the answer that is kept while nothing new has come in, else find one."""
         mark = (await self._engine.standing()).mark
-        found: _Found = await self._kept.get((*key, mark, self._rules()), find, for_us=KEPT_US)
+        chosen = key[1]
+        is_long = chosen.until_us - chosen.since_us > LONG_US
+        found: _Found = await self._kept.get(
+            key, find, version=(mark, self._rules()), for_us=KEPT_US, meanwhile_us=MEANWHILE_US if is_long else 0
+        )
         return found
 
     async def _rows(self, sql: str, given: Sequence[object]) -> list[Row]:
         answer = await self._engine.ask(sql, given)
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-
-    async def _names(self, by: str) -> Mapping[str | None, str]:
-        """Return what people call the values of a dimension."""
-        if by == "country":
-            return NAMES  # type: ignore[return-value]
-        if by == "error":
-            return MEANINGS  # type: ignore[return-value]
-        if by != "carrier":
-            return {}
-
-        async def find() -> Mapping[str | None, str]:
-            rows = await self._rows(
-                "SELECT carrier, max(network) AS name FROM messages"
-                " WHERE carrier IS NOT NULL AND network IS NOT NULL GROUP BY 1",
-                (),
-            )
-            return {row["carrier"]: row["name"] for row in rows}
-
-        found: Mapping[str | None, str] = await self._kept.get("networks", find, for_us=NAMES_KEPT_US)
-        return found
 
     def _minute_us(self) -> int:
         now_us = self._clock.now_us()
@@ -420,6 +400,20 @@ def _column(by: str) -> str:
     if by not in DIMENSIONS:
         raise InvalidRequest(f"by must be one of {', '.join(DIMENSIONS)}")
     return DIMENSIONS[by]
+
+
+def _name(by: str | None) -> str:
+    return f"{'any_value(network)' if by == 'carrier' else 'NULL'} AS name"
+
+
+def _named(by: str | None, row: Row) -> str | None:
+    """Return what people call what a group is of."""
+    if by == "country":
+        return NAMES.get(row["key"])
+    if by == "error":
+        return MEANINGS.get(row["key"])
+    name: str | None = row["name"]
+    return name
 
 
 def _only(by: str | None) -> str:
@@ -479,12 +473,12 @@ def _volume_bucket(start: int, rows: Sequence[Row]) -> figures.VolumeBucket:
     )
 
 
-def _issue(row: Row, networks: Mapping[str | None, str]) -> figures.Issue:
+def _issue(row: Row) -> figures.Issue:
     return figures.Issue(
         error=row["error_code"],
         meaning=MEANINGS.get(row["error_code"]),
         carrier=row["carrier"],
-        carrier_name=networks.get(row["carrier"]),
+        carrier_name=row["name"],
         sender=row["src"],
         route=row["route"],
         count=row["failures"],

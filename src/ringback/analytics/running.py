@@ -1,8 +1,11 @@
 """Questions while DuckDB works on them in threads, and how they are ended from outside."""
 
 import asyncio
+import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Generic, TypeVar
 
@@ -13,6 +16,10 @@ from ringback.model.errors import AnalyticsAway, QuestionRefused, QuestionTooLon
 
 _INTERRUPT_AGAIN_S: Final = 0.05
 """DuckDB forgets an interrupt that comes just before a query begins, so it is told again until the thread is back."""
+_LOOK_AGAIN_S: Final = 0.05
+NO_MEMORY: Final = "The question needs more memory than it may take."
+_STATM: Final = Path("/proc/self/statm")
+_PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 _LOST: Final = (duckdb.IOException, duckdb.FatalException, duckdb.InternalException, duckdb.ConnectionException)
 
 T = TypeVar("T")
@@ -25,8 +32,17 @@ class Askers:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._live: dict[asyncio.Future[Any], _Run[Any]] = {}
 
-    async def do(self, database: DuckDBPyConnection, work: Callable[[DuckDBPyConnection], T], *, timeout_s: float) -> T:
+    async def do(
+        self,
+        database: DuckDBPyConnection,
+        work: Callable[[DuckDBPyConnection], T],
+        *,
+        timeout_s: float,
+        growth_mb: float = math.inf,
+    ) -> T:
         """Do ``work`` with a cursor of its own; the time counts from now, with the wait for a thread.
+
+        The process may grow by ``growth_mb`` meanwhile: DuckDB does not count single large values.
 
         Raises ``QuestionTooLong`` when it is over, ``QuestionRefused`` when DuckDB cannot do what was asked, and
         ``AnalyticsAway`` when the file cannot be read. When this returns or raises, DuckDB is done with it, but for an
@@ -38,6 +54,7 @@ class Askers:
         done.add_done_callback(self._over)
         try:
             async with asyncio.timeout(timeout_s):
+                await _watched(done, growth_mb)
                 return await asyncio.shield(done)
         except TimeoutError as e:
             raise QuestionTooLong(f"The question took longer than the {timeout_s:g} s that it may.") from e
@@ -98,12 +115,26 @@ class _Run(Generic[T]):
             raise _translated(e) from e
 
 
+async def _watched(done: "asyncio.Future[Any]", growth_mb: float) -> None:
+    """Wait until it is done, unless the process grows too large meanwhile."""
+    most_mb = resident_mb() + growth_mb
+    while growth_mb < math.inf and not done.done():
+        await asyncio.wait([done], timeout=_LOOK_AGAIN_S)
+        if resident_mb() > most_mb:
+            raise QuestionTooLong(NO_MEMORY)
+
+
+def resident_mb() -> float:
+    """Return the memory that this process has, in megabytes."""
+    return int(_STATM.read_text().split()[1]) * _PAGE_BYTES / 1e6
+
+
 def _translated(error: duckdb.Error) -> Exception:
     """Say in Ringback's words what the asker can do about DuckDB's error."""
     if isinstance(error, duckdb.InterruptException):
         return QuestionTooLong("The question was ended.")
     if isinstance(error, duckdb.OutOfMemoryException):
-        return QuestionTooLong("The question needs more memory than it may take.")
+        return QuestionTooLong(NO_MEMORY)
     if isinstance(error, _LOST):
         return AnalyticsAway(f"The analytics file cannot be read: {first_line(error)}")
     return QuestionRefused(str(error))

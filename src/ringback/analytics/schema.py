@@ -11,6 +11,7 @@ from ringback.analytics.tables import DDL, MESSAGE_COLUMNS
 _COLUMN: Final = re.compile(r'^ {4}"?(\w+)"? (\w+)( NOT NULL)?( PRIMARY KEY)?,? *(?:-- *(.*))?$')
 _EVENTS: Final = re.compile(r"CREATE TABLE IF NOT EXISTS events \((.*?)\n\)", re.DOTALL)
 _MEANINGS: Final = {
+    "origin": "'ringback', or the name of the source that told of it",
     "account_id": "whose it is",
     "src": "the sender: a number or a name",
     "dst_prefix": "the recipient without the last four digits",

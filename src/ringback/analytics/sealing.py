@@ -7,32 +7,12 @@ again. The files of a database are in a directory of their own: another one's ar
 """
 
 import os
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
-import msgspec
 from duckdb import DuckDBPyConnection
 
-_KINDS: Final = ("messages", "events")
-
-
-class Days(msgspec.Struct, frozen=True):
-    """Where the days of one database are sealed."""
-
-    directory: Path
-
-    def path(self, kind: str, day: date) -> Path:
-        """Return where a day's file is."""
-        return self.directory / f"{kind}-{day.isoformat()}.parquet"
-
-    def sealed(self) -> list[date]:
-        """Return the days that both files are there of, oldest first."""
-        found = [
-            {path.stem.removeprefix(f"{kind}-") for path in self.directory.glob(f"{kind}-*.parquet")} for kind in _KINDS
-        ]
-        return sorted(date.fromisoformat(day) for day in found[0] & found[1])
+from ringback.analytics.days import KINDS, Days
 
 
 def to_seal(con: DuckDBPyConnection, settled: datetime) -> list[date]:
@@ -70,7 +50,7 @@ def restore(con: DuckDBPyConnection, days: Days) -> int:
     """Put back from sealed days the messages that the store has no longer, with their events; returns how many."""
     restored = 0
     for day in days.sealed():
-        messages, events = (_quoted(days.path(kind, day)) for kind in _KINDS)
+        messages, events = (_quoted(days.path(kind, day)) for kind in KINDS)
         con.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE gone AS
@@ -90,11 +70,6 @@ def restore(con: DuckDBPyConnection, days: Days) -> int:
         )
         restored += int(con.execute("SELECT count(*) FROM gone").fetchall()[0][0])
     return restored
-
-
-def size_bytes(paths: Iterable[Path]) -> int:
-    """Return what files take on the disk; those that are not there take nothing."""
-    return sum(path.stat().st_size for path in paths if path.exists())
 
 
 def _quoted(path: Path) -> str:

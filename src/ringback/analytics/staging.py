@@ -1,11 +1,11 @@
-"""From columns as the store has them to rows as the analytics file has them, in temporary tables of a transaction.
+"""From columns as the store has them to rows as the analytics file has them, in tables in memory.
 
 The platform's messages come as they stand now, not as the event at hand left them: a message that has moved on
 meanwhile has further events in the log, and is read again with them. So reading twice changes nothing, and order does
 not matter. A source's messages are put together anew from all that was received about them, for the same reason.
 
 ``staged_events`` are new events; ``staged_messages`` has each message that they touch, or that is looked at once more,
-exactly once.
+exactly once. The platform's are read into one of two slots while what is in the other one is still being taken in.
 """
 
 from typing import Final
@@ -14,16 +14,20 @@ from duckdb import DuckDBPyConnection
 
 from ringback.store.columns import ColumnStream
 
-_UUID: Final = "coalesce(TRY_CAST({0} AS UUID), CAST(md5({0}) AS UUID))"
-"""Ids of other systems may be none: then one is made that is the same at each time."""
-_MONEY: Final = "CAST(round(TRY_CAST(NULLIF({0}, '') AS DECIMAL(18, 8)) * 100000) AS BIGINT)"
+MONEY: Final = "CAST(round(TRY_CAST(NULLIF({0}, '') AS DECIMAL(18, 8)) * 100000) AS BIGINT)"
+
+
+def uuid_of(made_from: str, expression: str) -> str:
+    """Return SQL for an id as a UUID; where it is none, one that is made from something and the same at each time."""
+    return f"coalesce(TRY_CAST(CAST({expression} AS VARCHAR) AS UUID), CAST(md5(CAST({made_from} AS VARCHAR)) AS UUID))"
 
 
 def _id(expression: str) -> str:
-    return _UUID.format(f"CAST({expression} AS VARCHAR)")
+    return uuid_of(expression, expression)
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """Return SQL for a text that may be missing."""
     # The driver calls an answer without rows whole numbers, whatever was asked for.
     return f"NULLIF(CAST({name} AS VARCHAR), '')"
 
@@ -43,7 +47,7 @@ _EVENTS: Final = f"""
 SELECT
     CAST(id AS BIGINT) AS log_offset, 'ringback' AS origin, CAST(account_id AS VARCHAR) AS account_id,
     {_id("message_uuid")} AS message_uuid, CAST(sequence AS INTEGER) AS sequence, CAST(status AS VARCHAR) AS status,
-    {_text("flag")} AS flag, {_text("error_code")} AS error_code, make_timestamp(at_us) AS "at",
+    {text("flag")} AS flag, {text("error_code")} AS error_code, make_timestamp(at_us) AS "at",
     CAST(NULL AS BIGINT) AS lag_ms
 FROM incoming
 """
@@ -51,16 +55,16 @@ FROM incoming
 _MESSAGES: Final = f"""
 SELECT
     {_id("uuid")} AS message_uuid, CAST(NULL AS VARCHAR) AS provider_id, 'ringback' AS origin,
-    CAST(account_id AS VARCHAR) AS account_id, direction, {_text("type")} AS type,
+    CAST(account_id AS VARCHAR) AS account_id, direction, {text("type")} AS type,
     CASE WHEN direction = 'inbound' THEN {_prefix("src", _HIDDEN)} ELSE src END AS src,
     {_prefix("dst", f"direction = 'outbound' AND {_HIDDEN}")} AS dst_prefix,
-    {_text("country")} AS country, {_text("mcc")} AS mcc, {_text("mnc")} AS mnc, {_text("network")} AS network,
-    {_text("mcc")} || '-' || {_text("mnc")} AS carrier, {_text("connector")} AS connector, {_text("route")} AS route,
-    CAST(status AS VARCHAR) AS status, {_text("error_code")} AS error_code, CAST(units AS INTEGER) AS units,
-    units * ({_MONEY.format("rate")} + coalesce({_MONEY.format("carrier_fees_rate")}, 0)) AS cost,
+    {text("country")} AS country, {text("mcc")} AS mcc, {text("mnc")} AS mnc, {text("network")} AS network,
+    {text("mcc")} || '-' || {text("mnc")} AS carrier, {text("connector")} AS connector, {text("route")} AS route,
+    CAST(status AS VARCHAR) AS status, {text("error_code")} AS error_code, CAST(units AS INTEGER) AS units,
+    units * ({MONEY.format("rate")} + coalesce({MONEY.format("carrier_fees_rate")}, 0)) AS cost,
     trackable <> 0 AS trackable, make_timestamp(queued_at_us) AS queued_at, {_time("sent_at_us")} AS sent_at,
     {_time("final_at_us")} AS final_at,
-    NULLIF(lag_us, -1) // 1000 AS lag_ms, {_text("split_part(said, '@', 1)")} AS conversion,
+    NULLIF(lag_us, -1) // 1000 AS lag_ms, {text("split_part(said, '@', 1)")} AS conversion,
     make_timestamp(TRY_CAST(split_part(said, '@', 2) AS BIGINT)) AS converted_at
 FROM (SELECT * REPLACE (
     CAST(src AS VARCHAR) AS src, CAST(dst AS VARCHAR) AS dst, CAST(log AS VARCHAR) AS log,
@@ -69,7 +73,7 @@ FROM (SELECT * REPLACE (
 ) FROM incoming)
 """
 
-_LATENCIES: Final = """
+LATENCIES: Final = """
     CASE WHEN sent_at IS NOT NULL THEN greatest(epoch_us(sent_at) - epoch_us(queued_at), 0) // 1000 END AS queue_ms,
     CASE WHEN status = 'delivered' AND sent_at IS NOT NULL
         THEN greatest(epoch_us(final_at) - epoch_us(sent_at), 0) // 1000 END AS carrier_ms,
@@ -84,29 +88,43 @@ FROM incoming GROUP BY ALL
 """
 
 
-def stage_events(con: DuckDBPyConnection, stream: ColumnStream) -> None:
-    """Put events of the platform's log into ``staged_events``."""
-    _stage(con, "staged_events", stream, _EVENTS)
+def stage_events(con: DuckDBPyConnection, stream: ColumnStream, slot: int) -> None:
+    """Put events of the platform's log into a slot."""
+    stage(con, f"TABLE staging.main.events_{slot}", stream, _EVENTS)
 
 
-def stage_no_events(con: DuckDBPyConnection) -> None:
-    """Have an empty ``staged_events``, where messages are looked at once more."""
-    con.execute("CREATE OR REPLACE TEMP TABLE staged_events AS SELECT * FROM events LIMIT 0")
+def stage_no_events(con: DuckDBPyConnection, slot: int) -> None:
+    """Have a slot without events, where messages are looked at once more."""
+    con.execute(f"CREATE OR REPLACE TABLE staging.main.events_{slot} AS SELECT * FROM events LIMIT 0")
 
 
-def stage_messages(con: DuckDBPyConnection, stream: ColumnStream) -> None:
-    """Put messages of the platform into ``staged_messages``."""
-    _stage(con, "staged_messages", stream, f"SELECT *, {_LATENCIES}, 0 AS flagged FROM ({_MESSAGES})")
+def stage_messages(con: DuckDBPyConnection, stream: ColumnStream, slot: int) -> None:
+    """Put messages of the platform into a slot."""
+    select = f"SELECT *, {LATENCIES}, 0 AS flagged FROM ({_MESSAGES})"
+    stage(con, f"TABLE staging.main.messages_{slot}", stream, select)
+
+
+def show(con: DuckDBPyConnection, slot: int) -> None:
+    """Let what is in a slot be what is staged."""
+    for kind in ("events", "messages"):
+        con.execute(f"CREATE OR REPLACE TEMP VIEW staged_{kind} AS SELECT * FROM staging.main.{kind}_{slot}")
+
+
+def empty(con: DuckDBPyConnection, slot: int) -> None:
+    """Let go of what is in a slot."""
+    for kind in ("events", "messages"):
+        con.execute(f"DROP TABLE IF EXISTS staging.main.{kind}_{slot}")
 
 
 def stage_conversions(con: DuckDBPyConnection, stream: ColumnStream) -> None:
     """Put what customers have said into ``staged_conversions``: the last word on each message."""
-    _stage(con, "staged_conversions", stream, _CONVERSIONS)
+    stage(con, "TEMP TABLE staged_conversions", stream, _CONVERSIONS)
 
 
-def _stage(con: DuckDBPyConnection, table: str, stream: ColumnStream, select: str) -> None:
+def stage(con: DuckDBPyConnection, table: str, stream: ColumnStream, select: str) -> None:
+    """Make a table of what ``select`` gives of the stream, which it calls ``incoming``."""
     con.register("incoming", stream)
     try:
-        con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {select}")
+        con.execute(f"CREATE OR REPLACE {table} AS {select}")
     finally:
         con.unregister("incoming")

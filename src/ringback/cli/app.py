@@ -8,6 +8,7 @@ import typer
 from ringback import __version__
 from ringback.cli import (
     account,
+    analytics,
     audit,
     bin_insight,
     bins,
@@ -34,6 +35,8 @@ from ringback.cli import (
     simulate,
     smpp_logins,
     smsc,
+    sql,
+    stats,
     tail,
     tls,
     trigger,
@@ -61,6 +64,7 @@ account.app.command("ledger")(credit.ledger)
 account.app.command("limits")(limits.set_limits)
 account.app.command("geo")(limits.set_geo)
 account.app.add_typer(smpp_logins.app, name="smpp")
+app.command("sql")(sql.sql)
 app.command("tail")(tail.tail)
 app.command("reconcile")(reconcile.reconcile)
 app.command("listen")(listen.listen)
@@ -73,6 +77,7 @@ callbacks.app.command("replays")(replays.list_replays)
 callbacks.app.command("cancel")(replays.cancel)
 bins.app.command("schema")(bin_insight.schema)
 bins.app.command("explain")(bin_insight.explain)
+app.add_typer(analytics.app, name="analytics")
 app.add_typer(bins.app, name="bin")
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(carriers.app, name="carriers")
@@ -87,6 +92,7 @@ receive.app.command("list")(received.list_received)
 receive.app.command("gaps")(received.gaps)
 app.add_typer(receive.app, name="receive")
 app.add_typer(simulate.app, name="simulate")
+app.add_typer(stats.app, name="stats")
 app.add_typer(tls.app, name="tls")
 app.add_typer(users.app, name="users")
 app.command("audit")(audit.show)

@@ -32,7 +32,8 @@ Port = Annotated[
 Roles = Annotated[
     list[str] | None,
     typer.Option(
-        "--role", help="What this process does: web, submit or deliver; can be given several times.  [default: all]"
+        "--role",
+        help="What this process does: web, submit, deliver or analytics; can be given several times.  [default: all]",
     ),
 ]
 LogLevel = Annotated[

@@ -18,7 +18,7 @@ from ringback.store.accounts import Account
 from ringback.store.port import Store
 from ringback.store.received import RECONCILED, ReceivedRequest
 
-_headers = msgspec.json.Decoder(list[tuple[str, str]]).decode
+headers_of = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
 
 NO_REQUEST: Final = Explanation(
@@ -131,7 +131,7 @@ def arrived(stored: ReceivedRequest) -> Arrived:
     return Arrived(
         method=stored.method,
         target=stored.target,
-        headers=_headers(stored.headers),
+        headers=headers_of(stored.headers),
         body=stored.body,
         kind="record" if stored.verdict == RECONCILED else kind_of(stored.target),
     )

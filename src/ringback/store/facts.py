@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ringback.store import feed
 from ringback.store.port import Store, Transaction
-from ringback.store.schema import callbacks, conversions, events, messages, received_events
+from ringback.store.schema import callbacks, conversions, events, messages, received_events, received_requests
 from ringback.store.schema_received import received_log
 
 NOTHING: Final = -1
@@ -141,6 +141,19 @@ def _received_columns() -> list[sa.ColumnElement[Any]]:
         _text(received_events.c.total_amount, "total_amount"),
         received_events.c.received_at_us,
     ]
+
+
+def requests_between(after: int, until: int) -> Answer:
+    """Ask for the requests of the messages of received events, whose bodies have the provider's times."""
+    wanted = received_of_messages_between(after, until).subquery()
+    return sa.select(
+        received_requests.c.id.label("request_id"),
+        received_requests.c.source,
+        received_requests.c.method,
+        received_requests.c.target,
+        received_requests.c.headers,
+        received_requests.c.body,
+    ).where(received_requests.c.id.in_(sa.select(wanted.c.request_id)))
 
 
 def received_between(after: int, until: int) -> Answer:

@@ -17,10 +17,8 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
-import adbc_driver_postgresql
 import psycopg
 import sqlalchemy as sa
-from adbc_driver_manager import AdbcDatabase
 from alembic.util import CommandError
 from psycopg.types.string import StrDumperUnknown
 
@@ -76,7 +74,8 @@ class PostgresStore:
         self._leasing = _engine(url, busy_timeout_s=busy_timeout_s, connections=LEASERS, durable=False)
         self._reading = _engine(url, busy_timeout_s=busy_timeout_s, connections=READERS, read_only=True)
         self._columns = ColumnReader(
-            partial(_column_database, url, busy_timeout_s),
+            "adbc_driver_postgresql",
+            _column_uri(url, busy_timeout_s),
             dialect=self._reading.dialect,
             setup=(
                 "SET default_transaction_read_only = on",
@@ -232,11 +231,10 @@ def _connect_arguments(busy_timeout_s: float) -> dict[str, Any]:
     }
 
 
-def _column_database(url: sa.URL, busy_timeout_s: float) -> AdbcDatabase:
+def _column_uri(url: sa.URL, busy_timeout_s: float) -> str:
     given = {name: str(value) for name, value in _connect_arguments(busy_timeout_s).items()}
     plain = url.set(drivername="postgresql").update_query_dict(given)
-    database: AdbcDatabase = adbc_driver_postgresql.connect(plain.render_as_string(hide_password=False))
-    return database
+    return plain.render_as_string(hide_password=False)
 
 
 def _configure(

@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import adbc_driver_sqlite
 import sqlalchemy as sa
 from alembic.util import CommandError
 
@@ -46,11 +45,14 @@ class SqliteStore:
         self._writing = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
         self._reading = _engine(path, busy_timeout_s=busy_timeout_s, connections=READERS, query_only=True)
         self._columns = ColumnReader(
+            "adbc_driver_sqlite",
             # Nothing is written through it; what the others write it sees at its next statement.
-            lambda: adbc_driver_sqlite.connect(f"{path.absolute().as_uri()}?mode=ro"),
+            f"{path.absolute().as_uri()}?mode=ro",
             dialect=self._reading.dialect,
             # Enough for the inner pages of the indexes: what is looked up lies close together.
             setup=(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}", "PRAGMA cache_size = -65536"),
+            # By default it hands over a thousand rows at a time, which costs a fifth more.
+            options={"adbc.sqlite.query.batch_rows": "65536"},
         )
         self._turn = Turn(path.with_name(TURN_FILE), timeout_s=busy_timeout_s, is_urgent=shares_process)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")

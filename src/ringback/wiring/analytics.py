@@ -1,21 +1,26 @@
-"""The role ``analytics``: the file, who asks it, and what fills it."""
+"""The role ``analytics``: who has the file, and who asks it. DuckDB is loaded by those who have the file only."""
 
 import secrets
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Final
 
 import structlog
 
+from ringback.analytics.days import Days
 from ringback.analytics.door import open_door
-from ringback.analytics.duck import DuckEngine, FileIsHeld
-from ringback.analytics.engine import Engine
+from ringback.analytics.engine import Engine, FileIsHeld
 from ringback.analytics.remote import RemoteEngine
-from ringback.analytics.sealing import Days
+from ringback.runtime import Worker
 from ringback.settings import Settings
 from ringback.store import keys
 from ringback.store.port import Store
 
 log = structlog.stdlib.get_logger("ringback.wiring")
+
+_DUCK: Final = "ringback.analytics.duck"
+_PROJECTING: Final = "ringback.wiring.projecting"
 
 
 def directory_of(settings: Settings) -> Path:
@@ -23,18 +28,29 @@ def directory_of(settings: Settings) -> Path:
     return settings.analytics.dir or settings.store.data_dir / "analytics"
 
 
-async def open_analytics(settings: Settings, stack: AsyncExitStack) -> tuple[Engine, DuckEngine | None]:
-    """Open who answers questions, and, where this process has the file, what it is written through."""
+async def open_engine(settings: Settings, stack: AsyncExitStack) -> Engine:
+    """Open who answers questions: the file in this process, or whoever has it."""
     directory = directory_of(settings)
     if "analytics" in settings.roles:
+        duck: Any = import_module(_DUCK)
         try:
-            file = await stack.enter_async_context(DuckEngine(directory, settings.analytics))
+            file: Engine = await stack.enter_async_context(duck.DuckEngine(directory, settings.analytics))
         except FileIsHeld as error:
             log.warning("analytics_file_is_held", error=str(error), consequence="the other process fills it")
         else:
             await stack.enter_async_context(open_door(file, directory))
-            return file, file
-    return await stack.enter_async_context(RemoteEngine(directory)), None
+            return file
+    return await stack.enter_async_context(RemoteEngine(directory))
+
+
+async def projecting(core: Any) -> list[Worker]:
+    """Return what keeps the file up to date that ``core.Core`` has; nothing where another process has it."""
+    if isinstance(core.engine, RemoteEngine):
+        return []
+    worker: Worker = await import_module(_PROJECTING).projection_for(
+        core.settings, core.engine, store=core.store, clock=core.clock, wakeups=core.wakeups, metrics=core.metrics
+    )
+    return [worker]
 
 
 async def identity_of(store: Store) -> str:

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
-from ringback.analytics.duck import DuckEngine
 from ringback.analytics.engine import Engine
 from ringback.dialect.media import MediaUrls
 from ringback.messaging.accept import Acceptor
@@ -27,7 +26,7 @@ from ringback.store.media import MediaRoom
 from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
-from ringback.wiring.analytics import open_analytics
+from ringback.wiring.analytics import open_engine
 from ringback.wiring.backbone import open_backbone
 from ringback.wiring.chance import new_id
 
@@ -50,8 +49,6 @@ class Core(msgspec.Struct, frozen=True):
     """Of requests by whichever door."""
     engine: Engine
     """Answers questions about deliveries."""
-    analytics_file: DuckEngine | None
-    """What the analytics are written through; ``None`` where another process does that."""
 
 
 async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str) -> Core:
@@ -61,7 +58,7 @@ async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str
     files = MediaFiles(settings.store.media_dir or settings.store.data_dir / "media")
     stack.callback(files.close)
     files.prepare()
-    engine, analytics_file = await open_analytics(settings, stack)
+    engine = await open_engine(settings, stack)
     return Core(
         settings,
         store,
@@ -76,7 +73,6 @@ async def open_core(settings: Settings, stack: AsyncExitStack, listening_at: str
         _tariff(settings, store),
         RequestMeter(),
         engine,
-        analytics_file,
     )
 
 

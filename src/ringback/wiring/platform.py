@@ -25,11 +25,11 @@ from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.probes import Probes
 from ringback.web.server import listen
+from ringback.wiring.analytics import projecting
 from ringback.wiring.backbone import base_url
 from ringback.wiring.calling import delivering, replaying, reporting, retaining
 from ringback.wiring.core import acceptor_of, open_core
 from ringback.wiring.esme import open_smpp, smpp_serving
-from ringback.wiring.projecting import projecting
 from ringback.wiring.sending import answering, fetching, overdue, simulated, submitting
 from ringback.wiring.serving import open_tls, probes_of, warn_of_deaf_sources, web_server
 

@@ -8,6 +8,7 @@ import msgspec
 from starlette.routing import BaseRoute
 
 from ringback.analytics.engine import Engine
+from ringback.analytics.questions import Questions
 from ringback.dialect.media import MediaUrls
 from ringback.inspector.keep import BinKeeper
 from ringback.messaging.accept import Acceptor
@@ -24,6 +25,7 @@ from ringback.store.media_files import MediaFiles
 from ringback.store.port import Store
 from ringback.store.wakeups import Wakeups
 from ringback.web.api.accounts import AccountApi
+from ringback.web.api.analytics import AnalyticsApi
 from ringback.web.api.applications import ApplicationApi
 from ringback.web.api.auth import Authenticator
 from ringback.web.api.bins import BinApi
@@ -42,6 +44,7 @@ from ringback.web.api.operator import OperatorApi
 from ringback.web.api.powerpacks import NumberPoolApi, PowerpackApi
 from ringback.web.api.pricing import PricingApi
 from ringback.web.api.replays import ReplayApi
+from ringback.web.api.sql import SqlApi
 from ringback.web.api.subaccounts import SubaccountApi
 from ringback.web.media import MediaServer
 from ringback.web.peers import Peers
@@ -89,6 +92,9 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
     }
     writing: dict[str, Any] = {**reading, "max_body_bytes": parts.settings.server.max_body_bytes}
     gate = Gate(new_id=parts.chance.new_id, wakeups=parts.wakeups, limits=parts.limits, meter=parts.meter, **writing)
+    analytics = AnalyticsApi(
+        questions=Questions(parts.engine, parts.settings.analytics, parts.clock), engine=parts.engine, **reading
+    )
     server = MediaServer(store=parts.store, clock=parts.clock, files=parts.files, urls=parts.media_urls)
     resources = [
         *_sending(parts, writing),
@@ -96,6 +102,7 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         *_media(parts, reading),
         *_numbers(parts, writing),
         *_accounts(parts, writing),
+        *analytics.routes(),
     ]
     operator = OperatorApi(
         store=parts.store,
@@ -107,9 +114,11 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
     return [
         *gate.before(resources),
         *operator.routes(),
+        *analytics.operator_routes(),
         *server.routes(),
         *_bins(parts, writing),
         *_events(parts, reading, writing),
+        *SqlApi(engine=parts.engine, settings=parts.settings, store=parts.store).routes(),
     ]
 
 

@@ -13,7 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from ringback.analytics.ask import placed
+from ringback.analytics.asked import placed
 from ringback.analytics.engine import Answer, Limits
 from ringback.analytics.exports import EXPORT_TYPES
 from ringback.analytics.schema import EXAMPLES, TABLES

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from ringback import __version__
 from ringback.web.api.openapi import (
     accounts,
+    analytics,
     applications,
     bins,
     callbacks,
@@ -28,6 +29,7 @@ from ringback.web.api.openapi import (
     numbers,
     operator,
     powerpacks,
+    sql,
     surroundings,
 )
 from ringback.web.api.openapi.shapes import JSON, UUID, Operation, record, text
@@ -43,9 +45,11 @@ RESOURCES: Final[tuple[tuple[Operation, ...], ...]] = (
     applications.OPERATIONS,
     accounts.OPERATIONS,
     operator.OPERATIONS,
+    analytics.OPERATIONS,
     events.OPERATIONS,
     conversions_out.OPERATIONS,
     bins.OPERATIONS,
+    sql.OPERATIONS,
     surroundings.OPERATIONS,
 )
 
