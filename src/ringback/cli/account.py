@@ -10,12 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from ringback.cli.acting import actor, noted
 from ringback.cli.options import ConfigFile, DataDir, Json, RetryDelays, settings_from
 from ringback.model import money
 from ringback.model.errors import InvalidRequest
 from ringback.model.retry import NO_DELAYS, RetryPlan, stored_plan
 from ringback.settings import Settings
-from ringback.store import accounts, profiles
+from ringback.store import accounts, audit, profiles
 from ringback.store.accounts import Account
 from ringback.store.port import Transaction
 from ringback.store.profiles import Profile
@@ -205,6 +206,7 @@ async def _change(
                 accounts.set_retry_delays(tx, auth_id, retry_delays or None)
             if changes:
                 profiles.lay_down(tx, auth_id, changes, now_us=now_us)
+            audit.note(tx, actor(), "account set", auth_id, now_us=now_us)
             return accounts.find(tx, auth_id, now_us), profiles.profile(tx, auth_id)
 
         changed, profile = await store.write(work)
@@ -215,17 +217,27 @@ async def _change(
 
 async def _rotate(settings: Settings, auth_id: str, overlap_s: int) -> tuple[str, int]:
     async with open_backbone(settings) as (store, clock):
-        return await rotate_token(store, clock, auth_id, overlap_s=overlap_s)
+        rotated, now_us = await rotate_token(store, clock, auth_id, overlap_s=overlap_s), clock.now_us()
+        await store.write(lambda tx: audit.note(tx, actor(), "token rotate", auth_id, now_us=now_us))
+        return rotated
 
 
 async def _enable(settings: Settings, auth_id: str, *, enabled: bool) -> None:
-    async with open_backbone(settings) as (store, _):
-        await store.write(lambda tx: accounts.set_enabled(tx, auth_id, enabled=enabled))
+    enabling = noted(
+        lambda tx, _: accounts.set_enabled(tx, auth_id, enabled=enabled),
+        "account enable" if enabled else "account disable",
+        auth_id,
+    )
+    async with open_backbone(settings) as (store, clock):
+        now_us = clock.now_us()
+        await store.write(lambda tx: enabling(tx, now_us))
 
 
 async def _create(settings: Settings, name: str) -> Account:
     async with open_backbone(settings) as (store, clock):
-        return await create_account(store, clock, name)
+        created, now_us = await create_account(store, clock, name), clock.now_us()
+        await store.write(lambda tx: audit.note(tx, actor(), "account create", created.auth_id, now_us=now_us))
+        return created
 
 
 async def _list(settings: Settings) -> list[tuple[Account, Profile]]:

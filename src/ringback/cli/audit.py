@@ -45,10 +45,17 @@ def show(
     if not entries:
         typer.echo("nothing like this in the audit log", err=True)
         return
-    table = Table(Column("when", no_wrap=True), "who", "what", "on what", "from", "outcome")
+    table = Table(
+        Column("when", no_wrap=True),
+        "who",
+        Column("what", no_wrap=True),
+        "on what",
+        "from",
+        Column("outcome", no_wrap=True),
+    )
     for entry in entries:
         table.add_row(
-            _time(entry.at_us),
+            _time(entry.at_us)[:19],
             f"{entry.actor} ({entry.actor_kind})",
             entry.action,
             entry.target,

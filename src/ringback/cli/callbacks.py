@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ringback.cli.acting import noted
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.model.errors import ConfigInvalid
 from ringback.model.redaction import redactor
@@ -128,7 +129,12 @@ def resend(callback_id: str, *, as_json: Json = False, config: ConfigFile = None
 
     async def work(store: Store, clock: SystemClock) -> list[str]:
         now_us = clock.now_us()
-        return await store.write(lambda tx: resends.resend(tx, [callback_id], new_id=new_id, now_us=now_us))
+        resending = noted(
+            lambda tx, at_us: resends.resend(tx, [callback_id], new_id=new_id, now_us=at_us),
+            "callback resend",
+            callback_id,
+        )
+        return await store.write(lambda tx: resending(tx, now_us))
 
     [again] = with_store(work, config=config, data_dir=data_dir)
     typer.echo(json.dumps({"id": again, "resend_of": callback_id}) if as_json else again)

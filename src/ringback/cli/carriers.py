@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ringback.cli.acting import noted
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.routing.configured import Said, Shown, carrier_of, shown
@@ -76,14 +77,16 @@ def set_carrier(
 ) -> None:
     """Make a carrier, or give one other settings; running processes open it within a second."""
     carrier = carrier_of(name, {"kind": kind, "settings": _settings(settings), "capacity": capacity})
-    write(lambda tx, now_us: routing.put_carrier(tx, carrier, now_us=now_us), config, data_dir)
+    write(
+        noted(lambda tx, now_us: routing.put_carrier(tx, carrier, now_us=now_us), "carrier set", name), config, data_dir
+    )
     typer.echo(f"{name} is set")
 
 
 @app.command("remove")
 def remove_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Remove a carrier that no route leads to; what waits for it takes another route."""
-    write(lambda tx, _: routing.remove_carrier(tx, name), config, data_dir)
+    write(noted(lambda tx, _: routing.remove_carrier(tx, name), "carrier remove", name), config, data_dir)
     typer.echo(f"{name} is removed")
 
 
@@ -93,11 +96,10 @@ def pause_carrier(
 ) -> None:
     """Hold a carrier's messages back until it is resumed; those that expire meanwhile fail."""
 
-    write(
-        lambda tx, now_us: routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us),
-        config,
-        data_dir,
-    )
+    def work(tx: Transaction, now_us: int) -> None:
+        routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us)
+
+    write(noted(work, "carrier pause", name), config, data_dir)
     typer.echo(f"{name} is paused")
 
 
@@ -105,11 +107,10 @@ def pause_carrier(
 def resume_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Let a carrier's messages go again."""
 
-    write(
-        lambda tx, now_us: routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us),
-        config,
-        data_dir,
-    )
+    def work(tx: Transaction, now_us: int) -> None:
+        routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us)
+
+    write(noted(work, "carrier resume", name), config, data_dir)
     typer.echo(f"{name} is resumed")
 
 
@@ -117,7 +118,10 @@ def resume_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = 
 def rebind_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Have every process drop its link to a carrier and make it anew."""
 
-    write(lambda tx, now_us: routing.rebind_carrier(tx, name, now_us=now_us), config, data_dir)
+    def work(tx: Transaction, now_us: int) -> None:
+        routing.rebind_carrier(tx, name, now_us=now_us)
+
+    write(noted(work, "carrier rebind", name), config, data_dir)
     typer.echo(f"{name} is asked to make its links anew")
 
 

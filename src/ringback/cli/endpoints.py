@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ringback.cli.acting import noted
 from ringback.cli.options import ConfigFile, DataDir, Json, RetryDelays, settings_from
 from ringback.delivery.operate import configure, pause, resume
 from ringback.model.circuit import Party
@@ -88,7 +89,7 @@ def pause_endpoint(
     def work(tx: Transaction, now_us: int) -> Endpoint:
         return pause(tx, endpoint_id, by=Party.OPERATOR, reason=reason, now_us=now_us)
 
-    _print_one(_write(work, config, data_dir), as_json=as_json)
+    _print_one(_write(noted(work, "endpoint pause", endpoint_id), config, data_dir), as_json=as_json)
 
 
 @app.command("resume")
@@ -100,7 +101,7 @@ def resume_endpoint(
     def work(tx: Transaction, now_us: int) -> Endpoint:
         return resume(tx, endpoint_id, by=Party.OPERATOR, now_us=now_us)
 
-    _print_one(_write(work, config, data_dir), as_json=as_json)
+    _print_one(_write(noted(work, "endpoint resume", endpoint_id), config, data_dir), as_json=as_json)
 
 
 @app.command("set")
@@ -129,7 +130,7 @@ def set_limits(
             cleared=("retry_delays",) if retry_delays == "" else (),
         )
 
-    _print_one(_write(work, config, data_dir), as_json=as_json)
+    _print_one(_write(noted(work, "endpoint set", endpoint_id), config, data_dir), as_json=as_json)
 
 
 def _write(work: Callable[[Transaction, int], T], config: Any, data_dir: Any) -> T:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ringback.cli.acting import actor, noted
 from ringback.cli.callbacks import (
     Account,
     Endpoint,
@@ -30,8 +31,8 @@ from ringback.delivery import replay as replaying
 from ringback.delivery.replay import DEFAULT_RATE_PER_S, LEAST_RATE_PER_S, MOST_RATE_PER_S, Preview
 from ringback.model.errors import ConfigInvalid
 from ringback.runtime import SystemClock
-from ringback.store import replays
-from ringback.store.port import Store
+from ringback.store import audit, replays
+from ringback.store.port import Store, Transaction
 from ringback.store.replays import RUNNING, Replay
 from ringback.store.resends import Filter
 from ringback.wiring.chance import new_id
@@ -87,7 +88,13 @@ def replay(
 
     async def work(store: Store, clock: SystemClock) -> Replay:
         now_us = clock.now_us()
-        started = await replaying.start(store, wanted, rate_per_s=rate, account_id=None, new_id=new_id, now_us=now_us)
+
+        def note(tx: Transaction, replay: Replay) -> None:
+            audit.note(tx, actor(), "replay start", replay.id, now_us=now_us)
+
+        started = await replaying.start(
+            store, wanted, rate_per_s=rate, account_id=None, new_id=new_id, now_us=now_us, also=note
+        )
         begun.append(started.id)
         return started if detach else await _watch(store, clock, started)
 
@@ -126,7 +133,8 @@ def cancel(replay_id: str, *, as_json: Json = False, config: ConfigFile = None, 
 
     async def work(store: Store, clock: SystemClock) -> Replay:
         now_us = clock.now_us()
-        return await store.write(lambda tx: replaying.cancel(tx, replay_id, now_us=now_us))
+        cancelling = noted(lambda tx, at_us: replaying.cancel(tx, replay_id, now_us=at_us), "replay cancel", replay_id)
+        return await store.write(lambda tx: cancelling(tx, now_us))
 
     _print_one(with_store(work, config=config, data_dir=data_dir), as_json=as_json)
 

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ringback.cli.acting import noted
 from ringback.cli.carriers import write
 from ringback.cli.options import ConfigFile, DataDir, Json
 from ringback.model.routes import Route, RoutingTable
@@ -61,29 +62,36 @@ def set_route(
         given["failover_codes"] = failover_code
     route = route_of(name, given)
 
-    write(lambda tx, now_us: routing.put_route(tx, route, now_us=now_us), config, data_dir)
+    write(noted(lambda tx, now_us: routing.put_route(tx, route, now_us=now_us), "route set", name), config, data_dir)
     typer.echo(f"{name} is set")
 
 
 @app.command("remove")
 def remove_route(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Remove a route."""
-    write(lambda tx, _: routing.remove_route(tx, name), config, data_dir)
+    write(noted(lambda tx, _: routing.remove_route(tx, name), "route remove", name), config, data_dir)
     typer.echo(f"{name} is removed")
 
 
 @app.command("pause")
 def pause_route(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Take a route out of the choice: messages take others, or fail where there is none."""
-    write(lambda tx, now_us: routing.pause_route(tx, name, is_paused=True, now_us=now_us), config, data_dir)
+    _pause(name, is_paused=True, config=config, data_dir=data_dir)
     typer.echo(f"{name} is paused")
 
 
 @app.command("resume")
 def resume_route(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Let a route be chosen again."""
-    write(lambda tx, now_us: routing.pause_route(tx, name, is_paused=False, now_us=now_us), config, data_dir)
+    _pause(name, is_paused=False, config=config, data_dir=data_dir)
     typer.echo(f"{name} is resumed")
+
+
+def _pause(name: str, *, is_paused: bool, config: ConfigFile, data_dir: DataDir) -> None:
+    def work(tx: Transaction, now_us: int) -> None:
+        routing.pause_route(tx, name, is_paused=is_paused, now_us=now_us)
+
+    write(noted(work, "route pause" if is_paused else "route resume", name), config, data_dir)
 
 
 @app.command("test")

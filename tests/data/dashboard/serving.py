@@ -21,6 +21,7 @@ from ringback.model.message import Message
 from ringback.receiver.explained import Explainer
 from ringback.receiver.proxies import Proxies
 from ringback.settings import DashboardSettings
+from ringback.store.logins import Link
 from ringback.store.port import Store, Transaction
 from ringback.store.sqlite import open_store
 from ringback.store.wakeups import Wakeups
@@ -98,6 +99,14 @@ class Dashboard:
             yield client
 
     @contextlib.asynccontextmanager
+    async def somebody(self, link: Link) -> AsyncIterator[aiohttp.ClientSession]:
+        """Open a client that has logged in as whom a link lets in."""
+        made = await make_login_link(self.store, self.clock, self.context.settings, self.base_url, link)
+        async with self.stranger() as client:
+            await log_in(client, made)
+            yield client
+
+    @contextlib.asynccontextmanager
     async def operator(self) -> AsyncIterator[aiohttp.ClientSession]:
         """Open a client that has logged in."""
         async with self.stranger() as client:
@@ -107,7 +116,12 @@ class Dashboard:
 
 @contextlib.asynccontextmanager
 async def serve(
-    directory: Path, *, clock: FakeClock | None = None, secure_cookies: bool = False, **pacing: Any
+    directory: Path,
+    *,
+    clock: FakeClock | None = None,
+    secure_cookies: bool = False,
+    settings: DashboardSettings | None = None,
+    **pacing: Any,
 ) -> AsyncIterator[Dashboard]:
     """Run a dashboard for as long as the context lasts."""
     clock = clock or FakeClock()
@@ -118,7 +132,7 @@ async def serve(
         store=store,
         clock=clock,
         wakeups=Wakeups(),
-        settings=DashboardSettings(),
+        settings=settings or DashboardSettings(),
         new_id=new_id,
         secure_cookies=secure_cookies,
         explainer=Explainer(store=store, clock=clock, sources={}, public_base_url="", proxies=Proxies(())),

@@ -12,13 +12,15 @@ from ringback.routing.configured import Shown, carrier_of, route_of, route_recor
 from ringback.routing.follow import TOPIC
 from ringback.runtime import Clock
 from ringback.settings import RouteSettings
-from ringback.store import routing
+from ringback.store import audit, routing
+from ringback.store.audit import Actor
 from ringback.store.port import Store, Transaction
 from ringback.store.wakeups import Wakeups
 from ringback.web.api import fields
 from ringback.web.api.resource import answer
 from ringback.web.errors import guarded
-from ringback.web.operator import OperatorDoor
+from ringback.web.operator import USER, OperatorDoor
+from ringback.web.peers import Peers
 
 MAX_REASON: Final = 200
 PAUSED: Final = "paused by the operator"
@@ -29,7 +31,8 @@ ROUTE_FIELDS: Final = tuple(name for name in RouteSettings.__struct_fields__ if 
 class OperatorApi:
     """Endpoints under ``/v1/Operator/``."""
 
-    def __init__(self, *, store: Store, clock: Clock, wakeups: Wakeups, max_body_bytes: int) -> None:
+    def __init__(self, *, store: Store, clock: Clock, wakeups: Wakeups, max_body_bytes: int, peers: Peers) -> None:
+        self._peers = peers
         self._store = store
         self._clock = clock
         self._wakeups = wakeups
@@ -83,12 +86,18 @@ class OperatorApi:
         await self._door.check(request)
         given = await fields.body_fields(request, self._max_body_bytes, CARRIER_FIELDS)
         carrier, now_us = carrier_of(request.path_params["name"], given), self._clock.now_us()
-        return await self._change(request, lambda tx: routing.put_carrier(tx, carrier, now_us=now_us))
+        return await self._change(request, "carrier set", lambda tx: routing.put_carrier(tx, carrier, now_us=now_us))
 
     async def remove_carrier(self, request: Request) -> Response:
         """Forget a carrier that no route leads to."""
         await self._door.check(request)
-        await self._store.write(lambda tx: routing.remove_carrier(tx, request.path_params["name"]))
+        name, told = request.path_params["name"], self._told(request, "carrier remove")
+
+        def work(tx: Transaction) -> None:
+            routing.remove_carrier(tx, name)
+            told(tx)
+
+        await self._store.write(work)
         self._wakeups.signal(TOPIC)
         return Response(status_code=204)
 
@@ -98,7 +107,9 @@ class OperatorApi:
         reason = await self._reason(request)
         name, now_us = request.path_params["name"], self._clock.now_us()
         return await self._change(
-            request, lambda tx: routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us)
+            request,
+            "carrier pause",
+            lambda tx: routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us),
         )
 
     async def resume_carrier(self, request: Request) -> Response:
@@ -107,7 +118,9 @@ class OperatorApi:
         await fields.body_fields(request, self._max_body_bytes, ())
         name, now_us = request.path_params["name"], self._clock.now_us()
         return await self._change(
-            request, lambda tx: routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us)
+            request,
+            "carrier resume",
+            lambda tx: routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us),
         )
 
     async def rebind_carrier(self, request: Request) -> Response:
@@ -115,7 +128,7 @@ class OperatorApi:
         await self._door.check(request)
         await fields.body_fields(request, self._max_body_bytes, ())
         name, now_us = request.path_params["name"], self._clock.now_us()
-        return await self._change(request, lambda tx: routing.rebind_carrier(tx, name, now_us=now_us))
+        return await self._change(request, "carrier rebind", lambda tx: routing.rebind_carrier(tx, name, now_us=now_us))
 
     # ---- routes ----
 
@@ -130,12 +143,18 @@ class OperatorApi:
         await self._door.check(request)
         given = await fields.body_fields(request, self._max_body_bytes, ROUTE_FIELDS)
         route, now_us = route_of(request.path_params["name"], given), self._clock.now_us()
-        return await self._change_route(request, lambda tx: routing.put_route(tx, route, now_us=now_us))
+        return await self._change_route(request, "route set", lambda tx: routing.put_route(tx, route, now_us=now_us))
 
     async def remove_route(self, request: Request) -> Response:
         """Forget a route."""
         await self._door.check(request)
-        await self._store.write(lambda tx: routing.remove_route(tx, request.path_params["name"]))
+        name, told = request.path_params["name"], self._told(request, "route remove")
+
+        def work(tx: Transaction) -> None:
+            routing.remove_route(tx, name)
+            told(tx)
+
+        await self._store.write(work)
         self._wakeups.signal(TOPIC)
         return Response(status_code=204)
 
@@ -154,7 +173,9 @@ class OperatorApi:
         await fields.body_fields(request, self._max_body_bytes, ())
         name, now_us = request.path_params["name"], self._clock.now_us()
         return await self._change_route(
-            request, lambda tx: routing.pause_route(tx, name, is_paused=is_paused, now_us=now_us)
+            request,
+            "route pause" if is_paused else "route resume",
+            lambda tx: routing.pause_route(tx, name, is_paused=is_paused, now_us=now_us),
         )
 
     async def _reason(self, request: Request) -> str:
@@ -172,22 +193,29 @@ class OperatorApi:
 
         return find
 
-    async def _change(self, request: Request, work: Callable[[Transaction], object]) -> Response:
-        find = self._one(request)
+    def _told(self, request: Request, action: str) -> Callable[[Transaction], None]:
+        """Return what tells the audit log."""
+        actor, now_us = Actor(USER, "api", None, self._peers.of(request)), self._clock.now_us()
+        return lambda tx: audit.note(tx, actor, action, request.path_params["name"], now_us=now_us)
+
+    async def _change(self, request: Request, action: str, work: Callable[[Transaction], object]) -> Response:
+        find, told = self._one(request), self._told(request, action)
 
         def change(tx: Transaction) -> Shown:
             work(tx)
+            told(tx)
             return find(tx)
 
         found = await self._store.write(change)
         self._wakeups.signal(TOPIC)
         return answer(found.record())
 
-    async def _change_route(self, request: Request, work: Callable[[Transaction], object]) -> Response:
-        name = request.path_params["name"]
+    async def _change_route(self, request: Request, action: str, work: Callable[[Transaction], object]) -> Response:
+        name, told = request.path_params["name"], self._told(request, action)
 
         def change(tx: Transaction) -> dict[str, Any]:
             work(tx)
+            told(tx)
             return next(route_record(each) for each in routing.read(tx).routes if each.name == name)
 
         found = await self._store.write(change)

@@ -109,6 +109,7 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
         clock=parts.clock,
         wakeups=parts.wakeups,
         max_body_bytes=parts.settings.server.max_body_bytes,
+        peers=Peers(parts.settings.server.trusted_proxies),
     )
     # Links to media carry a signature instead of credentials, the operator is no account: nobody stands before those.
     return [

@@ -18,8 +18,8 @@ from ringback.web.dashboard.viewer import viewer_of
 PAGE_ROWS: Final = 100
 OUTCOMES: Final = ("done", "refused", "failed")
 AREAS: Final = (
-    "login", "logout", "session", "password", "user", "link", "token", "message", "callback", "replay", "endpoint",
-    "carrier", "route", "customer", "bin", "capture",
+    "login", "logout", "session", "password", "user", "link", "token", "account", "message", "callback", "replay",
+    "endpoint", "carrier", "route", "customer", "bin", "capture",
 )  # fmt: skip
 """First words of actions, to choose from."""
 

@@ -132,7 +132,7 @@ class Endpoints:
         def work(tx: Transaction) -> None:
             known = endpoints.by_id(tx, [id_]).get(id_)
             if known is None or not viewer.sees(known.account_id):
-                raise NotFound("there is no such endpoint")
+                raise NotFound
             if action == "pause":
                 pause(tx, id_, by=party, reason=reason, now_us=now_us)
             else:

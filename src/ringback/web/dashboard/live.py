@@ -83,7 +83,7 @@ class Live:
             return EventStream(self._context, _ReplayFrames(self._context, session, offset))
         if request.query_params.get("rows") == "captures":
             if not viewer.is_operator:
-                raise NotFound("bins are the operator's")
+                raise NotFound
             name = request.query_params.get("bin", "").replace("\x00", "")
             text = request.query_params.get("q", "").replace("\x00", "")[:MAX_TEXT]
             return EventStream(self._context, _CaptureFrames(self._context, self._pages, session, name, text))

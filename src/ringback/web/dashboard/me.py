@@ -53,7 +53,7 @@ class Me:
             if action == "everywhere":
                 logins.end_others(tx, session)
             elif not logins.end_one(tx, session, wanted):
-                raise NotFound("there is no such session")
+                raise NotFound
             audit.note(tx, actor, "session end", "all others" if action == "everywhere" else wanted, now_us=now_us)
 
         if action not in {"everywhere", "end"}:
@@ -65,7 +65,8 @@ class Me:
         session, actor = session_of(request), actor_of(request)
         user = await self._context.store.read(lambda tx: users.by_id(tx, session.user_id or ""))
         if user is None:
-            raise NotFound("who came with a link that names nobody has no password")
+            # Who came with a link that names nobody has no password.
+            raise NotFound
         secret = self._context.new_secret()
         try:
             kept = await self._checked(session, user, form)

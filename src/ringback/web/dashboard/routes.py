@@ -41,10 +41,6 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     assets = Assets()
     pages = Pages(assets)
     sessions = Sessions(context, pages)
-    hashing = Hashing()
-    login = Login(context, pages, sessions, hashing)
-    me = Me(context, pages, hashing)
-    people = People(context, pages)
     overview = Overview(context, pages)
     incoming = Incoming(context, pages)
     endpoints = Endpoints(context, pages)
@@ -52,7 +48,6 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     replays = Replays(context, pages)
     simulate = Simulate(context, pages)
     carriers = Carriers(context, pages)
-    bins = Bins(context, pages)
     ask = AskPage(context, pages)
 
     async def nowhere(request: Request) -> Response:
@@ -78,15 +73,50 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/received/{id}", incoming.one),
         ("/dashboard/received/{id}/signature", incoming.explain),
         ("/dashboard/live", Live(context, pages).stream),
-        ("/dashboard/me", me.page),
         ("/dashboard/audit", Audited(context, pages).page),
     )
     # Pages for operators: to others they are not there.
     inside: Sequence[tuple[str, Endpoint]] = (
         ("/dashboard/carriers", carriers.page),
-        ("/dashboard/users", people.page),
         ("/dashboard/simulate", simulate.page),
         (ASK_PATH, ask.page),
+    )
+    return [
+        _route("/dashboard/static/{name:path}", assets.serve),
+        *_login_routes(context, pages, sessions),
+        *_bin_routes(context, pages, sessions),
+        _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act, shared=True), "POST"),
+        _route("/dashboard/carriers", sessions.guard_post(carriers.act), "POST"),
+        _route("/dashboard/replays", sessions.guard_post(replays.start, shared=True), "POST"),
+        _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel, shared=True), "POST"),
+        _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend, shared=True), "POST"),
+        _route("/dashboard/simulate", sessions.guard_post(simulate.send), "POST"),
+        _route(ASK_PATH, sessions.guard_post(ask.act), "POST"),
+        *(_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in shared),
+        *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
+        _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
+    ]
+
+
+def _login_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -> list[Route]:
+    """Return the ways in and out, one's own login, and the users."""
+    hashing = Hashing()
+    login, me, people = Login(context, pages, sessions, hashing), Me(context, pages, hashing), People(context, pages)
+    return [
+        _route("/dashboard/login", login.page),
+        _route("/dashboard/login", login.login, "POST"),
+        _route("/dashboard/logout", sessions.guard_post(login.logout, shared=True), "POST"),
+        _route("/dashboard/me", sessions.guard(me.page, shared=True)),
+        _route("/dashboard/me", sessions.guard_post(me.act, shared=True), "POST"),
+        _route("/dashboard/users", sessions.guard(people.page)),
+        _route("/dashboard/users", sessions.guard_post(people.act), "POST"),
+    ]
+
+
+def _bin_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -> list[Route]:
+    """Return the pages of bins, which are for operators."""
+    bins = Bins(context, pages)
+    shown: Sequence[tuple[str, Endpoint]] = (
         ("/dashboard/bins", bins.page),
         ("/dashboard/bins/{bin}", bins.one),
         ("/dashboard/bins/{bin}/part", bins.part),
@@ -98,25 +128,10 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/bins/{bin}/{number}/image", bins.image),
     )
     return [
-        _route("/dashboard/static/{name:path}", assets.serve),
-        _route("/dashboard/login", login.page),
-        _route("/dashboard/login", login.login, "POST"),
-        _route("/dashboard/logout", sessions.guard_post(login.logout, shared=True), "POST"),
-        _route("/dashboard/me", sessions.guard_post(me.act, shared=True), "POST"),
-        _route("/dashboard/users", sessions.guard_post(people.act), "POST"),
-        _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act, shared=True), "POST"),
-        _route("/dashboard/carriers", sessions.guard_post(carriers.act), "POST"),
-        _route("/dashboard/replays", sessions.guard_post(replays.start, shared=True), "POST"),
-        _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel, shared=True), "POST"),
-        _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend, shared=True), "POST"),
-        _route("/dashboard/simulate", sessions.guard_post(simulate.send), "POST"),
-        _route(ASK_PATH, sessions.guard_post(ask.act), "POST"),
+        *(_route(path, sessions.guard(endpoint)) for path, endpoint in shown),
         _route("/dashboard/bins", sessions.guard_post(bins.create), "POST"),
         _route("/dashboard/bins/{bin}", sessions.guard_post(bins.act), "POST"),
         _route("/dashboard/bins/{bin}/{number}", sessions.guard_post(bins.send), "POST"),
-        *(_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in shared),
-        *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
-        _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
     ]
 
 

@@ -38,7 +38,7 @@ class Viewer(msgspec.Struct, frozen=True):
         if self.account_id is None:
             return asked
         if asked and asked not in self.accounts:
-            raise NotFound("there is no such account")
+            raise NotFound
         return asked or self.account_id
 
     def only(self) -> frozenset[str] | None:
