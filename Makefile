@@ -43,10 +43,10 @@ $(FUZZ_STAMP): requirements/fuzz.lock $(DEV_STAMP)
 	@touch $@
 
 system-packages:  ## install the Debian packages that tests and benchmarks use
-	@scripts/install-system-packages chromium kannel kannel-extras nodejs npm nginx postgresql tshark wrk
+	@scripts/install-system-packages chromium kannel kannel-extras nodejs npm nginx postgresql prometheus tshark wrk
 
 test: $(DEV_STAMP)  ## install what the tests need and run them all
-	@scripts/install-system-packages chromium kannel kannel-extras nodejs npm nginx postgresql tshark wrk
+	@scripts/install-system-packages chromium kannel kannel-extras nodejs npm nginx postgresql prometheus tshark wrk
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 

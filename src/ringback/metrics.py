@@ -6,7 +6,8 @@ does; what stands in the database is asked for when somebody looks (``show_backl
 Labels have few values, all known beforehand: no number, no token, no address of a customer.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +21,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+
+from ringback import __version__
 
 # A second series for each one, with the time at which the process started: process_start_time_seconds says that.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -47,10 +50,14 @@ ALERT_KINDS: Final = (
     "pumping",
     "volume_drop",
 )
+LINK_STATES: Final = ("up", "connecting", "down", "stopped")
+SURFACES: Final = ("api", "receiver", "inspector", "dashboard", "other")
 TRANSACTION_KINDS: Final = ("read", "write")
 TRANSACTION_RESULTS: Final = ("ok", "unavailable", "rolled_back", "abandoned")
 
 _ATTEMPT_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 8, 15)
+_ANSWER_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+"""Up to the 5 s after which the most impatient of the providers give up a callback."""
 _LATENESS_BUCKETS: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _TRANSACTION_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
@@ -74,7 +81,8 @@ class Counts:
 class Metrics:
     """Everything that one process counts and times."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._registry = CollectorRegistry()
         self._backlog = CollectorRegistry()
         self._backlog_is_known = False
@@ -83,6 +91,7 @@ class Metrics:
         self._make_smpp_counters()
         self._make_timers()
         self._make_gauges()
+        self._make_machine()
         self._make_analytics()
 
     def _make_counters(self) -> None:
@@ -146,7 +155,7 @@ class Metrics:
                 ("surface", "status"),
                 registry=self._registry,
             ),
-            known=[("api", status) for status in ("2xx", "4xx", "5xx")],
+            known=product(("api", "receiver"), ("2xx", "4xx", "5xx")),
         )
         self.transactions = self._counts(
             "ringback_store_transactions_total",
@@ -194,6 +203,14 @@ class Metrics:
             buckets=_LATENESS_BUCKETS,
             registry=self._registry,
         )
+        answers = Histogram(
+            "ringback_http_answer_seconds",
+            "How long it took until an answer over HTTP began.",
+            ("surface",),
+            buckets=_ANSWER_BUCKETS,
+            registry=self._registry,
+        )
+        self.answer_seconds = {surface: answers.labels(surface) for surface in SURFACES}
         transactions = Histogram(
             "ringback_store_transaction_seconds",
             "How long a transaction took, waiting for its turn included.",
@@ -247,11 +264,37 @@ class Metrics:
         self._alerts_firing = Gauge(
             "ringback_alerts_firing", "Delivery alerts that are open.", ("kind",), registry=self._backlog
         )
+        self._carrier_links = Gauge(
+            "ringback_carrier_links",
+            "Links to carriers by their state, each once for each process that holds one.",
+            ("state",),
+            registry=self._backlog,
+        )
         self._oldest_due = Gauge(
             "ringback_oldest_due_callback_age_seconds",
             "For how long the callback has been due that waits longest at an endpoint which is not parked.",
             registry=self._backlog,
         )
+
+    def _make_machine(self) -> None:
+        build = Gauge("ringback_build_info", "1, with what this process is.", ("version",), registry=self._registry)
+        build.labels(__version__).set(1)
+        self._disk_free = Gauge(
+            "ringback_disk_free_bytes", "Room left where data are kept.", ("holds",), registry=self._registry
+        )
+        self._disk_least = Gauge(
+            "ringback_disk_least_free_bytes",
+            "With less room than this, a process is not ready.",
+            registry=self._registry,
+        )
+
+    def show_disks(self, free_bytes: Mapping[str, int], *, least_bytes: int) -> None:
+        """Take how much room there is, by what is kept there."""
+        # What cannot be measured any more is not shown: old figures would look like new ones.
+        self._disk_free.clear()
+        for holds, free in free_bytes.items():
+            self._disk_free.labels(holds).set(free)
+        self._disk_least.set(least_bytes)
 
     def _make_analytics(self) -> None:
         self._analytics_events = Counter(
@@ -283,8 +326,9 @@ class Metrics:
         self._analytics_seconds.observe(seconds)
 
     def analytics_lag(self, seconds: float) -> None:
-        """Say how far the analytics are behind the log."""
-        self._analytics_lag.set(seconds)
+        """Say how far the analytics are behind the log; until it is said again they fall behind as time passes."""
+        said_at_s = self._monotonic()
+        self._analytics_lag.set_function(lambda: seconds + self._monotonic() - said_at_s)
 
     def analytics_size(self, *, open_messages: int, file_bytes: int) -> None:
         """Say how large the analytics file is."""
@@ -305,6 +349,7 @@ class Metrics:
         smpp_owed: int,
         oldest_due_s: float,
         conversions: int = 0,
+        links: Mapping[str, int],
         alerts: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Take what the database says now."""
@@ -313,6 +358,8 @@ class Metrics:
         self._given_up.set(given_up)
         for state, total in endpoints.items():
             self._endpoints.labels(state).set(total)
+        for state, total in links.items():
+            self._carrier_links.labels(state).set(total)
         self._replays.set(replays)
         self._conversions_waiting.set(conversions)
         self._smpp_owed_waiting.set(smpp_owed)

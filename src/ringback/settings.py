@@ -67,7 +67,7 @@ class StoreSettings(Group, frozen=True, kw_only=True):
     busy_timeout_s: Seconds = 4.0
     """How long a write waits for another process that holds the database."""
     min_free_mb: Annotated[int, msgspec.Meta(ge=0)] = 200
-    """With fewer megabytes free on the data directory's disk, ``/readyz`` answers 503."""
+    """With fewer megabytes free where the database, the media or the analytics are, ``/readyz`` answers 503."""
     media_dir: Path | None = None
     """Directory of uploaded and fetched files, ``media`` in the data directory by default. Where several machines
     share a PostgreSQL database, it must be a directory that all of them share."""

@@ -80,6 +80,7 @@ async def served(
         env={**ALLOWED, "PATH": "/usr/bin:/bin", "NO_COLOR": "1", **environment},
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
+    drain: asyncio.Task[None] | None = None
     try:
         assert process.stderr is not None
         async with asyncio.timeout(READY_S):
@@ -96,7 +97,8 @@ async def served(
         if process.returncode is None:
             process.kill()
         await process.wait()
-        await drain
+        if drain is not None:
+            await drain
 
 
 async def _drain(stream: asyncio.StreamReader, log: list[str]) -> None:

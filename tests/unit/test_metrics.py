@@ -1,6 +1,7 @@
 """What is counted, and what is said when the database or the disk does not answer."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ BACKLOG = Backlog(
     replays=2,
     conversions=0,
     smpp_owed=6,
+    links={"up": 2, "down": 0},
     oldest_due_s=7.5,
 )
 
@@ -66,7 +68,13 @@ def metrics() -> Metrics:
 
 
 def probes(store: AnsweringStore, metrics: Metrics, clock: FakeClock, **changes: Any) -> Probes:
-    options = {"shows_metrics": True, "disk": Path("/"), "min_free_mb": 0, "answer_within_s": 0.05, **changes}
+    options = {
+        "shows_metrics": True,
+        "disks": {"database": Path("/")},
+        "min_free_mb": 0,
+        "answer_within_s": 0.05,
+        **changes,
+    }
     return Probes(store=store, clock=clock, metrics=metrics, **options)  # type: ignore[arg-type]
 
 
@@ -80,7 +88,8 @@ async def ask(probes: Probes, path: str) -> tuple[int, str]:
     async def send(message: Message) -> None:
         said.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    path, _, query = path.partition("?")
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": []}
     await Starlette(routes=probes.routes())(scope, receive, send)
     return said[0]["status"], b"".join(message.get("body", b"") for message in said[1:]).decode()
 
@@ -111,10 +120,38 @@ async def test_too_little_room_is_not_ready(store: AnsweringStore, metrics: Metr
     status, line = await ask(probes(store, metrics, FakeClock(), min_free_mb=10**12), "/readyz")
     assert status == 503
     assert line.endswith(" MB are free where the database is, store.min_free_mb asks for 1000000000000\n")
-    gone = probes(store, metrics, FakeClock(), disk=Path("/nowhere/at/all"))
+    gone = probes(store, metrics, FakeClock(), disks={"database": Path("/nowhere/at/all")})
     assert await ask(gone, "/readyz") == (503, "[Errno 2] No such file or directory: '/nowhere/at/all'\n")
-    elsewhere = probes(store, metrics, FakeClock(), disk=None, min_free_mb=10**12)
+    elsewhere = probes(store, metrics, FakeClock(), disks={}, min_free_mb=10**12)
     assert await ask(elsewhere, "/readyz") == (200, "ready\n")
+
+
+async def test_each_thing_that_readiness_takes_is_told_when_asked(
+    store: AnsweringStore, metrics: Metrics, tmp_path: Path
+) -> None:
+    disks = {"database": Path("/"), "media": tmp_path / "away"}
+    asked = probes(store, metrics, FakeClock(), disks=disks)
+    status, text = await ask(asked, "/readyz?verbose")
+    said = json.loads(text)
+    assert (status, said["ready"]) == (503, False)
+    assert [(check["name"], check["ok"]) for check in said["checks"]] == [
+        ("database", True), ("disk: database", True), ("disk: media", False),
+    ]  # fmt: skip
+    assert (await ask(asked, "/readyz"))[1] == said["checks"][2]["says"] + "\n"
+    del disks["media"]
+    assert json.loads((await ask(asked, "/readyz?verbose"))[1])["ready"]
+    asked.stop()
+    stopped = json.loads((await ask(asked, "/readyz?verbose=1"))[1])
+    assert stopped == {"ready": False, "checks": [{"name": "running", "ok": False, "says": "shutting down"}]}
+
+
+async def test_the_room_on_disks_is_shown_beside_what_there_must_be(store: AnsweringStore, metrics: Metrics) -> None:
+    store.answer = BACKLOG
+    disks = {"database": Path("/"), "media": Path("/nowhere/at/all")}
+    await ask(probes(store, metrics, FakeClock(), disks=disks, min_free_mb=200), "/metrics")
+    assert (value(metrics, 'ringback_disk_free_bytes{holds="database"}') or 0) > 0
+    assert value(metrics, 'ringback_disk_free_bytes{holds="media"}') is None, "old figures would look like new ones"
+    assert value(metrics, "ringback_disk_least_free_bytes") == 200_000_000
 
 
 async def test_metrics_can_be_turned_off(store: AnsweringStore, metrics: Metrics) -> None:
@@ -132,7 +169,7 @@ async def test_the_backlog_is_asked_for_at_most_once_a_second(store: AnsweringSt
     for line in (
         "ringback_callbacks_waiting 3.0", "ringback_submissions_waiting 2.0", 'ringback_endpoints{state="open"} 1.0',
         "ringback_callbacks_given_up_last_hour 1.0", "ringback_replays_running 2.0",
-        "ringback_oldest_due_callback_age_seconds 7.5",
+        "ringback_oldest_due_callback_age_seconds 7.5", 'ringback_carrier_links{state="up"} 2.0',
     ):  # fmt: skip
         assert line in text.splitlines()
 
@@ -202,6 +239,19 @@ async def test_answers_are_counted_by_surface_and_class(metrics: Metrics, path: 
 
     await CountedAnswers(app, metrics)({"type": "http", "path": path}, nothing, nothing)
     assert value(metrics, f"ringback_http_answers_total{{{series}}}") == 1
+    surface = series.partition(",")[2]
+    assert value(metrics, f"ringback_http_answer_seconds_count{{{surface}}}") == 1
+
+
+def test_analytics_that_stand_still_fall_behind() -> None:
+    passed_s = 100.0
+    metrics = Metrics(lambda: passed_s)
+    assert value(metrics, "ringback_analytics_watermark_lag_seconds") == 0
+    metrics.analytics_lag(0.25)
+    passed_s += 60
+    assert value(metrics, "ringback_analytics_watermark_lag_seconds") == 60.25
+    metrics.analytics_lag(0.5)
+    assert value(metrics, "ringback_analytics_watermark_lag_seconds") == 0.5
 
 
 def test_each_has_a_registry_of_its_own() -> None:

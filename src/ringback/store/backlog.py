@@ -1,11 +1,14 @@
 """How much is waiting, for metrics: each figure costs a bounded amount of work, however much there is."""
 
+from collections import Counter
 from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
 
+from ringback.metrics import LINK_STATES
 from ringback.model.circuit import CircuitState
+from ringback.store import routing
 from ringback.store.endpoints import FIRST_LANES
 from ringback.store.port import Transaction
 from ringback.store.schema import callback_queue, callbacks, endpoints, replays, submissions
@@ -14,6 +17,8 @@ from ringback.store.schema_upstream import conversions_out
 
 HOUR_US: Final = 3_600_000_000
 COUNT_UP_TO: Final = 100_000
+LINKS_TOLD_S: Final = 60
+"""A process that has not told of its links for so long has ended."""
 LOOK_AT: Final = 256
 """Endpoints, of each index that orders them, in whose queues the oldest due callback is looked for."""
 
@@ -33,6 +38,8 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """Conversions that are not reported yet."""
     smpp_owed: int
     """Receipts and inbound messages that customers have not acknowledged over SMPP."""
+    links: dict[str, int]
+    """Links to carriers by their state, as processes told of them within ``LINKS_TOLD_S``."""
     oldest_due_s: float
     """Since when the callback is due that waits longest at an endpoint with a closed circuit; 0 when none is."""
 
@@ -66,8 +73,19 @@ def backlog(tx: Transaction, now_us: int) -> Backlog:
         replays=running,
         conversions=unreported,
         smpp_owed=over_smpp,
+        links=_links(tx, now_us),
         oldest_due_s=0.0 if due_at_us is None else max(now_us - due_at_us, 0) / 1_000_000,
     )
+
+
+def _links(tx: Transaction, now_us: int) -> dict[str, int]:
+    told = routing.links(tx, since_us=now_us - LINKS_TOLD_S * 1_000_000)
+    found = Counter(msgspec.json.decode(link.snapshot, type=_State).state for link in told)
+    return {state: found[state] for state in LINK_STATES}
+
+
+class _State(msgspec.Struct, frozen=True):
+    state: str
 
 
 def _up_to_limit(query: sa.Select[Any]) -> sa.ScalarSelect[int]:

@@ -1,10 +1,17 @@
-"""What machines ask: ``/metrics``, and ``/readyz``, whether this process should be sent requests."""
+"""What machines ask: ``/metrics``, and ``/readyz``, whether this process should be sent requests.
+
+A process is not ready some time before a disk is full: whoever sends callbacks then keeps them and sends them again,
+while those that are in hand can still be stored.
+"""
 
 import asyncio
+import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -21,6 +28,14 @@ FRESH_FOR_S: Final = 1.0
 """Whoever asks sooner again gets the same figures: asking often must not keep the database busy."""
 
 
+class Check(msgspec.Struct, frozen=True):
+    """One of the things that a process needs to be ready."""
+
+    name: str
+    ok: bool
+    says: str
+
+
 class Probes:
     """Answers the questions of machines."""
 
@@ -31,19 +46,20 @@ class Probes:
         clock: Clock,
         metrics: Metrics,
         shows_metrics: bool,
-        disk: Path | None,
+        disks: Mapping[str, Path],
         min_free_mb: int,
         answer_within_s: float = ANSWER_WITHIN_S,
     ) -> None:
+        """Answer for a process; ``disks`` says what it keeps on disks of its own, and in which directory."""
         self._store = store
         self._clock = clock
         self._metrics = metrics
         self._shows_metrics = shows_metrics
-        self._disk = disk
+        self._disks = disks
         self._min_free_mb = min_free_mb
         self._answer_within_s = answer_within_s
         self._draining = False
-        self._asking: asyncio.Task[str] | None = None
+        self._asking: asyncio.Task[list[Check]] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._read_at_us: int | None = None
 
@@ -56,31 +72,46 @@ class Probes:
         """Be ready no more: whoever spreads requests should send them elsewhere."""
         self._draining = True
 
-    async def _readyz(self, _: Request) -> Response:
-        objection = await self.objection()
-        return PlainTextResponse(f"{objection or 'ready'}\n", 503 if objection else 200)
+    async def _readyz(self, request: Request) -> Response:
+        checks = await self.checks()
+        objections = [check.says for check in checks if not check.ok]
+        status = 503 if objections else 200
+        if "verbose" in request.query_params:
+            said = {"ready": not objections, "checks": checks}
+            return Response(msgspec.json.encode(said), status, media_type="application/json")
+        return PlainTextResponse(f"{objections[0] if objections else 'ready'}\n", status)
 
-    async def objection(self) -> str:
-        """Say in one line why this process is not ready; nothing when it is."""
+    async def checks(self) -> list[Check]:
+        """Say of each thing that readiness takes how it is; this process is ready when all are well."""
         if self._draining:
-            return "shutting down"
+            return [Check("running", ok=False, says="shutting down")]
         if self._asking is None or self._asking.done():
             # Shared by all who ask meanwhile: a database that hangs must not gather questions.
             self._asking = asyncio.create_task(self._examine())
         done, _ = await asyncio.wait([self._asking], timeout=self._answer_within_s)
         if not done:
-            return f"the database or the disk does not answer within {self._answer_within_s:g} s"
+            says = f"the database or the disk does not answer within {self._answer_within_s:g} s"
+            return [Check("answering", ok=False, says=says)]
         return self._asking.result()
 
-    async def _examine(self) -> str:
+    async def _examine(self) -> list[Check]:
+        return [await self._database(), *[await self._disk(name, where) for name, where in self._disks.items()]]
+
+    async def _database(self) -> Check:
         try:
             await self._store.read(messages.last_offset)
-            free_mb = None if self._disk is None else await asyncio.to_thread(_free_mb, self._disk)
         except (StoreUnavailable, OSError) as error:
-            return str(error)
-        if free_mb is not None and free_mb < self._min_free_mb:
-            return f"{free_mb} MB are free where the database is, store.min_free_mb asks for {self._min_free_mb}"
-        return ""
+            return Check("database", ok=False, says=str(error))
+        return Check("database", ok=True, says="answers")
+
+    async def _disk(self, holds: str, directory: Path) -> Check:
+        try:
+            free_mb = await asyncio.to_thread(_free_bytes, directory) // 1_000_000
+        except OSError as error:
+            return Check(f"disk: {holds}", ok=False, says=str(error))
+        ok = free_mb >= self._min_free_mb
+        needed = "" if ok else f", store.min_free_mb asks for {self._min_free_mb}"
+        return Check(f"disk: {holds}", ok=ok, says=f"{free_mb} MB are free where the {holds} is{needed}")
 
     async def _metricsz(self, _: Request) -> Response:
         now_us = self._clock.now_us()
@@ -99,6 +130,7 @@ class Probes:
 
     async def _read_backlog(self) -> None:
         now_us = self._clock.now_us()
+        await asyncio.to_thread(self._measure_disks)
         try:
             found, firing = await self._store.read(lambda tx: (backlog(tx, now_us), alerts.firing(tx)))
         except StoreUnavailable:
@@ -111,13 +143,23 @@ class Probes:
             endpoints=found.endpoints,
             replays=found.replays,
             smpp_owed=found.smpp_owed,
+            links=found.links,
             oldest_due_s=found.oldest_due_s,
             conversions=found.conversions,
             alerts=firing,
         )
         self._read_at_us = now_us
 
+    def _measure_disks(self) -> None:
+        free = {}
+        for holds, directory in self._disks.items():
+            # A disk that is away is what /readyz tells of.
+            with contextlib.suppress(OSError):
+                free[holds] = _free_bytes(directory)
+        self._metrics.show_disks(free, least_bytes=self._min_free_mb * 1_000_000)
 
-def _free_mb(directory: Path) -> int:
+
+def _free_bytes(directory: Path) -> int:
+    """Return how much room there is where a directory is. Raises ``OSError``."""
     stat = os.statvfs(directory)
-    return stat.f_bavail * stat.f_frsize // 1_000_000
+    return stat.f_bavail * stat.f_frsize

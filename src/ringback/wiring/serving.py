@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
+from pathlib import Path
 
 import structlog
 from starlette.routing import BaseRoute
@@ -56,10 +57,22 @@ def probes_of(core: Core) -> Probes:
         clock=core.clock,
         metrics=core.metrics,
         shows_metrics=core.settings.server.metrics,
-        # A database server looks after a disk of its own.
-        disk=None if core.settings.store.url else core.settings.store.data_dir,
+        disks=_disks(core.settings),
         min_free_mb=core.settings.store.min_free_mb,
     )
+
+
+def _disks(settings: Settings) -> dict[str, Path]:
+    """Say what this process keeps, and where. A database server looks after a disk of its own."""
+    data = settings.store.data_dir
+    database = {} if settings.store.url else {"database": data}
+    media, analytics = settings.store.media_dir or data / "media", settings.analytics.dir or data / "analytics"
+    return database | {"media": _standing(media), "analytics": _standing(analytics)}
+
+
+def _standing(directory: Path) -> Path:
+    """Return the directory, or the one in which it will be made."""
+    return next((each for each in (directory, *directory.parents) if each.exists()), directory)
 
 
 def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.socket) -> HttpServer:
