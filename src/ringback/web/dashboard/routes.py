@@ -60,8 +60,6 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard", overview.page),
         ("/dashboard/", overview.page),
         ("/dashboard/overview", overview.part),
-        *AnalyticsPages(context, pages).routes(),
-        *AnalyticsLive(context, pages).routes(),
         ("/dashboard/messages", Listing(context, pages).page),
         ("/dashboard/messages/{uuid}", detail.page),
         ("/dashboard/callbacks", Callbacks(context, pages).page),
@@ -78,21 +76,6 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard/me", me.page),
         ("/dashboard/audit", Audited(context, pages).page),
     )
-    # Pages for operators: to others they are not there.
-    inside: Sequence[tuple[str, Endpoint]] = (
-        ("/dashboard/carriers", carriers.page),
-        ("/dashboard/users", people.page),
-        ("/dashboard/simulate", simulate.page),
-        ("/dashboard/bins", bins.page),
-        ("/dashboard/bins/{bin}", bins.one),
-        ("/dashboard/bins/{bin}/part", bins.part),
-        ("/dashboard/bins/{bin}/schema", bins.schema),
-        ("/dashboard/bins/{bin}/export", bins.export),
-        ("/dashboard/bins/{bin}/compare", bins.compare),
-        ("/dashboard/bins/{bin}/{number}", bins.capture),
-        ("/dashboard/bins/{bin}/{number}/body", bins.body),
-        ("/dashboard/bins/{bin}/{number}/image", bins.image),
-    )
     return [
         _route("/dashboard/static/{name:path}", assets.serve),
         _route("/dashboard/login", login.page),
@@ -106,12 +89,42 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel, shared=True), "POST"),
         _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend, shared=True), "POST"),
         _route("/dashboard/simulate", sessions.guard_post(simulate.send), "POST"),
+        *_bin_posts(bins, sessions),
+        *_analytics(context, pages, sessions),
+        *(_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in shared),
+        *(_route(path, sessions.guard(endpoint)) for path, endpoint in _of_operators(carriers, people, simulate, bins)),
+        _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
+    ]
+
+
+def _analytics(context: DashboardContext, pages: Pages, sessions: Sessions) -> list[Route]:
+    found = [*AnalyticsPages(context, pages).routes(), *AnalyticsLive(context, pages).routes()]
+    return [_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in found]
+
+
+def _bin_posts(bins: Bins, sessions: Sessions) -> list[Route]:
+    return [
         _route("/dashboard/bins", sessions.guard_post(bins.create), "POST"),
         _route("/dashboard/bins/{bin}", sessions.guard_post(bins.act), "POST"),
         _route("/dashboard/bins/{bin}/{number}", sessions.guard_post(bins.send), "POST"),
-        *(_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in shared),
-        *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
-        _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
+    ]
+
+
+def _of_operators(carriers: Carriers, people: People, simulate: Simulate, bins: Bins) -> list[tuple[str, Endpoint]]:
+    """Return pages for operators: to others they are not there."""
+    return [
+        ("/dashboard/carriers", carriers.page),
+        ("/dashboard/users", people.page),
+        ("/dashboard/simulate", simulate.page),
+        ("/dashboard/bins", bins.page),
+        ("/dashboard/bins/{bin}", bins.one),
+        ("/dashboard/bins/{bin}/part", bins.part),
+        ("/dashboard/bins/{bin}/schema", bins.schema),
+        ("/dashboard/bins/{bin}/export", bins.export),
+        ("/dashboard/bins/{bin}/compare", bins.compare),
+        ("/dashboard/bins/{bin}/{number}", bins.capture),
+        ("/dashboard/bins/{bin}/{number}/body", bins.body),
+        ("/dashboard/bins/{bin}/{number}/image", bins.image),
     ]
 
 
