@@ -228,6 +228,7 @@ def test_every_error_text_is_documented() -> None:
         page(name)
         for name in (
             "docs/access.md",
+            "docs/analytics-pages.md",
             "docs/api.md",
             "docs/bins.md",
             "docs/conversions.md",

@@ -40,5 +40,7 @@ def _away() -> NoReturn:
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:
+    parts: tuple[bytes, ...] = ()
+    for part in parts:
+        yield part
     _away()
-    yield b""

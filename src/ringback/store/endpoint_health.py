@@ -1,6 +1,6 @@
 """How endpoints have answered lately: the attempts of the newest callbacks, whose number is bounded."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -55,7 +55,7 @@ def healths(tx: Transaction, *, since_us: int, account_id: str | None = None, lo
         attempts.c.started_at_us,
         attempts.c.duration_us,
     ).select_from(looked.outerjoin(attempts, attempts.c.callback_id == looked.c.id))
-    found: dict[tuple[str, str], list[sa.Row[tuple[object, ...]]]] = {}
+    found: dict[tuple[str, str], list[Any]] = {}
     seen: set[str] = set()
     for row in tx.execute(query):
         seen.add(row.id)
@@ -66,7 +66,7 @@ def healths(tx: Transaction, *, since_us: int, account_id: str | None = None, lo
     return Healths(rows=sorted(rows, key=lambda each: (-each.attempts, each.origin)), callbacks=len(seen))
 
 
-def _health(account_id: str, origin: str, tried: list[sa.Row[tuple[object, ...]]]) -> Health:
+def _health(account_id: str, origin: str, tried: list[Any]) -> Health:
     took = sorted(row.duration_us for row in tried)
     failed = max((row for row in tried if row.outcome != "ok"), key=lambda row: row.started_at_us, default=None)
     return Health(

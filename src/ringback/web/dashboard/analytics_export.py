@@ -1,14 +1,14 @@
 """A table of the analytics pages as a file. The engine writes it, as it writes rows of questions of one's own."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from starlette.responses import Response, StreamingResponse
 
 from ringback.analytics.engine import Engine
-from ringback.analytics.exports import EXPORT_TYPES, Kind
+from ringback.analytics.exports import EXPORT_TYPES
 from ringback.analytics.filters import Filter
 from ringback.model import money
 from ringback.model.errors import InvalidRequest
@@ -29,20 +29,19 @@ async def exported(engine: Engine, grid: Grid, kind: str, page: str, chosen: Fil
     """
     if kind not in EXPORT_TYPES:
         raise InvalidRequest(f"format must be one of {', '.join(EXPORT_TYPES)}")
-    format_ = cast("Kind", kind)
     name = f"{page}-{grid.name}-{_minute(chosen.since_us)}-{_minute(chosen.until_us)}.{kind}".replace("_", "-")
     sql, given = as_question(grid, guarded=kind == "csv")
-    parts = engine.export(sql, given, kind=format_)
+    parts = engine.export(sql, given, kind=kind)
     # The first step may raise: before the answer has begun.
     first = await anext(parts, b"")
     return StreamingResponse(
         _all(first, parts),
-        media_type=EXPORT_TYPES[format_],
+        media_type=EXPORT_TYPES[kind],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
-def as_question(grid: Grid, *, guarded: bool) -> tuple[str, list[Sequence[object]]]:
+def as_question(grid: Grid, *, guarded: bool) -> tuple[str, list[list[str | None]]]:
     """Return the SELECT whose rows are those of a table, and what is given to it.
 
     ``guarded`` keeps texts from being formulas where a spreadsheet opens the file.

@@ -49,8 +49,6 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     replays = Replays(context, pages)
     simulate = Simulate(context, pages)
     carriers = Carriers(context, pages)
-    alerts = Alerts(context, pages)
-    ask = AskPage(context, pages)
 
     async def nowhere(request: Request) -> Response:
         return sessions.nowhere(request)
@@ -60,8 +58,6 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
         ("/dashboard", overview.page),
         ("/dashboard/", overview.page),
         ("/dashboard/overview", overview.part),
-        *AnalyticsPages(context, pages).routes(),
-        *AnalyticsLive(context, pages).routes(),
         ("/dashboard/messages", Listing(context, pages).page),
         ("/dashboard/messages/{uuid}", detail.page),
         ("/dashboard/callbacks", Callbacks(context, pages).page),
@@ -81,22 +77,18 @@ def dashboard_routes(context: DashboardContext) -> list[BaseRoute]:
     inside: Sequence[tuple[str, Endpoint]] = (
         ("/dashboard/carriers", carriers.page),
         ("/dashboard/simulate", simulate.page),
-        ("/dashboard/analytics/alerts", alerts.page),
-        ("/dashboard/analytics/alerts/{id}", alerts.one),
-        (ASK_PATH, ask.page),
     )
     return [
         _route("/dashboard/static/{name:path}", assets.serve),
         *_login_routes(context, pages, sessions),
         *_bin_routes(context, pages, sessions),
+        *_analytics_routes(context, pages, sessions),
         _route("/dashboard/endpoints/{id}", sessions.guard_post(endpoints.act, shared=True), "POST"),
         _route("/dashboard/carriers", sessions.guard_post(carriers.act), "POST"),
         _route("/dashboard/replays", sessions.guard_post(replays.start, shared=True), "POST"),
         _route("/dashboard/replays/{id}", sessions.guard_post(replays.cancel, shared=True), "POST"),
         _route("/dashboard/messages/{uuid}", sessions.guard_post(detail.resend, shared=True), "POST"),
         _route("/dashboard/simulate", sessions.guard_post(simulate.send), "POST"),
-        _route("/dashboard/analytics/alerts/{id}", sessions.guard_post(alerts.act), "POST"),
-        _route(ASK_PATH, sessions.guard_post(ask.act), "POST"),
         *(_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in shared),
         *(_route(path, sessions.guard(endpoint)) for path, endpoint in inside),
         _route("/dashboard/{rest:path}", sessions.guard(nowhere)),
@@ -115,6 +107,20 @@ def _login_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -
         _route("/dashboard/me", sessions.guard_post(me.act, shared=True), "POST"),
         _route("/dashboard/users", sessions.guard(people.page)),
         _route("/dashboard/users", sessions.guard_post(people.act), "POST"),
+    ]
+
+
+def _analytics_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -> list[Route]:
+    """Return the pages of the analytics; SQL and alerts look at all accounts, and are for operators."""
+    alerts, ask = Alerts(context, pages), AskPage(context, pages)
+    shared = [*AnalyticsPages(context, pages).routes(), *AnalyticsLive(context, pages).routes()]
+    return [
+        *(_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in shared),
+        _route("/dashboard/analytics/alerts", sessions.guard(alerts.page)),
+        _route("/dashboard/analytics/alerts/{id}", sessions.guard(alerts.one)),
+        _route("/dashboard/analytics/alerts/{id}", sessions.guard_post(alerts.act), "POST"),
+        _route(ASK_PATH, sessions.guard(ask.page)),
+        _route(ASK_PATH, sessions.guard_post(ask.act), "POST"),
     ]
 
 
