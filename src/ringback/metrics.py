@@ -6,7 +6,7 @@ does; what stands in the database is asked for when somebody looks (``show_backl
 Labels have few values, all known beforehand: no number, no token, no address of a customer.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from typing import Final
 
@@ -269,9 +269,9 @@ class Metrics:
         self._analytics_events.inc(events)
         self._analytics_seconds.observe(seconds)
 
-    def analytics_lag(self, seconds: float) -> None:
-        """Say how far the analytics are behind the log."""
-        self._analytics_lag.set(seconds)
+    def analytics_lag(self, seconds: Callable[[], float]) -> None:
+        """Say what tells how far the analytics are behind; it is asked whenever somebody looks."""
+        self._analytics_lag.set_function(seconds)
 
     def analytics_size(self, *, open_messages: int, file_bytes: int) -> None:
         """Say how large the analytics file is."""
