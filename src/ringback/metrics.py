@@ -6,7 +6,6 @@ does; what stands in the database is asked for when somebody looks (``show_backl
 Labels have few values, all known beforehand: no number, no token, no address of a customer.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from types import MappingProxyType
@@ -325,10 +324,9 @@ class Metrics:
         self._analytics_events.inc(events)
         self._analytics_seconds.observe(seconds)
 
-    def analytics_lag(self, seconds: float) -> None:
-        """Say how far the analytics are behind the log; until it is said again they fall behind as time passes."""
-        said_at_s = self._monotonic()
-        self._analytics_lag.set_function(lambda: seconds + self._monotonic() - said_at_s)
+    def analytics_lag(self, seconds: Callable[[], float]) -> None:
+        """Say what tells how far the analytics are behind; it is asked whenever somebody looks."""
+        self._analytics_lag.set_function(seconds)
 
     def analytics_size(self, *, open_messages: int, file_bytes: int) -> None:
         """Say how large the analytics file is."""

@@ -113,6 +113,8 @@ class Projection:
         self._hint = wakeups.listen("events", "received")
         self._mark = facts.Mark()
         self._offsets = Offsets()
+        self._as_of_us = clock.now_us()
+        metrics.analytics_lag(lambda: (clock.now_us() - self._as_of_us) / 1_000_000)
         self._rebuilding: str | None = None
         self._events = 0
         self._changes = 0
@@ -169,7 +171,7 @@ class Projection:
             await self._end_rebuild()
         if not self._stopping.is_set():
             self._note("current", behind=0, as_of_us=as_of_us)
-            self._metrics.analytics_lag((self._clock.now_us() - as_of_us) / 1_000_000)
+            self._as_of_us = as_of_us
 
     async def make_anew(self, why: str) -> None:
         """Empty the file and take in everything again."""
