@@ -228,6 +228,7 @@ def test_every_error_text_is_documented() -> None:
         page(name)
         for name in (
             "docs/api.md",
+            "docs/ask.md",
             "docs/bins.md",
             "docs/conversions.md",
             "docs/limits.md",
