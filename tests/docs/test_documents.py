@@ -230,6 +230,7 @@ def test_every_error_text_is_documented() -> None:
             "docs/access.md",
             "docs/analytics-pages.md",
             "docs/api.md",
+            "docs/ask.md",
             "docs/bins.md",
             "docs/conversions.md",
             "docs/generate.md",

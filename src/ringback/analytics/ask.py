@@ -77,9 +77,7 @@ def _understood(cursor: DuckDBPyConnection, sql: str) -> Any:
         tree = json.loads(told)
     except RecursionError as e:
         raise QuestionRefused("The question is nested too deep.") from e
-    if tree["error"]:
-        raise QuestionRefused(f"{tree['error_message']}. {_ONE}")
-    if len(tree["statements"]) != 1:
+    if tree["error"] or len(tree["statements"]) != 1:
         raise QuestionRefused(_ONE)
     return tree["statements"]
 
