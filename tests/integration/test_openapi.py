@@ -49,7 +49,7 @@ WELL_FORMED = {
     "src": "15005550100", "dst": "15005550001", "since": "2020-01-31 12:00", "until": "2120-01-31 12:00",
     "timestamp": "2026-01-31T12:00:00Z", "country_iso": "US", "numbers": "14155550177", "region": "California",
     "carrier": "mine", "kind": "Number", "timezone": "Europe/Berlin", "phone_number": "14155550179",
-    "text": "hello", "message_expiry": 60,
+    "text": "hello", "message_expiry": 60, "sql": "SELECT count(*) FROM messages",
 }  # fmt: skip
 """Members of bodies that a generator hardly ever hits upon."""
 

@@ -19,6 +19,8 @@ from ringback.web.dashboard.viewer import viewer_of
 
 SWAPPED: Final = ("", "delivery", "latency", "funnel", "errors", "heatmap", "spend")
 """Pages that follow each other without the browser loading anything: they have no scripts of their own."""
+_OF_OPERATORS: Final = frozenset({"sql"})
+"""Pages that are not there for people of one account."""
 _TITLES: Final = {name: label for name, label, _ in PAGES}
 
 
@@ -99,7 +101,7 @@ class Frame:
             "section": "analytics",
             "page": page,
             "page_title": _TITLES[page],
-            "analytics_pages": PAGES,
+            "analytics_pages": [each for each in PAGES if viewer.is_operator or each[0] not in _OF_OPERATORS],
             "dimensions": {
                 name: label for name, label in DIMENSIONS.items() if viewer.is_operator or name != "account"
             },
