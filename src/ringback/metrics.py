@@ -80,8 +80,7 @@ class Counts:
 class Metrics:
     """Everything that one process counts and times."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
+    def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._backlog = CollectorRegistry()
         self._backlog_is_known = False

@@ -38,7 +38,7 @@ narrowed = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps, narrowed, st.sampled_from((1, 7, 90)), st.sampled_from(sorted(DIMENSIONS)))
 def test_every_figure_is_what_the_store_says(happening: list[Step], fields: dict[str, Any], days: int, by: str) -> None:
     asyncio.run(_check(happening, fields, days, by))

@@ -1,13 +1,15 @@
 """The questions of the analytics over HTTP: whose figures who sees, and what a wrong parameter is told."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from jsonschema import Draft202012Validator
 from starlette.requests import Request
 
 from ringback.analytics.asking import QUESTIONS
@@ -21,11 +23,12 @@ from ringback.store.accounts import Account, AccountCache
 from ringback.store.port import Store
 from ringback.web.api.analytics import AnalyticsApi
 from ringback.web.api.auth import Authenticator
+from ringback.web.api.openapi.analytics import OPERATIONS
 from ringback.web.operator import USER, make_token
 from ringback.wiring.backbone import create_account, open_backbone
 from tests.fakes.analytics import NOON, at_us, filled, row
 from tests.fakes.clock import FakeClock
-from tests.fakes.platform import settings_for
+from tests.fakes.platform import running, settings_for
 
 ANOTHER = "MABBBBBBBBBBBBBBBBBB"
 NOW_US = at_us(NOON) + 60_000_000
@@ -93,6 +96,16 @@ async def test_an_account_sees_its_own_and_the_operator_everybodys(served: Serve
     assert (await served.ask_all("totals", account=ANOTHER))[1]["accepted"] == 1
 
 
+def _closed(schema: Any) -> Any:
+    """Allow no members but those described."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: _closed(each) for name, each in schema.items()}
+    return {**made, "additionalProperties": False} if "properties" in made else made
+
+
 async def test_nobody_reaches_another_account_by_a_parameter(served: Served) -> None:
     for question in QUESTIONS:
         assert "IN" not in json.dumps((await served.ask(question, account=ANOTHER))[1])
@@ -100,11 +113,14 @@ async def test_nobody_reaches_another_account_by_a_parameter(served: Served) -> 
     assert (await served.ask("totals", country="IN"))[1]["accepted"] == 0
 
 
-async def test_every_question_has_an_answer(served: Served) -> None:
+async def test_every_question_has_an_answer_as_it_is_described(served: Served) -> None:
+    described = {operation.path.lower(): operation.answers[200] for operation in OPERATIONS}
     for question in QUESTIONS:
         status, answer = await served.ask_all(question)
         assert status == 200, answer
-        assert answer["state"] in ("current", "behind", "rebuilding")
+        schema = described[f"/v1/operator/analytics/{question}/"]
+        assert isinstance(schema, Mapping)
+        Draft202012Validator(_closed(schema)).validate(answer)
     groups = (await served.ask_all("breakdown", by="carrier", order="-accepted"))[1]["groups"]
     assert [(group["key"], group["name"]) for group in groups] == [("404-20", "Vi"), ("310-260", "Example Mobile")]
 
@@ -146,3 +162,18 @@ async def test_credentials_are_needed(store: Store) -> None:
     account = await create_account(store, SystemClock(), "one")
     served = Served(store, NoEngine(), account, "wrong")
     assert (await served.ask_all("totals"))[0] == 401
+
+
+async def test_figures_follow_what_is_sent(tmp_path: Path) -> None:
+    async with running(settings_for(tmp_path)) as ringback:
+        for _ in range(3):
+            assert (await ringback.send())[0] == 202
+        url = f"{ringback.url}/v1/Account/{ringback.account.auth_id}/Analytics/totals/"
+        async with asyncio.timeout(30):
+            while True:
+                async with ringback.http.get(url, headers=ringback.auth) as response:
+                    found = await response.json()
+                if response.status == 200 and found["delivered"] == 3:
+                    break
+                await asyncio.sleep(0.1)
+    assert (found["accepted"], found["delivery_rate"], found["pending"]) == (3, 1.0, 0)
