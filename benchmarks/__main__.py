@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import accept, bins, delivery, gateway, listing, punctuality, receive, recovery
+from benchmarks import accept, alerts, bins, delivery, gateway, listing, punctuality, receive, recovery
 from benchmarks.report import Report
 
 BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
     "listing": listing.run,
     "gateway": gateway.run,
     "bins": bins.run,
+    "alerts": alerts.run,
 }
 
 
@@ -32,6 +33,7 @@ def main() -> None:
     wanted = parser.parse_args()
     needed = ["wrk", "nginx", *(["bearerbox"] if wanted.name in {"gateway", "all"} else [])]
     needed += ["chromium"] if wanted.name in {"bins", "all"} else []
+    needed = [] if wanted.name == "alerts" else needed
     if missing := [tool for tool in needed if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")]:
         sys.exit(
             f"missing: {', '.join(missing)}. Install them: scripts/install-system-packages wrk nginx kannel chromium"

@@ -227,6 +227,7 @@ def test_every_error_text_is_documented() -> None:
     shown = "".join(
         page(name)
         for name in (
+            "docs/alerts.md",
             "docs/api.md",
             "docs/bins.md",
             "docs/conversions.md",
