@@ -214,3 +214,10 @@ def test_an_alert_gets_wider_instead_of_a_second_one() -> None:
 
     assert (raised.what, raised.alert.scope) == ("raised", CARRIERS[0])
     assert (widened.what, widened.alert.scope, widened.alert.id) == ("widened", INDIA, raised.alert.id)
+
+
+def test_more_messages_of_a_part_that_was_always_worse_are_no_finding() -> None:
+    good, worse = CARRIERS[0], CARRIERS[1]
+    usual = {INDIA: counts(500, failed=70), good: counts(400, failed=20), worse: counts(100, failed=50)}
+    now = {INDIA: counts(800, failed=220), good: counts(400, failed=20), worse: counts(400, failed=200)}
+    assert found(facts(now, usual)) == []
