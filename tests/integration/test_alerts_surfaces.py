@@ -49,7 +49,7 @@ async def test_the_operators_api_and_the_metric(tmp_path: Path) -> None:
         status, listed = await operator.call("GET", "Alert/?state=open")
         assert (status, [each["alert_id"] for each in listed["objects"]]) == (200, [alert.id])
         status, refused = await operator.call("GET", "Alert/?kind=nothing")
-        assert (status, "kind must be one of" in refused["error"]) == (400, True)
+        assert (status, "kind parameter must be one of" in refused["error"]) == (400, True)
         path = f"Alert/{alert.id}/"
         _, seen_to = await operator.call("POST", path + "Acknowledge/", {"note": "mine"})
         assert (seen_to["acknowledged_by"], seen_to["note"]) == ("operator", "mine")
