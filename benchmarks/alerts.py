@@ -2,7 +2,7 @@
 
 Weeks of traffic with its seasons are drawn from a seed, with incidents of every kind put into some days, some too small
 to matter; other days are quiet, one is a holiday with half the messages, and every day somebody sends a campaign. Then
-one looks at every five minutes of these days, by the rules that Ringback uses. The rules were adjusted on seed 1.
+one looks at every five minutes of these days, by the rules that Ringback uses. The rules were adjusted on seeds 1 and 21.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from tests.fakes.alert_simulation import Cells, PlainEngine, Score, score
 from tests.fakes.incidents import KINDS, Plan, needed_days, plan
 from tests.fakes.traffic import HOUR_US, Incident, fill, hour_at_us, streams
 
-SEEDS: Final = (21, 22, 23)
+SEEDS: Final = (31, 32, 33)
 """Not those that the rules were adjusted on."""
 DAYS: Final = 4
 PER_HOUR: Final = 1_800
