@@ -2,7 +2,7 @@
 
 Weeks of traffic with its seasons are drawn from a seed, with incidents of every kind put into some days, some too small
 to matter; other days are quiet, one is a holiday with half the messages, and every day somebody sends a campaign. Then
-one looks at every five minutes of these days, by the rules that Ringback uses. The rules were adjusted on seeds 1 and 21.
+one looks at every five minutes of these days, by the rules that Ringback uses. They were adjusted on seeds 1 and 22.
 """
 
 import asyncio
