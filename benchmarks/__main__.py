@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import accept, analytics, bins, delivery, gateway, listing, punctuality, receive, recovery
+from benchmarks import accept, alerts, analytics, bins, delivery, gateway, listing, punctuality, receive, recovery
 from benchmarks.report import Report
 
 BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
@@ -21,6 +21,7 @@ BENCHMARKS: Final[dict[str, Callable[[Path], Report]]] = {
     "gateway": gateway.run,
     "bins": bins.run,
     "analytics": analytics.run,
+    "alerts": alerts.run,
 }
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--history", type=Path, help="of analytics: a data directory of ringback generate to copy")
     wanted = parser.parse_args()
     BENCHMARKS["analytics"] = analytics.of_size(analytics.Size(messages=wanted.messages, history=wanted.history))
-    needed = [] if wanted.name == "analytics" else ["wrk", "nginx"]
+    needed = [] if wanted.name in {"analytics", "alerts"} else ["wrk", "nginx"]
     needed += ["bearerbox"] if wanted.name in {"gateway", "all"} else []
     needed += ["chromium"] if wanted.name in {"bins", "analytics", "all"} else []
     if missing := [tool for tool in needed if not shutil.which(tool, path="/usr/bin:/usr/sbin:/usr/local/bin")]:

@@ -230,6 +230,7 @@ def test_every_error_text_is_documented() -> None:
             "docs/access.md",
             "docs/analytics-pages.md",
             "docs/analytics.md",
+            "docs/alerts.md",
             "docs/api.md",
             "docs/ask.md",
             "docs/bins.md",

@@ -28,7 +28,7 @@ from ringback.analytics.alert_facts import (
 )
 from ringback.analytics.alert_life import Policy, look
 from ringback.analytics.alert_rules import suspects
-from ringback.analytics.engine import Answer, Limits
+from ringback.analytics.engine import PAGE_LIMITS, Answer, Limits, Standing
 from ringback.model.alerts import EXPLAINED_BY, Alert, Kind, Scope, State
 from ringback.model.ids import NewId
 from tests.fakes.ids import counting_ids
@@ -41,12 +41,18 @@ _MASK: Final = (1 << _BITS) - 1
 
 
 class PlainEngine:
-    """Implements ``Engine.ask`` on a DuckDB connection, in the thread that asks."""
+    """Implements ``Engine`` on a DuckDB connection, in the thread that asks."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, *, as_of_us: int = 0, state: str = "current") -> None:
         self._connection = connection
+        self.as_of_us = as_of_us
+        self.state = state
 
-    async def ask(self, sql: str, given: Sequence[object] = (), *, limits: Limits) -> Answer:
+    async def standing(self) -> Standing:
+        """Say what was given."""
+        return Standing(state=self.state, events=0, behind=0, as_of_us=self.as_of_us, mark=0)
+
+    async def ask(self, sql: str, given: Sequence[object] = (), *, limits: Limits = PAGE_LIMITS) -> Answer:
         """Answer one question."""
         found = self._connection.execute(sql, list(given))
         rows = found.fetchmany(limits.rows)
@@ -169,7 +175,7 @@ async def run(
     for facts in facts_over(cells, begins_us, ends_us):
         looks += 1
         if doubtful := suspects(facts, policy.least):
-            facts = await alert_facts.add_crowds(engine, facts, doubtful)  # type: ignore[arg-type]  # noqa: PLW2901
+            facts = await alert_facts.add_crowds(engine, facts, doubtful)  # noqa: PLW2901
         recent = [
             each for each in alerts.values() if each.state is State.OPEN or each.is_quiet(facts.at_us, policy.quiet_us)
         ]

@@ -61,7 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     days: tuple[int, int]
 
 
-def plan(seed: int, sent: Sequence[Stream], *, days: int, a_day: int = 4) -> Plan:
+def plan(seed: int, sent: Sequence[Stream], *, days: int, a_day: int = 6) -> Plan:
     """Plan ``days`` of looks after four weeks of learning: two days with incidents, then one without, and so on."""
     draw = random.Random(seed * 7919)
     incidents: list[Incident] = []
@@ -118,8 +118,11 @@ def _large(draw: random.Random, kind: Kind, sent: Sequence[Stream], hour: float)
             Kind.LATENCY_RISE,
         }:
             continue
-        if expected(kind, scope, sent, hour) >= LEAST_AN_HOUR * 1.3:
-            return _at(draw, kind, scope, hour, draw.uniform(*SIZES[kind]))
+        size, usual = draw.uniform(*SIZES[kind]), expected(kind, scope, sent, hour)
+        # Of pumping, what is pumped tells; there must have been some traffic before.
+        enough = usual * size if kind is Kind.PUMPING and usual >= LEAST_AN_HOUR / 4 else usual
+        if enough >= LEAST_AN_HOUR * 1.3:
+            return _at(draw, kind, scope, hour, size)
     return None
 
 

@@ -252,3 +252,21 @@ def hour_at_us(hour: float) -> int:
 
 
 __all__ = ["DAY_US", "EPOCH_US", "HOUR_US", "Burst", "Incident", "Stream", "fill", "hour_at_us", "streams"]
+
+
+_WINDOW: Final = """
+INSERT INTO closed_messages
+SELECT uuid(), NULL, 'ringback', 'MA0', 'outbound', 'sms', 'S1', 'IN' || (n % 200), 'IN', '404', '20', NULL, '404-20',
+    'c1', 'r1', CASE WHEN n % 100 < $bad THEN 'undelivered' ELSE 'delivered' END,
+    CASE WHEN n % 100 < $bad THEN '30' END, 1, 100, false, make_timestamp(at_us), make_timestamp(at_us + 300000),
+    make_timestamp(at_us + 3000000), 300, 2700, CASE WHEN n % 100 >= $bad THEN 3000 END, 0, 0, NULL, NULL
+FROM (SELECT n, $end - n * 7000000 AS at_us FROM range(0, $count) r(n))
+"""
+
+
+def fill_windows(connection: Any, at_us: int, *, bad: int, minutes: int = 80) -> None:
+    """Fill the minutes before a time, today and on four earlier weekdays: 5 of 100 messages fail, ``bad`` today."""
+    connection.execute(DDL)
+    for day in (0, 7, 14, 21, 28):
+        count, end_us = minutes * 60 // 7, at_us - day * DAY_US
+        connection.execute(_WINDOW, {"bad": 5 if day else bad, "end": end_us, "count": count})

@@ -32,7 +32,7 @@ from ringback.analytics.alert_rules import (
     slow_edge,
     usual_recent,
 )
-from ringback.analytics.alert_tests import Series, compare
+from ringback.analytics.alert_tests import Compared, Series, compare
 from ringback.model.alerts import EXPLAINED_BY, WORSE_TO_BETTER, Finding, Kind, Scope
 
 LEAST_IN_PART: Final = 30
@@ -43,6 +43,7 @@ MOST: Final = 0.5
 """So much of the messages must be in ill parts."""
 FEW: Final = 0.2
 """And no more than so much in parts that are well: that have risen by less, and not just by chance."""
+NEARLY_ALL: Final = 0.8
 REST_LOG10_P: Final = -4.0
 """What is left without another incident is one of its own below this chance."""
 DIMENSIONS: Final = ("country", "carrier", "sender")
@@ -80,6 +81,7 @@ def findings(facts: Facts, least: Least, known: Sequence[Told] = ()) -> list[Fin
 def _chosen(facts: Facts, parts: "_Parts", risen: Sequence[Rise], known: Sequence[Scope], least: Least) -> list[Rise]:
     """Choose the rises of one kind that explain all others, and keep those with something that matters in them."""
     chosen: list[Rise] = []
+    risen = [each for each in risen if not is_mix(facts, parts, each)]
     for rise in _in_order(facts, parts, risen):
         by = [*known, *(each.scope for each in chosen)]
         if not is_explained(facts, rise.scope, rise.measure, by, least):
@@ -164,12 +166,7 @@ def _in_order(facts: Facts, parts: _Parts, risen: Sequence[Rise]) -> list[Rise]:
 def is_whole(facts: Facts, parts: _Parts, rise: Rise) -> bool:
     """Say whether a scope is ill as a whole: along every dimension of which enough is known."""
     for along in parts.along(rise.scope):
-        known = [
-            compared
-            for scope in along
-            if (compared := compare(series(facts, scope, at(facts, scope, rise.measure)))) is not None
-            and compared.n_now >= LEAST_IN_PART
-        ]
+        known = _known(facts, rise, along)
         total = sum(each.n_now for each in known)
         if len(known) < 2 or total < rise.compared.n_now / 2:
             continue
@@ -179,6 +176,27 @@ def is_whole(facts: Facts, parts: _Parts, rise: Rise) -> bool:
         if ill < MOST * total or well > FEW * total:
             return False
     return True
+
+
+def is_mix(facts: Facts, parts: _Parts, rise: Rise) -> bool:
+    """Say whether nearly all parts are well: what has changed is only how many messages are of which part."""
+    for along in parts.along(rise.scope):
+        known = _known(facts, rise, along)
+        total = sum(each.n_now for each in known)
+        well = sum(each.n_now for each in known if each.rise + each.error() < ILL_PART * rise.compared.rise)
+        if len(known) > 1 and total >= rise.compared.n_now / 2 and well > NEARLY_ALL * total:
+            return True
+    return False
+
+
+def _known(facts: Facts, rise: Rise, along: Sequence[Scope]) -> list[Compared]:
+    """Compare the parts of which enough is known."""
+    return [
+        compared
+        for scope in along
+        if (compared := compare(series(facts, scope, at(facts, scope, rise.measure)))) is not None
+        and compared.n_now >= LEAST_IN_PART
+    ]
 
 
 def at(facts: Facts, scope: Scope, measure: Measure) -> Measure:

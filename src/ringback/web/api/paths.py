@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_WORDS_FOR_ID: Final = (("callback", "replay"), ("verifiedcallerid", "verification"))
+_WORDS_FOR_ID: Final = (("callback", "replay"), ("verifiedcallerid", "verification"), ("alert", "test"))
 """Resources, and the word that stands where their ids do."""
 
 
@@ -23,7 +23,8 @@ def canonical(path: str) -> str:
     for at, segment in enumerate(segments):
         if segments[1] == "operator":
             # There is no account: every other one is a name.
-            segments[at] = segment if at == 3 else segment.lower()
+            is_name = at == 3 and (segments[2], segment.lower()) not in _WORDS_FOR_ID
+            segments[at] = segment if is_name else segment.lower()
         elif at == 2:
             segments[at] = segment.upper()
         elif at < 2 or at % 2 or (at == 4 and (segments[3], segment.lower()) in _WORDS_FOR_ID):

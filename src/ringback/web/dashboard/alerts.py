@@ -29,7 +29,7 @@ from ringback.web.dashboard.analytics_address import Address
 from ringback.web.dashboard.analytics_frame import Frame
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
-from ringback.web.dashboard.sessions import read_form
+from ringback.web.dashboard.sessions import Endpoint, read_form
 from ringback.web.dashboard.viewer import viewer_of
 
 PAGE: Final = "/dashboard/analytics/alerts"
@@ -81,6 +81,10 @@ class Alerts:
         self._context = context
         self._frame = Frame(context, pages)
         self._questions = Questions(context.engine, context.analytics, context.clock)
+
+    def routes(self) -> list[tuple[str, Endpoint]]:
+        """Return the addresses of what is looked at."""
+        return [(PAGE, self.page), (f"{PAGE}/{{id}}", self.one)]
 
     async def page(self, request: Request) -> Response:
         """Open ones, muted ones, and those that were resolved lately."""

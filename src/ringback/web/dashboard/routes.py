@@ -111,13 +111,11 @@ def _login_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -
 
 
 def _analytics_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -> list[Route]:
-    """Return the pages of the analytics; SQL and alerts look at all accounts, and are for operators."""
+    """Return the pages of the analytics; SQL looks at all accounts, and is for operators."""
     alerts, ask = Alerts(context, pages), AskPage(context, pages)
-    shared = [*AnalyticsPages(context, pages).routes(), *AnalyticsLive(context, pages).routes()]
+    shared = [*AnalyticsPages(context, pages).routes(), *AnalyticsLive(context, pages).routes(), *alerts.routes()]
     return [
         *(_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in shared),
-        _route("/dashboard/analytics/alerts", sessions.guard(alerts.page)),
-        _route("/dashboard/analytics/alerts/{id}", sessions.guard(alerts.one)),
         _route("/dashboard/analytics/alerts/{id}", sessions.guard_post(alerts.act), "POST"),
         _route(ASK_PATH, sessions.guard(ask.page)),
         _route(ASK_PATH, sessions.guard_post(ask.act), "POST"),
