@@ -69,7 +69,8 @@ async def test_what_changes_while_the_server_is_away_is_shown_when_it_is_back(tm
                 await send(second, http, 15)
                 expected = await until_at_rest(store, uuids)
                 await expect(tab.page.locator("[data-state]")).to_have_text("live")
-                await tab.page.wait_for_function(f"JSON.stringify(({SHOWN})()).split('delivered').length === 31")
+                delivered = tab.page.locator("tbody .status", has_text="delivered")
+                await expect(delivered).to_have_count(len(uuids), timeout=UNTIL_S * 1000)
                 shown = await tab.page.evaluate(SHOWN)
                 assert await tab.page.evaluate("window.untouched"), "not by loading the page anew"
         finally:
