@@ -8,7 +8,6 @@ Labels have few values, all known beforehand: no number, no token, no address of
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import product
-from types import MappingProxyType
 from typing import Final
 
 from prometheus_client import (
@@ -345,9 +344,9 @@ class Metrics:
         replays: int,
         smpp_owed: int,
         oldest_due_s: float,
-        conversions: int = 0,
+        conversions: int,
         links: Mapping[str, int],
-        alerts: Mapping[str, int] = MappingProxyType({}),
+        alerts: Mapping[str, int],
     ) -> None:
         """Take what the database says now."""
         self._callbacks_waiting.set(callbacks)

@@ -28,6 +28,7 @@ BACKLOG = Backlog(
     conversions=0,
     smpp_owed=6,
     links={"up": 2, "down": 0},
+    alerts={"pumping": 1},
     oldest_due_s=7.5,
 )
 

@@ -186,5 +186,7 @@ def prune(tx: Transaction, *, before_us: int, limit: int) -> int:
         sa.or_(alerts.c.muted_until_us.is_(None), alerts.c.muted_until_us < before_us),
     )
     ids: Sequence[str] = tx.execute(query.limit(limit)).scalars().all()
+    if not ids:
+        return 0
     tx.execute(alert_notes.delete().where(alert_notes.c.alert_id.in_(ids)))
-    return tx.execute(alerts.delete().where(alerts.c.id.in_(ids))).rowcount if ids else 0
+    return tx.execute(alerts.delete().where(alerts.c.id.in_(ids))).rowcount

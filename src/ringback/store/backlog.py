@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from ringback.metrics import LINK_STATES
 from ringback.model.circuit import CircuitState
-from ringback.store import routing
+from ringback.store import alerts, routing
 from ringback.store.endpoints import FIRST_LANES
 from ringback.store.port import Transaction
 from ringback.store.schema import callback_queue, callbacks, endpoints, replays, submissions
@@ -40,6 +40,8 @@ class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """Receipts and inbound messages that customers have not acknowledged over SMPP."""
     links: dict[str, int]
     """Links to carriers by their state, as processes told of them within ``LINKS_TOLD_S``."""
+    alerts: dict[str, int]
+    """Alerts that are open, by kind."""
     oldest_due_s: float
     """Since when the callback is due that waits longest at an endpoint with a closed circuit; 0 when none is."""
 
@@ -74,6 +76,7 @@ def backlog(tx: Transaction, now_us: int) -> Backlog:
         conversions=unreported,
         smpp_owed=over_smpp,
         links=_links(tx, now_us),
+        alerts=alerts.firing(tx),
         oldest_due_s=0.0 if due_at_us is None else max(now_us - due_at_us, 0) / 1_000_000,
     )
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from ringback.metrics import CONTENT_TYPE, Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.runtime import Clock
-from ringback.store import alerts, messages
+from ringback.store import messages
 from ringback.store.backlog import backlog
 from ringback.store.port import Store
 
@@ -132,7 +132,7 @@ class Probes:
         now_us = self._clock.now_us()
         await asyncio.to_thread(self._measure_disks)
         try:
-            found, firing = await self._store.read(lambda tx: (backlog(tx, now_us), alerts.firing(tx)))
+            found = await self._store.read(lambda tx: backlog(tx, now_us))
         except StoreUnavailable:
             self._metrics.hide_backlog()
             return
@@ -146,7 +146,7 @@ class Probes:
             links=found.links,
             oldest_due_s=found.oldest_due_s,
             conversions=found.conversions,
-            alerts=firing,
+            alerts=found.alerts,
         )
         self._read_at_us = now_us
 
