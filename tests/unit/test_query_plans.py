@@ -146,7 +146,7 @@ async def test_a_scrape_reads_by_index_or_up_to_its_limit(store: SqliteStore, tm
     # Of the links to carriers there are as many rows as processes hold some.
     assert [plan for statement, plan in shown.items() if "carrier_links" in statement] == [["SCAN carrier_links"]]
     shown = {statement: plan for statement, plan in shown.items() if "carrier_links" not in statement}
-    assert len(shown) == 3
+    assert len(shown) == 4
     for statement, plan in shown.items():
         scans = [step for step in plan if step.startswith("SCAN") and "CONSTANT ROW" not in step]
         # Walked in the order of an index, and left at the limit: "anon" and "head" are what the limit has let through.
