@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from ringback.analytics.duck import DuckEngine
 from ringback.analytics.engine import Standing
 from ringback.settings_analytics import AnalyticsSettings
-from tests.acceptance.test_dashboard_browser import ARGUMENTS, CHROMIUM, FAINT_TEXTS, accept, log_in, one_message
+from tests.acceptance.browsing import COLOURS, barriers, chromium, log_in
+from tests.acceptance.test_dashboard_browser import accept, one_message
 from tests.data.analytics.week import is_open, traffic
 from tests.data.dashboard.serving import Dashboard, serve
 from tests.fakes.analytics import filled, row
@@ -43,10 +44,8 @@ class Open:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    async with chromium() as launched:
         yield launched
-        await launched.close()
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ async def opened(tmp_path: Path, browser: Browser) -> AsyncIterator[Open]:
         )
         async with serve(tmp_path / "store", clock=FakeClock(), engine=engine, frame_interval_s=0.02) as dashboard:
             context = await browser.new_context(viewport={"width": 1280, "height": 900})
-            tab = await log_in(dashboard, context)
+            tab = await log_in(await dashboard.login_link(), context)
             found = Open(dashboard, engine, tab.page, tab.complaints)
             found.stands(1)
             yield found
@@ -213,7 +212,7 @@ async def test_pages_fit_and_can_be_read(opened: Open, scheme: str, width: int) 
     ):
         await opened.see(path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
-        assert await page.evaluate(FAINT_TEXTS) == [], path
+        assert await barriers(page, COLOURS) == [], path
     assert opened.complaints == []
 
 
