@@ -106,6 +106,7 @@ async def test_a_page_is_driven_by_keys_alone(opened: Open) -> None:
     await page.keyboard.press("g")
     await page.keyboard.press("d")
     await expect(page.get_by_role("heading", name="Delivery")).to_be_visible()
+    await expect(page.locator("#analytics[aria-busy]")).to_have_count(0)
     await page.keyboard.press("j")
     await expect(page.locator("[data-row]:focus")).to_have_text("India")
     await page.keyboard.press("Enter")

@@ -26,7 +26,7 @@ NOTHING = dict.fromkeys(
         "messages", "endpoints", "replays", "sticky_senders", "received_requests", "early_receipts", "inbound_requests",
         "logins",
         "auth_tokens", "media", "country_counts", "pacing", "other_callbacks", "captures", "conversions_out",
-        "reconciled_messages", "smpp_owed", "audit_log",
+        "reconciled_messages", "smpp_owed", "audit_log", "alerts",
     ),
     0,
 )  # fmt: skip
