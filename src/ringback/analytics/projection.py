@@ -250,11 +250,11 @@ class Projection:
             if not events:
                 stage_no_events(con, slot)
                 return
-            with self._store.columns(facts.events_between(after, until)) as stream:
+            with self._store.stream(facts.events_between(after, until)) as stream:
                 stage_events(con, stream, slot)
 
         def read_messages(con: DuckDBPyConnection) -> None:
-            with self._store.columns(facts.messages_between(after, until)) as stream:
+            with self._store.stream(facts.messages_between(after, until)) as stream:
                 stage_messages(con, stream, slot)
 
         await asyncio.gather(self._file.stage(read_events), self._file.stage(read_messages))
@@ -304,7 +304,7 @@ class Projection:
             to = min(after + self._large_batch, until)
 
             def take(con: DuckDBPyConnection, after: int = after, to: int = to) -> None:
-                with self._store.columns(facts.conversions_between(after, to)) as stream:
+                with self._store.stream(facts.conversions_between(after, to)) as stream:
                     stage_conversions(con, stream)
                 convert(con)
                 offsets.note(con, conversions=to)
@@ -330,11 +330,11 @@ class Projection:
 
         def take(con: DuckDBPyConnection) -> Folded:
             received.stage_accounts(con, self._sources.accounts)
-            with self._store.columns(facts.requests_between(after, until)) as stream:
+            with self._store.stream(facts.requests_between(after, until)) as stream:
                 received.stage_times(con, stream, self._sources.time_of)
-            with self._store.columns(facts.received_between(after, until)) as stream:
+            with self._store.stream(facts.received_between(after, until)) as stream:
                 received.stage_received_events(con, stream)
-            with self._store.columns(facts.received_of_messages_between(after, until)) as stream:
+            with self._store.stream(facts.received_of_messages_between(after, until)) as stream:
                 received.stage_received_messages(con, stream)
             folded = fold(con, horizon)
             offsets.note(con, received=until)

@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 from ringback.analytics.staging import LATENCIES, MONEY, stage, text, uuid_of
 from ringback.model import numbers
 from ringback.model.vocabulary import RANK, THEIRS, Word
-from ringback.store.columns import ColumnStream
+from ringback.store.rows import RowStream
 
 Reader = Callable[[str, str, str, str, bytes], int | None]
 """Gives the provider's own time, UTC microseconds, of what a request of a source says: source, method, target, headers
@@ -117,13 +117,9 @@ def stage_accounts(con: DuckDBPyConnection, accounts: Mapping[str, str]) -> None
     )
 
 
-def stage_times(con: DuckDBPyConnection, stream: ColumnStream, read: Reader) -> None:
+def stage_times(con: DuckDBPyConnection, stream: RowStream, read: Reader) -> None:
     """Find out the provider's times of requests: source, id, method, target, headers and body of each."""
-    con.register("incoming", stream)
-    try:
-        rows = con.execute("SELECT request_id, source, method, target, headers, body FROM incoming").fetchall()
-    finally:
-        con.unregister("incoming")
+    rows = [row for portion in stream.portions() for row in portion]
     times = [read(*row[1:]) for row in rows]
     con.execute(
         "CREATE OR REPLACE TEMP TABLE provider_times AS "
@@ -132,12 +128,12 @@ def stage_times(con: DuckDBPyConnection, stream: ColumnStream, read: Reader) -> 
     )
 
 
-def stage_received_events(con: DuckDBPyConnection, stream: ColumnStream) -> None:
+def stage_received_events(con: DuckDBPyConnection, stream: RowStream) -> None:
     """Put received events into ``staged_events``."""
     stage(con, "TEMP TABLE staged_events", stream, _EVENTS)
 
 
-def stage_received_messages(con: DuckDBPyConnection, stream: ColumnStream) -> None:
+def stage_received_messages(con: DuckDBPyConnection, stream: RowStream) -> None:
     """Put the messages that they are of into ``staged_messages``."""
     stage(con, "TEMP TABLE received_messages", stream, _MESSAGES)
     rows = con.execute("SELECT DISTINCT left(to_number, 7), length(to_number) FROM received_messages").fetchall()

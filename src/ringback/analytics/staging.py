@@ -1,4 +1,4 @@
-"""From columns as the store has them to rows as the analytics file has them, in tables in memory.
+"""From rows as the store has them to rows as the analytics file has them, in tables in memory.
 
 The platform's messages come as they stand now, not as the event at hand left them: a message that has moved on
 meanwhile has further events in the log, and is read again with them. So reading twice changes nothing, and order does
@@ -12,9 +12,12 @@ from typing import Final
 
 from duckdb import DuckDBPyConnection
 
-from ringback.store.columns import ColumnStream
+from ringback.store.rows import RowStream
 
 MONEY: Final = "CAST(round(TRY_CAST(NULLIF({0}, '') AS DECIMAL(18, 8)) * 100000) AS BIGINT)"
+
+
+_TYPES: Final = {"integer": "BIGINT", "text": "VARCHAR", "bytes": "BLOB"}
 
 
 def uuid_of(made_from: str, expression: str) -> str:
@@ -28,8 +31,7 @@ def _id(expression: str) -> str:
 
 def text(name: str) -> str:
     """Return SQL for a text that may be missing."""
-    # The driver calls an answer without rows whole numbers, whatever was asked for.
-    return f"NULLIF(CAST({name} AS VARCHAR), '')"
+    return f"NULLIF({name}, '')"
 
 
 def _time(name: str) -> str:
@@ -88,7 +90,7 @@ FROM incoming GROUP BY ALL
 """
 
 
-def stage_events(con: DuckDBPyConnection, stream: ColumnStream, slot: int) -> None:
+def stage_events(con: DuckDBPyConnection, stream: RowStream, slot: int) -> None:
     """Put events of the platform's log into a slot."""
     stage(con, f"TABLE staging.main.events_{slot}", stream, _EVENTS)
 
@@ -98,7 +100,7 @@ def stage_no_events(con: DuckDBPyConnection, slot: int) -> None:
     con.execute(f"CREATE OR REPLACE TABLE staging.main.events_{slot} AS SELECT * FROM events LIMIT 0")
 
 
-def stage_messages(con: DuckDBPyConnection, stream: ColumnStream, slot: int) -> None:
+def stage_messages(con: DuckDBPyConnection, stream: RowStream, slot: int) -> None:
     """Put messages of the platform into a slot."""
     select = f"SELECT *, {LATENCIES}, 0 AS flagged FROM ({_MESSAGES})"
     stage(con, f"TABLE staging.main.messages_{slot}", stream, select)
@@ -116,15 +118,17 @@ def empty(con: DuckDBPyConnection, slot: int) -> None:
         con.execute(f"DROP TABLE IF EXISTS staging.main.{kind}_{slot}")
 
 
-def stage_conversions(con: DuckDBPyConnection, stream: ColumnStream) -> None:
+def stage_conversions(con: DuckDBPyConnection, stream: RowStream) -> None:
     """Put what customers have said into ``staged_conversions``: the last word on each message."""
     stage(con, "TEMP TABLE staged_conversions", stream, _CONVERSIONS)
 
 
-def stage(con: DuckDBPyConnection, table: str, stream: ColumnStream, select: str) -> None:
+def stage(con: DuckDBPyConnection, table: str, stream: RowStream, select: str) -> None:
     """Make a table of what ``select`` gives of the stream, which it calls ``incoming``."""
-    con.register("incoming", stream)
-    try:
-        con.execute(f"CREATE OR REPLACE {table} AS {select}")
-    finally:
-        con.unregister("incoming")
+    columns = ", ".join(f"{name} {_TYPES[kind]}" for name, kind in stream.columns)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE incoming ({columns})")
+    with con.appender("incoming") as appender:
+        for rows in stream.portions():
+            appender.append_rows(rows)
+    con.execute(f"CREATE OR REPLACE {table} AS {select}")
+    con.execute("DROP TABLE incoming")

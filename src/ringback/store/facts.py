@@ -1,7 +1,6 @@
-"""What the analytics read of the store, by columns (``Store.columns``).
+"""What the analytics read of the store (``Store.stream``).
 
-No column is NULL and each has one type for all rows, because a reader of columns takes the type of the first ones for
-that of all: what is missing is an empty text, or ``NOTHING`` for a number.
+No column is NULL: what is missing is an empty text, or ``NOTHING`` for a number.
 """
 
 from typing import Any, Final

@@ -11,8 +11,8 @@ from sqlalchemy import Select
 from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.runtime import Clock, Worker
-from ringback.store.columns import ColumnStream
 from ringback.store.port import Store, Transaction
+from ringback.store.rows import RowStream
 from ringback.store.wakeups import Wakeups
 
 T = TypeVar("T")
@@ -64,9 +64,9 @@ class MeasuredStore:
         """See ``Store.watch``."""
         return self._store.watch(wakeups)
 
-    def columns(self, query: Select[Any]) -> AbstractContextManager[ColumnStream]:
-        """See ``Store.columns``."""
-        return self._store.columns(query)
+    def stream(self, query: Select[Any]) -> AbstractContextManager[RowStream]:
+        """See ``Store.stream``."""
+        return self._store.stream(query)
 
     async def close(self) -> None:
         """See ``Store.close``."""

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sqlalchemy import Connection, Select
 
 from ringback.runtime import Clock, Worker
-from ringback.store.columns import ColumnStream
+from ringback.store.rows import RowStream
 from ringback.store.wakeups import Wakeups
 
 T = TypeVar("T")
@@ -61,11 +61,10 @@ class Store(Protocol):
         """Return a worker that signals ``wakeups`` when other processes have changed something."""
         ...
 
-    def columns(self, query: Select[Any]) -> AbstractContextManager[ColumnStream]:
-        """Read one consistent answer to ``query`` column by column, for a thread that may block.
+    def stream(self, query: Select[Any]) -> AbstractContextManager[RowStream]:
+        """Read one consistent answer to ``query``, however large, in a thread that may block.
 
-        Its transaction lasts as long as the context. What is asked for must not be NULL and not change its type from
-        row to row (``store.facts``). Raises ``StoreUnavailable``.
+        Its transaction lasts as long as the context. Raises ``StoreUnavailable``.
         """
         ...
 

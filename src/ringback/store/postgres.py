@@ -13,7 +13,6 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
@@ -24,12 +23,12 @@ from psycopg.types.string import StrDumperUnknown
 
 from ringback.model.errors import DatabaseUnusable, OutcomeUnknown, StoreUnavailable
 from ringback.runtime import Clock
-from ringback.store import outcome
-from ringback.store.columns import ColumnReader, ColumnStream
+from ringback.store import outcome, rows
 from ringback.store.deadline import Deadlines
 from ringback.store.notify import Notifications
 from ringback.store.outcome import Begun, CommitUnansweredError
 from ringback.store.port import POLITE_BATCH, Transaction
+from ringback.store.rows import RowStream
 from ringback.store.upgrade import is_newer, upgrade
 from ringback.store.wakeups import Wakeups
 
@@ -39,6 +38,7 @@ WRITERS: Final = 4
 LEASERS: Final = 2
 """One for each of the loops that lease: submissions, callbacks."""
 READERS: Final = 3
+STREAMS: Final = 3
 OLDEST_SERVER: Final = 15
 MOST_TRIES: Final = 3
 """How often a transaction is begun that the server gave up in favour of another."""
@@ -46,8 +46,8 @@ STATEMENT_TIMEOUT_FACTOR: Final = 5
 """A statement may work for so many times as long as it may wait for a lock."""
 DEADLINE_MARGIN_S: Final = 1.0
 """How much longer than the server may take its answer is waited for; then nobody is there."""
-COLUMNS_TIMEOUT_S: Final = 120
-"""How long one answer by columns may take: a rebuild reads much at a time."""
+STREAM_TIMEOUT_S: Final = 120
+"""How long one large answer may take: a rebuild reads much at a time."""
 UPGRADE_WAIT_S: Final = 60
 """How long a process that starts waits for another one that is upgrading the database."""
 
@@ -73,16 +73,7 @@ class PostgresStore:
         self._writing = _engine(url, busy_timeout_s=busy_timeout_s, connections=WRITERS)
         self._leasing = _engine(url, busy_timeout_s=busy_timeout_s, connections=LEASERS, durable=False)
         self._reading = _engine(url, busy_timeout_s=busy_timeout_s, connections=READERS, read_only=True)
-        self._columns = ColumnReader(
-            "adbc_driver_postgresql",
-            _column_uri(url, busy_timeout_s),
-            dialect=self._reading.dialect,
-            setup=(
-                "SET default_transaction_read_only = on",
-                f"SET lock_timeout = {max(1, round(busy_timeout_s * 1000))}",
-                f"SET statement_timeout = {COLUMNS_TIMEOUT_S * 1000}",
-            ),
-        )
+        self._streaming = _engine(url, busy_timeout_s=busy_timeout_s, connections=STREAMS, read_only=True)
         for engine in (self._writing, self._leasing, self._reading):
             _renew_at_each_step(engine, self._deadlines)
         for engine in (self._writing, self._leasing):
@@ -139,19 +130,23 @@ class PostgresStore:
         """See ``Store.watch``; also passes what ``wakeups`` signals here on to other processes."""
         return Notifications(self._connect_for_hints, wakeups, longest_s=self._deadline_s)
 
-    def columns(self, query: sa.Select[Any]) -> AbstractContextManager[ColumnStream]:
-        """See ``Store.columns``."""
-        return self._columns.stream(query)
+    @contextlib.contextmanager
+    def stream(self, query: sa.Select[Any]) -> Iterator[RowStream]:
+        """See ``Store.stream``."""
+        with _named_errors(), self._streaming.connect() as connection:
+            connection.exec_driver_sql(f"SET statement_timeout = {STREAM_TIMEOUT_S * 1000}")
+            with rows.stream(connection, query, psycopg.Error) as answer:
+                yield answer
 
     async def close(self) -> None:
         """See ``Store.close``."""
-        self._columns.close()
         await asyncio.to_thread(self._writers.shutdown)
         await asyncio.to_thread(self._leasers.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
         self._writing.dispose()
         self._leasing.dispose()
         self._reading.dispose()
+        self._streaming.dispose()
         await asyncio.to_thread(self._deadlines.close)
 
     async def _connect_for_hints(self) -> psycopg.AsyncConnection:
@@ -229,12 +224,6 @@ def _connect_arguments(busy_timeout_s: float) -> dict[str, Any]:
         "keepalives_count": seconds,
         "tcp_user_timeout": seconds * 1000,
     }
-
-
-def _column_uri(url: sa.URL, busy_timeout_s: float) -> str:
-    given = {name: str(value) for name, value in _connect_arguments(busy_timeout_s).items()}
-    plain = url.set(drivername="postgresql").update_query_dict(given)
-    return plain.render_as_string(hide_password=False)
 
 
 def _configure(

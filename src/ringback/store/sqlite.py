@@ -11,7 +11,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -21,8 +20,9 @@ from alembic.util import CommandError
 
 from ringback.model.errors import DatabaseUnusable, DataDirUnusable, StoreUnavailable
 from ringback.runtime import Clock
-from ringback.store.columns import ColumnReader, ColumnStream
+from ringback.store import rows
 from ringback.store.port import LARGE_BATCH, POLITE_BATCH, Transaction
+from ringback.store.rows import RowStream
 from ringback.store.turn import Turn
 from ringback.store.upgrade import is_newer, upgrade
 from ringback.store.wakeups import Wakeups
@@ -32,6 +32,7 @@ T = TypeVar("T")
 FILE_NAME: Final = "ringback.db"
 TURN_FILE: Final = "ringback.turn"
 READERS: Final = 3
+STREAMS: Final = 3
 WATCH_INTERVAL_S: Final = 0.02
 SELDOM_LOOKS: Final = 10
 
@@ -44,16 +45,7 @@ class SqliteStore:
         self._shares_process = shares_process
         self._writing = _engine(path, busy_timeout_s=busy_timeout_s, connections=1)
         self._reading = _engine(path, busy_timeout_s=busy_timeout_s, connections=READERS, query_only=True)
-        self._columns = ColumnReader(
-            "adbc_driver_sqlite",
-            # Nothing is written through it; what the others write it sees at its next statement.
-            f"{path.absolute().as_uri()}?mode=ro",
-            dialect=self._reading.dialect,
-            # Enough for the inner pages of the indexes: what is looked up lies close together.
-            setup=(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}", "PRAGMA cache_size = -65536"),
-            # By default it hands over a thousand rows at a time, which costs a fifth more.
-            options={"adbc.sqlite.query.batch_rows": "65536"},
-        )
+        self._streaming = _engine(path, busy_timeout_s=busy_timeout_s, connections=STREAMS, query_only=True)
         self._turn = Turn(path.with_name(TURN_FILE), timeout_s=busy_timeout_s, is_urgent=shares_process)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
@@ -85,17 +77,23 @@ class SqliteStore:
         """See ``Store.watch``."""
         return ChangeWatch(self._path, wakeups)
 
-    def columns(self, query: sa.Select[Any]) -> AbstractContextManager[ColumnStream]:
-        """See ``Store.columns``."""
-        return self._columns.stream(query)
+    @contextlib.contextmanager
+    def stream(self, query: sa.Select[Any]) -> Iterator[RowStream]:
+        """See ``Store.stream``."""
+        with (
+            _named_errors(),
+            self._streaming.connect() as connection,
+            rows.stream(connection, query, sqlite3.Error) as answer,
+        ):
+            yield answer
 
     async def close(self) -> None:
         """See ``Store.close``."""
-        self._columns.close()
         await asyncio.to_thread(self._writer.shutdown)
         await asyncio.to_thread(self._readers.shutdown)
         self._writing.dispose()
         self._reading.dispose()
+        self._streaming.dispose()
         self._turn.close()
 
 
