@@ -21,10 +21,11 @@ from ringback.analytics.duck import DuckEngine
 from ringback.analytics.engine import Standing
 from ringback.messaging.progress import Progress
 from ringback.settings_analytics import AnalyticsSettings
-from ringback.store import received
+from ringback.store import alerts, received
 from ringback.store.port import Transaction
 from ringback.web.dashboard.routes import dashboard_routes
 from tests.acceptance.browsing import COLOURS, WCAG, barriers, chromium, log_in
+from tests.conformance.test_alerts import an_alert
 from tests.data.analytics import week
 from tests.data.dashboard import everything
 from tests.data.dashboard.seeding import add_day
@@ -50,6 +51,8 @@ PAGES: Final = {
     "/dashboard/analytics/live": ("",),
     "/dashboard/analytics/endpoints": ("",),
     "/dashboard/analytics/sql": ("", "?sql=SELECT+country,+count(*)+AS+n+FROM+messages+GROUP+BY+1", "?sql=SELEC"),
+    "/dashboard/analytics/alerts": ("",),
+    "/dashboard/analytics/alerts/{id}": ("{alert}",),
     "/dashboard/me": ("",),
     "/dashboard/audit": ("",),
     "/dashboard/users": ("",),
@@ -131,6 +134,8 @@ async def seeded(dashboard: Dashboard) -> dict[str, str]:
     long_url = "https://a-host-of-a-very-long-name.that-never-seems.to-end.example:8443/a%20b"
     doubted = message(uuid=message_uuid(1), queued_at_us=now_us, updated_at_us=now_us, callback_url=long_url)
 
+    alert = an_alert(raised_at_us=now_us - 3_600_000_000, seen_at_us=now_us)
+
     def rest(tx: Transaction) -> list[str]:
         progress = Progress(dashboard.new_id)
         progress.accept(doubted)
@@ -140,6 +145,7 @@ async def seeded(dashboard: Dashboard) -> dict[str, str]:
         everything.stock(tx, doubted)
         everything.fill_bin(tx, now_us)
         everything.link_carriers(tx, now_us)
+        alerts.save(tx, alert)
         return [endpoint.id for endpoint in known]
 
     known = await dashboard.commit(rest)
@@ -147,6 +153,7 @@ async def seeded(dashboard: Dashboard) -> dict[str, str]:
         "newest": sent[-1].uuid,
         "retried": next(item.uuid for item in sent if "down.example" in (item.callback_url or "")),
         "doubted": doubted.uuid,
+        "alert": alert.id,
         "accepted": next(request.id for request, said in newest if said),
         "rejected": next(request.id for request, said in newest if not said),
         **{f"endpoint_{number}": each for number, each in enumerate(known)},
