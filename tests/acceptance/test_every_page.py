@@ -50,7 +50,7 @@ PAGES: Final = {
     "/dashboard/analytics/spend": ("",),
     "/dashboard/analytics/live": ("",),
     "/dashboard/analytics/endpoints": ("",),
-    "/dashboard/analytics/sql": ("", "?sql=SELECT+country,+count(*)+AS+n+FROM+messages+GROUP+BY+1", "?sql=SELEC"),
+    "/dashboard/analytics/sql": ("", "?q=SELECT+country,+count(*)+AS+n+FROM+messages+GROUP+BY+1", "?q=SELEC"),
     "/dashboard/analytics/alerts": ("",),
     "/dashboard/analytics/alerts/{id}": ("{alert}",),
     "/dashboard/me": ("",),
