@@ -71,6 +71,7 @@ async def test_everything_is_done_without_a_mouse(dashboard: Dashboard) -> None:
         tab = await open_tab(await browser.new_context())
         page = tab.page
         await page.goto(await dashboard.login_link())
+        await expect(page.get_by_role("button", name="Open the dashboard")).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
         await follow(page, "Messages", "Messages")
