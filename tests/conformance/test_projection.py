@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ringback.analytics.received import Sources
@@ -12,7 +13,7 @@ from ringback.store import received, received_log
 from ringback.store.port import Store, Transaction
 from tests.conformance.test_received import CAME, request
 from tests.fakes.clock import FakeClock
-from tests.fakes.messages import QUEUED_AT_US
+from tests.fakes.messages import QUEUED_AT_US, message_uuid
 from tests.fakes.projected import Bench
 
 
@@ -94,6 +95,23 @@ async def test_what_sources_say_becomes_messages(bench: Bench) -> None:
     ]
     events = await bench.engine.ask("SELECT origin, status, flag FROM events ORDER BY log_offset")
     assert [row[2] for row in events.rows] == [None, None, "out_of_order", "duplicate", "duplicate", None, None, None]
+
+
+async def test_own_messages_are_counted_once_though_their_callbacks_are_received(bench: Bench) -> None:
+    bench.sources = Sources({"a": "MAAAAAAAAAAAAAAAAAAA"}, lambda *_: QUEUED_AT_US)
+    bench.projected()
+    await bench.accept(1)
+    own = msgspec.structs.replace(CAME[0], message_uuid=message_uuid(1))
+
+    def come(tx: Transaction) -> None:
+        received_log.append(tx, received.store(tx, [request(1, source=own.source)], [own]))
+
+    await bench.store.write(come)
+    await bench.check()
+    assert (await bench.engine.ask("SELECT origin FROM messages UNION ALL SELECT origin FROM events")).rows == [
+        ("ringback",),
+        ("ringback",),
+    ]
 
 
 async def test_sealed_days_give_back_what_the_store_has_pruned(bench: Bench) -> None:

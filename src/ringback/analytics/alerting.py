@@ -59,6 +59,7 @@ class Alerting:
         wakeups: Wakeups,
         settings: AlertsSettings,
     ) -> None:
+        self._has_missed = False
         self._store = store
         self._engine = engine
         self._clock = clock
@@ -95,9 +96,13 @@ class Alerting:
             facts = await self._facts()
         except (AnalyticsAway, QuestionTooLong) as error:
             reason = str(error)
-            log.warning("alerts_not_looked", reason=reason)
+            # Once is no news: a file is being made, or its owner has just been started again.
+            if self._has_missed:
+                log.warning("alerts_not_looked", reason=reason)
+            self._has_missed = True
             await self._store.write(lambda tx: alerts.note_no_look(tx, reason))
             return []
+        self._has_missed = False
         if facts is None:
             return []
         changes = await self._store.write(partial(self._write, facts=facts))

@@ -129,6 +129,10 @@ _RECEIVED: Final = (
 )
 
 
+_OF_OTHERS: Final = sa.not_(sa.exists().where(messages.c.uuid == received_events.c.message_uuid))
+"""Ringback may receive its own callbacks, as in the demonstration: its messages are counted once."""
+
+
 def _received_columns() -> list[sa.ColumnElement[Any]]:
     return [
         *_RECEIVED,
@@ -160,7 +164,7 @@ def received_between(after: int, until: int) -> Answer:
     return (
         sa.select(received_log.c.position, received_events.c.request_id, *_received_columns())
         .join(received_events, received_events.c.request_id == received_log.c.request_id)
-        .where(received_log.c.position > after, received_log.c.position <= until)
+        .where(received_log.c.position > after, received_log.c.position <= until, _OF_OTHERS)
         .order_by(received_log.c.position)
     )
 
@@ -170,7 +174,7 @@ def received_of_messages_between(after: int, until: int) -> Answer:
     touched = (
         sa.select(received_events.c.source, received_events.c.message_uuid)
         .join(received_log, received_events.c.request_id == received_log.c.request_id)
-        .where(received_log.c.position > after, received_log.c.position <= until)
+        .where(received_log.c.position > after, received_log.c.position <= until, _OF_OTHERS)
         .distinct()
         .subquery()
     )
