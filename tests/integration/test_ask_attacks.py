@@ -406,7 +406,13 @@ def test_what_is_let_through_only_reads(catalogue: duckdb.DuckDBPyConnection, wo
         return
     kinds = {statement.type for statement in catalogue.extract_statements(question.sql)}
     assert kinds <= {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-    names = catalogue.get_table_names(question.sql) if not question.is_explain else set()
+    if question.is_explain:
+        return
+    try:
+        names = catalogue.get_table_names(question.sql)
+    except duckdb.BinderException:
+        # Such as SELECT * from nowhere: DuckDB refuses it before anything is read.
+        return
     assert names <= {"messages", "events", "open_messages", "closed_messages", "meta"}
 
 
