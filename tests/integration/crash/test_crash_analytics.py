@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from ringback.analytics.duck import DuckEngine
+from ringback.analytics.engine import Limits
 from ringback.metrics import Metrics
 from ringback.store import messages
 from ringback.store.wakeups import Wakeups
@@ -27,6 +28,7 @@ from tests.fakes.platform import settings_for
 from tests.fakes.postgres import postgres_server
 from tests.fakes.process import Served, create_account, served
 
+ALL = Limits(timeout_s=60, rows=10_000_000)
 KILLS = int(os.environ.get("ANALYTICS_KILLS", "10"))
 SENDERS = 4
 LATER_S = 120
@@ -97,7 +99,7 @@ async def _check(data_dir: Path, environment: dict[str, str]) -> None:
         await projection.catch_up()
         assert before > 0
         assert await store.read(messages.last_offset) >= before
-        found = (await engine.ask(reference.EVENTS_SQL)).rows
+        found = (await engine.ask(reference.EVENTS_SQL, limits=ALL)).rows
         assert list(found) == await store.read(reference.platform_events)
-        rows = (await engine.ask(reference.MESSAGES_SQL)).rows
+        rows = (await engine.ask(reference.MESSAGES_SQL, limits=ALL)).rows
         assert list(rows) == await store.read(reference.platform_messages)
