@@ -36,7 +36,7 @@ async def configure(ringback: Running, account_id: str = "", **changes: Any) -> 
     await ringback.platform.store.write(lambda tx: limits.configure(tx, id_, changes))
 
 
-UNASKED = {"accounts", "auth_tokens", "carrier_links"}
+UNASKED = {"accounts", "alert_looks", "auth_tokens", "carrier_links"}
 """Tables into which a platform writes whether it is asked or not."""
 
 

@@ -11,7 +11,7 @@ from ringback.store import limits
 from ringback.store.schema import metadata
 from tests.fakes.platform import Running, running, settings_for
 
-NOT_STORED_INTO = {"accounts", "auth_tokens", "account_limits", "carrier_links"}
+NOT_STORED_INTO = {"accounts", "alert_looks", "auth_tokens", "account_limits", "carrier_links"}
 """What the test itself has put there, and what a platform writes unasked."""
 
 
