@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -92,14 +92,18 @@ class PostgresServer:
     def frozen(self) -> Iterator[None]:
         """Let no process of it do anything for as long as the block runs; its machine still answers for its sockets."""
         assert self._process is not None
-        stopped = [self._process.pid, *_children(self._process.pid)]
+        server = self._process.pid
+        stopped = [server]
         try:
-            for pid in stopped:
-                os.kill(pid, signal.SIGSTOP)
+            # The server first: it starts no more processes then. One of those that were there may just have ended.
+            os.kill(server, signal.SIGSTOP)
+            stopped += _children(server)
+            for pid in stopped[1:]:
+                _signal_if_there(pid, signal.SIGSTOP)
             yield
         finally:
             for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+                _signal_if_there(pid, signal.SIGCONT)
 
     def url(self, database: str = "postgres", *, user: str = OWNER) -> str:
         """Name a database as Ringback's settings do; ``user`` may have a password after a colon."""
@@ -136,6 +140,11 @@ def postgres_server() -> Iterator[PostgresServer]:
     finally:
         server.stop(signal.SIGQUIT)
         shutil.rmtree(directory)
+
+
+def _signal_if_there(pid: int, what: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, what)
 
 
 def find_binaries() -> Path:

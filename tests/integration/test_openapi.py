@@ -243,6 +243,8 @@ async def test_generated_requests_are_answered_as_described(tmp_path: Path, *, t
             "takeCallback", "takeCallbackByGet", "takeMessage", "takeMessageByGet", "takeEither", "takeEitherByGet",
             "takeReceipt", "takeReceiptByGet", "takePhonesMessage", "takePhonesMessageByGet",
             "readUpload", "readMediaOfMessage", "reportConversions",
+            # No alert is there, and no URL that one would be sent to.
+            "getAlert", "acknowledgeAlert", "muteAlert", "unmuteAlert", "resolveAlert", "testAlerts",
         }  # fmt: skip
         assert 202 in statuses["startReplay"]
     else:
