@@ -77,10 +77,10 @@ class Standing(msgspec.Struct, frozen=True):
 class Alerts:
     """The list, the pages of single alerts, and what their buttons do."""
 
-    def __init__(self, context: DashboardContext, pages: Pages) -> None:
+    def __init__(self, context: DashboardContext, pages: Pages, questions: Questions) -> None:
         self._context = context
         self._frame = Frame(context, pages)
-        self._questions = Questions(context.engine, context.analytics, context.clock)
+        self._questions = questions
 
     def routes(self) -> list[tuple[str, Endpoint]]:
         """Return the addresses of what is looked at."""

@@ -66,10 +66,10 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 class AnalyticsPages:
     """The pages that ask the projection."""
 
-    def __init__(self, context: DashboardContext, pages: Pages) -> None:
+    def __init__(self, context: DashboardContext, pages: Pages, questions: Questions) -> None:
         self._context = context
         self._frame = Frame(context, pages)
-        self._questions = Questions(context.engine, context.analytics, context.clock)
+        self._questions = questions
 
     def routes(self) -> list[tuple[str, Endpoint]]:
         """Return the addresses of the pages and of their exports."""

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from ringback.analytics.questions import Questions
 from ringback.web.dashboard.alerts import Alerts
 from ringback.web.dashboard.analytics_ask import PATH as ASK_PATH
 from ringback.web.dashboard.analytics_ask import AskPage
@@ -112,8 +113,14 @@ def _login_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -
 
 def _analytics_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -> list[Route]:
     """Return the pages of the analytics; SQL looks at all accounts, and is for operators."""
-    alerts, ask = Alerts(context, pages), AskPage(context, pages)
-    shared = [*AnalyticsPages(context, pages).routes(), *AnalyticsLive(context, pages).routes(), *alerts.routes()]
+    # One for all pages: an answer that one of them has had is kept for the others.
+    questions = Questions(context.engine, context.analytics, context.clock)
+    alerts, ask = Alerts(context, pages, questions), AskPage(context, pages)
+    shared = [
+        *AnalyticsPages(context, pages, questions).routes(),
+        *AnalyticsLive(context, pages).routes(),
+        *alerts.routes(),
+    ]
     return [
         *(_route(path, sessions.guard(endpoint, shared=True)) for path, endpoint in shared),
         _route("/dashboard/analytics/alerts/{id}", sessions.guard_post(alerts.act), "POST"),
