@@ -134,15 +134,22 @@ async def test_many_names_from_one_address_have_to_wait_too(dashboard: Dashboard
 async def test_a_few_passwords_are_hashed_at_a_time_and_a_few_wait(
     dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    let_go, inside, most = threading.Event(), 0, 0
+    let_go, counting, inside, most = threading.Event(), threading.Condition(), 0, 0
 
     def held(*_: str) -> bool:
         nonlocal inside, most
-        inside += 1
-        most = max(most, inside)
+        with counting:
+            inside += 1
+            most = max(most, inside)
+            counting.notify_all()
         let_go.wait(30)
-        inside -= 1
+        with counting:
+            inside -= 1
         return False
+
+    def all_are_busy() -> bool:
+        with counting:
+            return counting.wait_for(lambda: inside >= HASHED_AT_A_TIME, timeout=20)
 
     monkeypatch.setattr(passwords, "fits", held)
     room = HASHED_AT_A_TIME + MOST_WAITING
@@ -152,6 +159,8 @@ async def test_a_few_passwords_are_hashed_at_a_time_and_a_few_wait(
         assert [each.result() for each in refused] == [503]
         # Pages go on being answered.
         await page(client, "/dashboard/login", status=401)
+        # A thread may begin long after it was asked for.
+        assert await asyncio.to_thread(all_are_busy)
         let_go.set()
         statuses = await asyncio.gather(*tries)
     assert most == HASHED_AT_A_TIME
