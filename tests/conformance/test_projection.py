@@ -6,11 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
+from ringback.analytics import offsets
 from ringback.analytics.received import Sources
 from ringback.settings_analytics import AnalyticsSettings
-from ringback.store import received, received_log
+from ringback.store import received, received_log, schema
 from ringback.store.port import Store, Transaction
+from ringback.store.postgres import PostgresStore
 from tests.conformance.test_received import CAME, request
 from tests.fakes.clock import FakeClock
 from tests.fakes.messages import QUEUED_AT_US, message_uuid
@@ -44,6 +47,33 @@ async def test_columns_that_are_empty_at_first_keep_their_types(bench: Bench) ->
     await bench.accept(*range(1, 1500))
     await bench.accept(1500, mcc="310", mnc="260", network="Example", error_code="300", carrier_fees_rate="0.00125")
     await bench.check()
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r", "\x1f"])
+async def test_what_separates_values_on_the_way_is_a_space_in_them(bench: Bench, separator: str) -> None:
+    await bench.accept(1, network="Plain", src="Käse")
+    await bench.accept(2, network=f"{separator}Two{separator}words", src='"')
+    await bench.projection.catch_up()
+    found = await bench.engine.ask("SELECT network, src FROM messages ORDER BY message_uuid")
+    assert found.rows == [("Plain", "Käse"), (" Two words", '"')]
+
+
+async def test_nothing_is_left_beside_the_file(bench: Bench) -> None:
+    await bench.accept(1)
+    await bench.projection.catch_up()
+    assert list(bench.engine.directory.glob("passing-*")) == []
+
+
+async def test_numbers_that_no_event_has_cost_nothing(bench: Bench) -> None:
+    """They were pruned, or drawn and rolled back."""
+    await bench.accept(1)
+    await bench.store.write(lambda tx: tx.execute(sa.update(schema.events).values(id=schema.events.c.id + 10**9)))
+    if isinstance(bench.store, PostgresStore):
+        await bench.store.write(lambda tx: tx.exec_driver_sql("SELECT setval('events_id_seq', 2000000000)"))
+    await bench.check()
+    bench.clock.advance(61)
+    await bench.check()
+    assert (await bench.engine.write(offsets.read))[1].settled >= 10**9
 
 
 async def test_late_corrections_find_closed_messages(bench: Bench) -> None:

@@ -21,9 +21,10 @@ from typing import Final, Self, TypeVar
 import duckdb
 from duckdb import DuckDBPyConnection
 
+from ringback.analytics import exports, staging
 from ringback.analytics.ask import asked_rows, let_through
 from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, FileIsHeld, Limits, Standing
-from ringback.analytics.exports import Kind, copying, file_for, first_rows, remove_left, sent
+from ringback.analytics.exports import Kind, copying, file_for, first_rows, sent
 from ringback.analytics.running import Askers, first_line
 from ringback.analytics.tables import DDL, SHAPE
 from ringback.model.errors import AnalyticsAway, QuestionRefused
@@ -35,6 +36,8 @@ _ASKERS: Final = 4
 """Questions that run at the same time; more than that wait for their turn."""
 _SPILLED: Final = "8GiB"
 """The most that is put on disk because it does not fit into memory."""
+_CHECKPOINT_AT: Final = "64MiB"
+"""What is written is put into its place when there is so much of it: each time costs, and so does a crash before."""
 _OWN_ASKERS: Final = 2
 """The same for questions of somebody's own, which may take long, and for exports."""
 _NOT_YET: Final = Standing(state="rebuilding", events=0, behind=0, as_of_us=0, mark=0)
@@ -184,7 +187,8 @@ class DuckEngine:
         if self._read_only:
             return self._connect(path)
         self._directory.mkdir(parents=True, exist_ok=True)
-        remove_left(self._directory)
+        exports.remove_left(self._directory)
+        staging.remove_left(self._directory)
         database, self.begun_anew = self._connect_or_not(path)
         if database is None:
             # Nothing in it is the only copy.
@@ -220,6 +224,7 @@ class DuckEngine:
                     "memory_limit": f"{settings.memory_mb}MiB",
                     "max_temp_directory_size": _SPILLED,
                     "temp_directory": str(self._directory / "tmp"),
+                    "checkpoint_threshold": _CHECKPOINT_AT,
                     "autoload_known_extensions": "false",
                     "autoinstall_known_extensions": "false",
                     "allow_community_extensions": "false",

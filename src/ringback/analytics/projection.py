@@ -214,7 +214,9 @@ class Projection:
         """Take in events up to an offset; while one batch is taken in, the next one is read."""
         began_s = told_s = time.monotonic()
         taken, slot = 0, 0
-        place = self._next_place(self._offsets.events, until)
+        # Numbers that are pruned, or were drawn and rolled back, may be most of them.
+        before, until = await self._store.read(lambda tx: facts.span(tx, self._offsets.events, until))
+        place = self._next_place(before, until)
         reading = asyncio.create_task(self._read(slot, *place, events=True))
         try:
             while place[0] < until and not self._stopping.is_set():
@@ -250,12 +252,10 @@ class Projection:
             if not events:
                 stage_no_events(con, slot)
                 return
-            with self._store.stream(facts.events_between(after, until)) as stream:
-                stage_events(con, stream, slot)
+            stage_events(con, self._store.text(facts.events_between(after, until)), self._days.whole, slot)
 
         def read_messages(con: DuckDBPyConnection) -> None:
-            with self._store.stream(facts.messages_between(after, until)) as stream:
-                stage_messages(con, stream, slot)
+            stage_messages(con, self._store.text(facts.messages_between(after, until)), self._days.whole, slot)
 
         await asyncio.gather(self._file.stage(read_events), self._file.stage(read_messages))
 
@@ -282,8 +282,11 @@ class Projection:
         head, after = self._offsets.events, self._offsets.settled
         if after >= head:
             return
-        first_young = await self._file.write(lambda con: _first_young(con, after, horizon.ended_before_us))
+        first, first_young = await self._file.write(lambda con: _firsts(con, after, horizon.ended_before_us))
         until = head if first_young is None else first_young - 1
+        before = until if first is None else min(first - 1, until)
+        if before > after:
+            await self._write(lambda con: offsets.note(con, settled=before), settled=before)
         while self._offsets.settled < until and not self._stopping.is_set():
             await self._settle_batch(*self._next_place(self._offsets.settled, until), horizon)
 
@@ -411,10 +414,11 @@ def _count(con: DuckDBPyConnection, table: str) -> int:
     return int(con.table(table).count("*").fetchall()[0][0])
 
 
-def _first_young(con: DuckDBPyConnection, after: int, before_us: int) -> int | None:
-    """Return the first event after an offset that is too young for a second look."""
-    first: int | None = con.execute(
-        "SELECT min(log_offset) FROM events WHERE origin = 'ringback' AND log_offset > ? AND \"at\" >= ?",
-        [after, at(before_us)],
-    ).fetchall()[0][0]
-    return first
+def _firsts(con: DuckDBPyConnection, after: int, before_us: int) -> tuple[int | None, int | None]:
+    """Return the first event after an offset, and the first that is too young for a second look."""
+    found: tuple[int | None, int | None] = con.execute(
+        'SELECT min(log_offset), min(log_offset) FILTER (WHERE "at" >= ?) FROM events '
+        "WHERE origin = 'ringback' AND log_offset > ?",
+        [at(before_us), after],
+    ).fetchall()[0]
+    return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from ringback.analytics.days import KINDS, Days
+from ringback.analytics.staging import quoted
 
 
 def to_seal(con: DuckDBPyConnection, settled: datetime) -> list[date]:
@@ -39,7 +40,7 @@ def seal(con: DuckDBPyConnection, days: Days, day: date) -> None:
         unfinished = path.with_suffix(".unfinished")
         con.execute(
             f"COPY (SELECT * FROM {table} WHERE {column} >= '{day}' AND {column} < '{day + timedelta(days=1)}' "
-            f"ORDER BY {order}) TO '{_quoted(unfinished)}' (FORMAT parquet, COMPRESSION zstd)"
+            f"ORDER BY {order}) TO '{quoted(unfinished)}' (FORMAT parquet, COMPRESSION zstd)"
         )
         _to_disk(unfinished)
         unfinished.rename(path)
@@ -50,7 +51,7 @@ def restore(con: DuckDBPyConnection, days: Days) -> int:
     """Put back from sealed days the messages that the store has no longer, with their events; returns how many."""
     restored = 0
     for day in days.sealed():
-        messages, events = (_quoted(days.path(kind, day)) for kind in KINDS)
+        messages, events = (quoted(days.path(kind, day)) for kind in KINDS)
         con.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE gone AS
@@ -70,10 +71,6 @@ def restore(con: DuckDBPyConnection, days: Days) -> int:
         )
         restored += int(con.execute("SELECT count(*) FROM gone").fetchall()[0][0])
     return restored
-
-
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
 
 
 def _to_disk(path: Path) -> None:

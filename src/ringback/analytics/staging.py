@@ -8,15 +8,20 @@ not matter. A source's messages are put together anew from all that was received
 exactly once. The platform's are read into one of two slots while what is in the other one is still being taken in.
 """
 
+from pathlib import Path
 from typing import Final
+from uuid import uuid4
 
 from duckdb import DuckDBPyConnection
 
-from ringback.store.rows import RowStream
+from ringback.store.rows import NEXT_VALUE, RowStream, TextAnswer
 
 MONEY: Final = "CAST(round(TRY_CAST(NULLIF({0}, '') AS DECIMAL(18, 8)) * 100000) AS BIGINT)"
 
 
+PASSING: Final = "passing-"
+"""How the names of files begin that are there for a moment only."""
+_AS_IT_IS: Final = "auto_detect = false, header = false, new_line = '\\n', quote = '', escape = '', nullstr = '\x1e'"
 _TYPES: Final = {"integer": "BIGINT", "text": "VARCHAR", "bytes": "BLOB"}
 
 
@@ -38,13 +43,6 @@ def _time(name: str) -> str:
     return f"make_timestamp(NULLIF({name}, -1))"
 
 
-def _prefix(number: str, is_hidden: str) -> str:
-    # Where nobody may learn the number not even what is left of it without its last four digits.
-    return f"CASE WHEN {is_hidden} THEN left({number}, 3) ELSE left({number}, greatest(length({number}) - 4, 0)) END"
-
-
-_HIDDEN: Final = "log IN ('false', 'content_only')"
-
 _EVENTS: Final = f"""
 SELECT
     CAST(id AS BIGINT) AS log_offset, 'ringback' AS origin, CAST(account_id AS VARCHAR) AS account_id,
@@ -58,8 +56,7 @@ _MESSAGES: Final = f"""
 SELECT
     {_id("uuid")} AS message_uuid, CAST(NULL AS VARCHAR) AS provider_id, 'ringback' AS origin,
     CAST(account_id AS VARCHAR) AS account_id, direction, {text("type")} AS type,
-    CASE WHEN direction = 'inbound' THEN {_prefix("src", _HIDDEN)} ELSE src END AS src,
-    {_prefix("dst", f"direction = 'outbound' AND {_HIDDEN}")} AS dst_prefix,
+    src, dst_prefix,
     {text("country")} AS country, {text("mcc")} AS mcc, {text("mnc")} AS mnc, {text("network")} AS network,
     {text("mcc")} || '-' || {text("mnc")} AS carrier, {text("connector")} AS connector, {text("route")} AS route,
     CAST(status AS VARCHAR) AS status, {text("error_code")} AS error_code, CAST(units AS INTEGER) AS units,
@@ -68,11 +65,7 @@ SELECT
     {_time("final_at_us")} AS final_at,
     NULLIF(lag_us, -1) // 1000 AS lag_ms, {text("split_part(said, '@', 1)")} AS conversion,
     make_timestamp(TRY_CAST(split_part(said, '@', 2) AS BIGINT)) AS converted_at
-FROM (SELECT * REPLACE (
-    CAST(src AS VARCHAR) AS src, CAST(dst AS VARCHAR) AS dst, CAST(log AS VARCHAR) AS log,
-    CAST(direction AS VARCHAR) AS direction, CAST(rate AS VARCHAR) AS rate, CAST(said AS VARCHAR) AS said,
-    CAST(carrier_fees_rate AS VARCHAR) AS carrier_fees_rate
-) FROM incoming)
+FROM incoming
 """
 
 LATENCIES: Final = """
@@ -90,9 +83,9 @@ FROM incoming GROUP BY ALL
 """
 
 
-def stage_events(con: DuckDBPyConnection, stream: RowStream, slot: int) -> None:
-    """Put events of the platform's log into a slot."""
-    stage(con, f"TABLE staging.main.events_{slot}", stream, _EVENTS)
+def stage_events(con: DuckDBPyConnection, answer: TextAnswer, directory: Path, slot: int) -> None:
+    """Put events of the platform's log into a slot; ``directory`` is where DuckDB may read."""
+    _stage_text(con, f"TABLE staging.main.events_{slot}", answer, directory, _EVENTS)
 
 
 def stage_no_events(con: DuckDBPyConnection, slot: int) -> None:
@@ -100,10 +93,10 @@ def stage_no_events(con: DuckDBPyConnection, slot: int) -> None:
     con.execute(f"CREATE OR REPLACE TABLE staging.main.events_{slot} AS SELECT * FROM events LIMIT 0")
 
 
-def stage_messages(con: DuckDBPyConnection, stream: RowStream, slot: int) -> None:
+def stage_messages(con: DuckDBPyConnection, answer: TextAnswer, directory: Path, slot: int) -> None:
     """Put messages of the platform into a slot."""
     select = f"SELECT *, {LATENCIES}, 0 AS flagged FROM ({_MESSAGES})"
-    stage(con, f"TABLE staging.main.messages_{slot}", stream, select)
+    _stage_text(con, f"TABLE staging.main.messages_{slot}", answer, directory, select)
 
 
 def show(con: DuckDBPyConnection, slot: int) -> None:
@@ -132,3 +125,34 @@ def stage(con: DuckDBPyConnection, table: str, stream: RowStream, select: str) -
             appender.append_rows(rows)
     con.execute(f"CREATE OR REPLACE {table} AS {select}")
     con.execute("DROP TABLE incoming")
+
+
+def _stage_text(con: DuckDBPyConnection, table: str, answer: TextAnswer, directory: Path, select: str) -> None:
+    """Do the same with an answer as a text: as a file it is read without an object for each value.
+
+    The file is deleted at once, so hardly any of them is ever written to the disk.
+    """
+    path = directory / f"{PASSING}{uuid4().hex}"
+    columns = ", ".join(f"'{name}': '{_TYPES[kind]}'" for name, kind in answer.columns)
+    try:
+        path.touch(mode=0o600)
+        path.write_bytes(answer.text.encode())
+        con.execute(
+            f"CREATE OR REPLACE TEMP VIEW incoming AS SELECT * FROM read_csv('{quoted(path)}', {_AS_IT_IS}, "
+            f"delim = '{NEXT_VALUE}', columns = {{{columns}}})"
+        )
+        con.execute(f"CREATE OR REPLACE {table} AS {select}")
+        con.execute("DROP VIEW incoming")
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def remove_left(directory: Path) -> None:
+    """Delete what a process that was killed has left."""
+    for path in directory.glob(f"{PASSING}*"):
+        path.unlink(missing_ok=True)
+
+
+def quoted(path: Path) -> str:
+    """Return a path as it stands between the quotes of a text in SQL."""
+    return str(path).replace("'", "''")

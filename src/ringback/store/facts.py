@@ -1,6 +1,7 @@
-"""What the analytics read of the store (``Store.stream``).
+"""What the analytics read of the store (``Store.text``, ``Store.stream``).
 
-No column is NULL: what is missing is an empty text, or ``NOTHING`` for a number.
+No column is NULL: what is missing is an empty text, or ``NOTHING`` for a number. The numbers of people leave the store
+without their last four digits; where a message's ``log`` hides them, with the first three only.
 """
 
 from typing import Any, Final
@@ -42,7 +43,31 @@ class Mark:
         return self._complete_to
 
 
+_HIDES_NUMBERS: Final = ("false", "content_only")
+
+
+def _prefix(number: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    # Where nobody may learn the number not even what is left of it without its last four digits.
+    return sa.case((messages.c.log.in_(_HIDES_NUMBERS), sa.func.substr(number, 1, 3)), else_=_without_last(number))
+
+
+def _without_last(number: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
+    length = sa.func.length(number)
+    return sa.case((length > 4, sa.func.substr(number, 1, length - 4)), else_="")
+
+
 _LAST_CONVERSION: Final = "SELECT last_value - (NOT is_called)::int FROM conversions_id_seq"
+
+
+def span(tx: Transaction, after: int, until: int) -> tuple[int, int]:
+    """Narrow a range of offsets to where events are: up to the last one, after one before the first."""
+    # Each by itself: SQLite finds one end in the index, and reads everything for both at a time.
+    ends = [
+        sa.select(end(events.c.id)).where(events.c.id > after, events.c.id <= until).scalar_subquery()
+        for end in (sa.func.min, sa.func.max)
+    ]
+    first, last = tx.execute(sa.select(*ends)).one()
+    return (after, after) if first is None else (first - 1, last)
 
 
 def events_between(after: int, until: int) -> Answer:
@@ -80,9 +105,10 @@ def messages_between(after: int, until: int) -> Answer:
         messages.c.account_id,
         messages.c.direction,
         messages.c.type,
-        messages.c.src,
-        messages.c.dst,
-        messages.c.log,
+        sa.case((messages.c.direction == "inbound", _prefix(messages.c.src)), else_=messages.c.src).label("src"),
+        sa.case(
+            (messages.c.direction == "outbound", _prefix(messages.c.dst)), else_=_without_last(messages.c.dst)
+        ).label("dst_prefix"),
         messages.c.country,
         _text(messages.c.mcc, "mcc"),
         _text(messages.c.mnc, "mnc"),

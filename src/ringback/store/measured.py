@@ -12,7 +12,7 @@ from ringback.metrics import Metrics
 from ringback.model.errors import StoreUnavailable
 from ringback.runtime import Clock, Worker
 from ringback.store.port import Store, Transaction
-from ringback.store.rows import RowStream
+from ringback.store.rows import RowStream, TextAnswer
 from ringback.store.wakeups import Wakeups
 
 T = TypeVar("T")
@@ -67,6 +67,10 @@ class MeasuredStore:
     def stream(self, query: Select[Any]) -> AbstractContextManager[RowStream]:
         """See ``Store.stream``."""
         return self._store.stream(query)
+
+    def text(self, query: Select[Any]) -> TextAnswer:
+        """See ``Store.text``."""
+        return self._store.text(query)
 
     async def close(self) -> None:
         """See ``Store.close``."""

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sqlalchemy import Connection, Select
 
 from ringback.runtime import Clock, Worker
-from ringback.store.rows import RowStream
+from ringback.store.rows import RowStream, TextAnswer
 from ringback.store.wakeups import Wakeups
 
 T = TypeVar("T")
@@ -65,6 +65,13 @@ class Store(Protocol):
         """Read one consistent answer to ``query``, however large, in a thread that may block.
 
         Its transaction lasts as long as the context. Raises ``StoreUnavailable``.
+        """
+        ...
+
+    def text(self, query: Select[Any]) -> TextAnswer:
+        """Read one consistent answer to ``query`` as a text that the database puts together.
+
+        For a thread that may block. No value of it may be NULL. Raises ``StoreUnavailable``.
         """
         ...
 

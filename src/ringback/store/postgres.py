@@ -28,7 +28,7 @@ from ringback.store.deadline import Deadlines
 from ringback.store.notify import Notifications
 from ringback.store.outcome import Begun, CommitUnansweredError
 from ringback.store.port import POLITE_BATCH, Transaction
-from ringback.store.rows import RowStream
+from ringback.store.rows import RowStream, TextAnswer
 from ringback.store.upgrade import is_newer, upgrade
 from ringback.store.wakeups import Wakeups
 
@@ -133,10 +133,19 @@ class PostgresStore:
     @contextlib.contextmanager
     def stream(self, query: sa.Select[Any]) -> Iterator[RowStream]:
         """See ``Store.stream``."""
+        with self._for_large_answers() as connection, rows.stream(connection, query, psycopg.Error) as answer:
+            yield answer
+
+    def text(self, query: sa.Select[Any]) -> TextAnswer:
+        """See ``Store.text``."""
+        with self._for_large_answers() as connection:
+            return rows.as_text(connection, query)
+
+    @contextlib.contextmanager
+    def _for_large_answers(self) -> Iterator[sa.Connection]:
         with _named_errors(), self._streaming.connect() as connection:
             connection.exec_driver_sql(f"SET statement_timeout = {STREAM_TIMEOUT_S * 1000}")
-            with rows.stream(connection, query, psycopg.Error) as answer:
-                yield answer
+            yield connection
 
     async def close(self) -> None:
         """See ``Store.close``."""

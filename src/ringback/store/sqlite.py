@@ -22,7 +22,7 @@ from ringback.model.errors import DatabaseUnusable, DataDirUnusable, StoreUnavai
 from ringback.runtime import Clock
 from ringback.store import rows
 from ringback.store.port import LARGE_BATCH, POLITE_BATCH, Transaction
-from ringback.store.rows import RowStream
+from ringback.store.rows import RowStream, TextAnswer
 from ringback.store.turn import Turn
 from ringback.store.upgrade import is_newer, upgrade
 from ringback.store.wakeups import Wakeups
@@ -86,6 +86,11 @@ class SqliteStore:
             rows.stream(connection, query, sqlite3.Error) as answer,
         ):
             yield answer
+
+    def text(self, query: sa.Select[Any]) -> TextAnswer:
+        """See ``Store.text``."""
+        with _named_errors(), self._streaming.connect() as connection:
+            return rows.as_text(connection, query)
 
     async def close(self) -> None:
         """See ``Store.close``."""
