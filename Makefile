@@ -48,7 +48,11 @@ system-packages:  ## install the Debian packages that tests and benchmarks use
 test: $(DEV_STAMP)  ## install what the tests need and run them all
 	@scripts/install-system-packages chromium kannel kannel-extras nodejs npm nginx postgresql prometheus tshark wrk
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	@# What kills processes under load has the machine to itself. Both are run, whatever comes of the first.
+	@failed=0; \
+	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/integration/crash || failed=1; \
+	$(BIN)/python -m pytest tests/integration/crash || failed=1; \
+	exit $$failed
 
 test-fast: $(DEV_STAMP)  ## unit and conformance tests: under a minute
 	$(BIN)/python -m pytest -q tests/unit tests/conformance

@@ -429,7 +429,8 @@ async def test_a_server_that_is_killed_goes_on_with_its_replay(tmp_path: Path) -
                 await server.send(http, dst="15005550003", url=f"{endpoint.url}/s")
             await endpoint.wait_for(40)
             await wait_until(tmp_path, lambda tx: callbacks.waiting(tx) == 0)
-            [begun] = await cli("callbacks", "replay", "--rate", "10", "--detach", *place)
+            # Slow enough that it lasts longer than the command that begins it, on a busy machine too.
+            [begun] = await cli("callbacks", "replay", "--rate", "2", "--detach", *place)
             assert begun["total"] == 20
             await endpoint.wait_for(40 + 3)
             await server.kill()
