@@ -162,6 +162,9 @@ class Run(msgspec.Struct, kw_only=True):
     """What came of simulated days."""
 
     alerts: list[Alert]
+    """As they are in the end."""
+    raised: list[Alert]
+    """The same as they were when they were raised."""
     looks: int
 
 
@@ -171,6 +174,7 @@ async def run(
     """Look every five minutes, as the worker does every minute, and keep the alerts in memory."""
     new_id = new_id or counting_ids()
     alerts: dict[str, Alert] = {}
+    raised: list[Alert] = []
     looks = 0
     for facts in facts_over(cells, begins_us, ends_us):
         looks += 1
@@ -181,7 +185,9 @@ async def run(
         ]
         for change in look(facts, recent, policy, new_id):
             alerts[change.alert.id] = change.alert
-    return Run(alerts=sorted(alerts.values(), key=lambda each: each.raised_at_us), looks=looks)
+            if change.what == "raised":
+                raised.append(change.alert)
+    return Run(alerts=sorted(alerts.values(), key=lambda each: each.raised_at_us), raised=raised, looks=looks)
 
 
 class Score(msgspec.Struct, kw_only=True):
