@@ -46,6 +46,7 @@ class Outcome(msgspec.Struct, frozen=True):
     score: Score
     as_raised: Score
     """Of the same alerts, as they were before they changed."""
+    changed: int
     messages: int
     looks: int
     seconds: float
@@ -73,8 +74,15 @@ def simulate(seed: int, *, days: int = DAYS, per_hour: float = PER_HOUR) -> Outc
         )
         done = asyncio.run(looked)
     everything = [*planned.incidents, *planned.small]
-    as_raised = score(done.raised, everything)
-    return Outcome(planned, score(done.alerts, everything), as_raised, messages, done.looks, time.monotonic() - began_s)
+    return Outcome(
+        plan=planned,
+        score=score(done.alerts, everything),
+        as_raised=score(done.raised, everything),
+        changed=done.changed,
+        messages=messages,
+        looks=done.looks,
+        seconds=time.monotonic() - began_s,
+    )
 
 
 def run(_: Path) -> Report:
@@ -92,7 +100,7 @@ def run(_: Path) -> Report:
         "minutes_to_detect_median": "min",
         "looks": "looks",
     }
-    counted = ("alerts", "incidents", "found", "false", "more_than_one_for_one")
+    counted = ("alerts", "incidents", "found", "false", "more_than_one_for_one", "changed")
     return Report(
         name="alerts",
         yardstick={"incidents_of_seeds": list(SEEDS), "too_small_to_count": found["too_small"]},
@@ -139,6 +147,7 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "found": sum(found.values()),
         "false": sum(false.values()),
         "more_than_one_for_one": sum(again.values()),
+        "changed": sum(each.changed for each in outcomes),
         "precision": _part(true, true + sum(false.values())),
         "precision_where_a_second_alert_is_false": _part(true, alerts),
         "precision_as_raised": _part(true_as_raised, true_as_raised + false_as_raised),

@@ -165,6 +165,8 @@ class Run(msgspec.Struct, kw_only=True):
     """As they are in the end."""
     raised: list[Alert]
     """The same as they were when they were raised."""
+    changed: int
+    """How many times an alert turned out to be another thing."""
     looks: int
 
 
@@ -175,7 +177,7 @@ async def run(
     new_id = new_id or counting_ids()
     alerts: dict[str, Alert] = {}
     raised: list[Alert] = []
-    looks = 0
+    changed = looks = 0
     for facts in facts_over(cells, begins_us, ends_us):
         looks += 1
         if doubtful := suspects(facts, policy.least):
@@ -187,7 +189,9 @@ async def run(
             alerts[change.alert.id] = change.alert
             if change.what == "raised":
                 raised.append(change.alert)
-    return Run(alerts=sorted(alerts.values(), key=lambda each: each.raised_at_us), raised=raised, looks=looks)
+            changed += change.what == "changed"
+    in_order = sorted(alerts.values(), key=lambda each: each.raised_at_us)
+    return Run(alerts=in_order, raised=raised, changed=changed, looks=looks)
 
 
 class Score(msgspec.Struct, kw_only=True):

@@ -371,3 +371,22 @@ def test_trouble_of_a_sender_that_began_as_that_of_a_country_is_one_alert() -> N
     clear = {INDIA: counts(500, silent=150), SENDER: counts(1200, silent=480), here: counts(300, silent=145)}
     changes = look(facts(clear, usual, at_us=NOW_US + MINUTE_US), [raised.alert], POLICY, ids)
     assert [(each.what, each.alert.scope, each.alert.id) for each in changes] == [("changed", SENDER, raised.alert.id)]
+
+
+def test_a_country_of_which_a_sender_was_clear_first_is_one_alert() -> None:
+    ids = counting_ids()
+    here, there = Scope(country="IN", sender="ACME"), Scope(country="DE", sender="ACME")
+    usual = {SENDER: counts(430), here: counts(), there: counts(30, failed=1, silent=0), INDIA: counts(460)}
+    begun = usual | {SENDER: counts(430, failed=90), here: counts(failed=88), INDIA: counts(460, failed=24)}
+    (raised,) = look(facts(begun, usual), [], POLICY, ids)
+    assert (raised.what, raised.alert.scope) == ("raised", SENDER)
+
+    clear = usual | {SENDER: counts(430, failed=160), here: counts(failed=159), INDIA: counts(460, failed=185)}
+    (changed,) = look(facts(clear, usual, at_us=NOW_US + MINUTE_US), [raised.alert], POLICY, ids)
+    assert (changed.what, changed.alert.scope, changed.alert.id) == ("changed", INDIA, raised.alert.id)
+
+    (kept,) = look(facts(clear, usual, at_us=NOW_US + 2 * MINUTE_US), [changed.alert], POLICY, ids)
+    assert kept.what == "kept"
+    late = msgspec.structs.replace(raised.alert, raised_at_us=NOW_US - 60 * MINUTE_US)
+    (kept,) = look(facts(clear, usual, at_us=NOW_US + MINUTE_US), [late], POLICY, ids)
+    assert kept.alert.scope == SENDER

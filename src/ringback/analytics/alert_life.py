@@ -15,12 +15,12 @@ of a sender's trouble like trouble in the country that most of them go to. When 
 the open alert, the alert becomes that: two alerts would be one too many. It is told, and has to be acknowledged anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
 
-from ringback.analytics.alert_facts import Facts
+from ringback.analytics.alert_facts import WINDOW_US, Facts
 from ringback.analytics.alert_rules import (
     LEAST_RISE,
     Least,
@@ -39,6 +39,8 @@ from ringback.model.ids import NewId
 
 WORSE_BY: Final = 1.5
 """That an alert has got worse is noted when the difference is so many times what was noted last."""
+CLEARER_LOG10_P: Final = 2.0
+"""A scope takes the place of another one where it is so much less likely by chance."""
 CERTAIN_LOG10_P: Final = -6.0
 """An error spike whose failures are, with this chance, a drop of deliveries as well is called one."""
 
@@ -67,7 +69,8 @@ def look(facts: Facts, alerts: Sequence[Alert], policy: Policy, new_id: NewId) -
     live = {each.id: each for each in alerts if each.state is State.OPEN}
     known = [each for each in alerts if each.id in live or each.is_quiet(now_us, policy.quiet_us)]
     changes: dict[str, Change] = {}
-    for finding in findings(facts, policy.least, [Told(each.kind, each.scope) for each in known]):
+    found = findings(facts, policy.least, [Told(each.kind, each.scope) for each in known])
+    for finding in found:
         same = sorted(
             (each for each in live.values() if _widens(finding, each) or _is_left_by(finding, each, facts, policy)),
             key=lambda each: each.raised_at_us,
@@ -79,9 +82,43 @@ def look(facts: Facts, alerts: Sequence[Alert], policy: Policy, new_id: NewId) -
         elif not _is_hushed(finding, alerts, now_us):
             raised = _raise(finding, new_id(now_us), now_us)
             changes[raised.id] = Change(raised, "raised")
+    settled = [each for each in known if each.id not in live and each.id not in changes]
+    settled += [each.alert for each in changes.values() if each.alert.state is State.OPEN]
+    for finding, alert in _better(facts, policy, settled, live.values()):
+        changes |= {each.alert.id: each for each in _become(finding, [alert], now_us)}
+        del live[alert.id]
     for each in live.values():
         changes[each.id] = _go_on(each, facts, policy)
     return list(changes.values())
+
+
+def _better(
+    facts: Facts, policy: Policy, settled: Sequence[Alert], live: Collection[Alert]
+) -> list[tuple[Finding, Alert]]:
+    """Look afresh at what young alerts are about: of few messages it was hard to say which scope explains them.
+
+    What is found instead must be much less likely by chance, so that an alert does not go to and fro.
+    """
+    young = [each for each in live if each.raised_at_us + WINDOW_US > facts.at_us]
+    if not young:
+        return []
+    old = [each for each in live if each not in young]
+    afresh = findings(facts, policy.least, [Told(each.kind, each.scope) for each in (*settled, *old)])
+    still = {(each.kind, each.scope) for each in afresh}
+    better = []
+    for alert in young:
+        if (alert.kind, alert.scope) in still:
+            continue
+        fits = [each for each in afresh if each.kind is alert.kind and _is_left_by(each, alert, facts, policy)]
+        if fits and _is_clearer(fits[0], alert, facts, policy):
+            better.append((fits[0], alert))
+            afresh.remove(fits[0])
+    return better
+
+
+def _is_clearer(finding: Finding, alert: Alert, facts: Facts, policy: Policy) -> bool:
+    now = is_still_on(facts, alert.kind, alert.scope, alert.latest, policy.least)
+    return now is None or finding.evidence.log10_p < now.log10_p - CLEARER_LOG10_P
 
 
 def _widens(finding: Finding, alert: Alert) -> bool:
