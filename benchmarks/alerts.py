@@ -2,7 +2,11 @@
 
 Weeks of traffic with its seasons are drawn from a seed, with incidents of every kind put into some days, some too small
 to matter; other days are quiet, one is a holiday with half the messages, and every day somebody sends a campaign. Then
-one looks at every five minutes of these days, by the rules that Ringback uses. They were adjusted on seeds 1 and 22.
+one looks at every five minutes of these days, by the rules that Ringback uses. They were adjusted on seeds 1, 22, 31,
+32 and 41 to 46.
+
+An alert counts as what it is in the end: a drop of conversions that turned out to be pumping is one of pumping.
+``precision_as_raised`` counts it as it was first told of.
 """
 
 import asyncio
@@ -26,7 +30,7 @@ from tests.fakes.alert_simulation import Cells, PlainEngine, Score, score
 from tests.fakes.incidents import KINDS, Plan, needed_days, plan
 from tests.fakes.traffic import HOUR_US, Incident, fill, hour_at_us, streams
 
-SEEDS: Final = (31, 32, 33)
+SEEDS: Final = (33, 51, 52, 53)
 """Not those that the rules were adjusted on."""
 DAYS: Final = 4
 PER_HOUR: Final = 1_800
@@ -40,6 +44,9 @@ class Outcome(msgspec.Struct, frozen=True):
 
     plan: Plan
     score: Score
+    as_raised: Score
+    """Of the same alerts, as they were before they changed."""
+    changed: int
     messages: int
     looks: int
     seconds: float
@@ -66,8 +73,16 @@ def simulate(seed: int, *, days: int = DAYS, per_hour: float = PER_HOUR) -> Outc
             cells, PlainEngine(connection), POLICY, begins_us=hour_at_us(first * 24), ends_us=hour_at_us(last * 24)
         )
         done = asyncio.run(looked)
-    scored = score(done.alerts, [*planned.incidents, *planned.small])
-    return Outcome(planned, scored, messages, done.looks, time.monotonic() - began_s)
+    everything = [*planned.incidents, *planned.small]
+    return Outcome(
+        plan=planned,
+        score=score(done.alerts, everything),
+        as_raised=score(done.raised, everything),
+        changed=done.changed,
+        messages=messages,
+        looks=done.looks,
+        seconds=time.monotonic() - began_s,
+    )
 
 
 def run(_: Path) -> Report:
@@ -78,8 +93,14 @@ def run(_: Path) -> Report:
         outcomes.append(simulate(seed))
     found = figures(outcomes)
     progress(json.dumps({name: found[name] for name in ("kinds", "missed", "false_alerts")}, indent=1))
-    units = {"precision": "of 1", "recall": "of 1", "minutes_to_detect_median": "min", "looks": "looks"}
-    counted = ("alerts", "incidents", "found", "false", "more_than_one_for_one")
+    units = {
+        "precision": "of 1",
+        "precision_as_raised": "of 1",
+        "recall": "of 1",
+        "minutes_to_detect_median": "min",
+        "looks": "looks",
+    }
+    counted = ("alerts", "incidents", "found", "false", "more_than_one_for_one", "changed")
     return Report(
         name="alerts",
         yardstick={"incidents_of_seeds": list(SEEDS), "too_small_to_count": found["too_small"]},
@@ -114,6 +135,8 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             again[each.kind] += 1
     all_minutes = sorted(took for each in minutes.values() for took in each)
     alerts = true + sum(false.values()) + sum(again.values())
+    true_as_raised = sum(len(each.as_raised.true) for each in outcomes)
+    false_as_raised = sum(len(each.as_raised.false) for each in outcomes)
     return {
         "messages": sum(each.messages for each in outcomes),
         "looks": sum(each.looks for each in outcomes),
@@ -124,8 +147,10 @@ def figures(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "found": sum(found.values()),
         "false": sum(false.values()),
         "more_than_one_for_one": sum(again.values()),
+        "changed": sum(each.changed for each in outcomes),
         "precision": _part(true, true + sum(false.values())),
         "precision_where_a_second_alert_is_false": _part(true, alerts),
+        "precision_as_raised": _part(true_as_raised, true_as_raised + false_as_raised),
         "recall": _part(sum(found.values()), sum(wanted.values())),
         "minutes_to_detect_median": round(median(all_minutes)) if all_minutes else None,
         "minutes_to_detect_worst": round(all_minutes[-1]) if all_minutes else None,

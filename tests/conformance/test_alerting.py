@@ -21,6 +21,7 @@ from ringback.store.port import Store, Transaction
 from ringback.store.schema import callbacks as callbacks_table
 from ringback.store.wakeups import Wakeups
 from tests.conformance.conftest import Database
+from tests.conformance.test_alerts import an_alert, evidence
 from tests.fakes.alert_simulation import PlainEngine
 from tests.fakes.clock import FakeClock
 from tests.fakes.ids import counting_ids
@@ -66,6 +67,20 @@ async def test_a_drop_is_raised_with_its_callback(store: Store, clock: FakeClock
     assert (body["event"], body["auth_id"], body["alert"]["alert_id"]) == ("raised", SETTINGS.account, alert.id)
     assert body["alert"]["summary"].startswith("all messages: fewer messages are delivered, 95")
     assert [note.what for note in await store.read(lambda tx: alerts.notes(tx, alert.id))] == ["raised"]
+
+
+async def test_what_turns_out_to_be_another_thing_is_told(store: Store, clock: FakeClock, bad_hour: Any) -> None:
+    drop = an_alert(
+        kind=Kind.CONVERSION_DROP, scope=Scope(country="IN"), raised_at_us=clock.now_us() - MINUTE_US, first=evidence()
+    )
+    await store.write(lambda tx: alerts.save(tx, drop))
+
+    (change,) = await a_looker(store, bad_hour, clock).look()
+
+    assert (change.what, change.alert.id, change.alert.kind) == ("changed", drop.id, Kind.DELIVERY_DROP)
+    (body,) = await store.read(bodies)
+    assert (body["event"], body["alert"]["alert_id"], body["alert"]["kind"]) == ("changed", drop.id, "delivery_drop")
+    assert [note.what for note in await store.read(lambda tx: alerts.notes(tx, drop.id))] == ["changed"]
 
 
 async def test_many_who_look_raise_it_once(store: Store, clock: FakeClock, bad_hour: Any) -> None:

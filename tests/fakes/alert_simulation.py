@@ -162,6 +162,11 @@ class Run(msgspec.Struct, kw_only=True):
     """What came of simulated days."""
 
     alerts: list[Alert]
+    """As they are in the end."""
+    raised: list[Alert]
+    """The same as they were when they were raised."""
+    changed: int
+    """How many times an alert turned out to be another thing."""
     looks: int
 
 
@@ -171,7 +176,8 @@ async def run(
     """Look every five minutes, as the worker does every minute, and keep the alerts in memory."""
     new_id = new_id or counting_ids()
     alerts: dict[str, Alert] = {}
-    looks = 0
+    raised: list[Alert] = []
+    changed = looks = 0
     for facts in facts_over(cells, begins_us, ends_us):
         looks += 1
         if doubtful := suspects(facts, policy.least):
@@ -181,7 +187,11 @@ async def run(
         ]
         for change in look(facts, recent, policy, new_id):
             alerts[change.alert.id] = change.alert
-    return Run(alerts=sorted(alerts.values(), key=lambda each: each.raised_at_us), looks=looks)
+            if change.what == "raised":
+                raised.append(change.alert)
+            changed += change.what == "changed"
+    in_order = sorted(alerts.values(), key=lambda each: each.raised_at_us)
+    return Run(alerts=in_order, raised=raised, changed=changed, looks=looks)
 
 
 class Score(msgspec.Struct, kw_only=True):

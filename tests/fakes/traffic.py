@@ -19,6 +19,8 @@ from ringback.model.alerts import Kind, Scope
 HOUR_US: Final = 60 * MINUTE_US
 EPOCH_US: Final = 1_764_547_200_000_000
 """A Monday, 2025-12-01: where traffic begins."""
+NEW_CARRIER: Final = "999-01"
+"""Of a country that nobody has sent to before."""
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,14 +237,20 @@ def fill(
 
 
 def _pump(connection: Any, incident: Incident, sent: Sequence[Stream]) -> None:
-    """Add messages of a sender to three ranges of numbers: ``size`` times the scope's average, none converts."""
+    """Add messages of a sender to three ranges of numbers: ``size`` times the scope's average, none converts.
+
+    Where the sender has sent nothing before it is ``size`` messages an hour.
+    """
     scope = incident.scope
     inside = [each for each in sent if each.country == scope.country and scope.sender in (None, each.sender)]
-    carrier = max(inside, key=lambda each: each.per_hour)
-    per_hour = incident.size * sum(each.per_hour for each in inside)
+    per_hour = incident.size * (sum(each.per_hour for each in inside) if inside else 1)
+    sender, carrier = scope.sender, NEW_CARRIER
+    if inside:
+        largest = max(inside, key=lambda each: each.per_hour)
+        sender, carrier = largest.sender, largest.carrier
     hours = (incident.ends_us - incident.begins_us) / HOUR_US
     total = int(per_hour * hours)
-    where = (carrier.sender, carrier.country, carrier.country, *[carrier.carrier] * 3)
+    where = (sender, scope.country, scope.country, *[carrier] * 3)
     connection.execute(_PUMPED, (*where, incident.begins_us, HOUR_US / per_hour, total))
 
 

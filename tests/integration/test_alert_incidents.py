@@ -40,6 +40,7 @@ INCIDENTS = [
     incident(Kind.DELIVERY_DROP, 5.1, 0.4, country="IN"),
     incident(Kind.NO_RECEIPT_SPIKE, 9.1, 0.5, country="IN", carrier="404-20"),
     incident(Kind.LATENCY_RISE, 13.1, 8, sender="S2"),
+    incident(Kind.PUMPING, 15.1, 400, country="LV", sender="S1"),
     incident(Kind.VOLUME_DROP, 17.1, 1.0, country="DE"),
 ]
 

@@ -62,6 +62,10 @@ class Crowd(msgspec.Struct, frozen=True):
     messages: int
     top: tuple[tuple[str, int], ...]
     """The ranges of numbers with most, and how many."""
+    trackable: int = 0
+    """Of those to the top ranges: that may convert."""
+    converted: int = 0
+    """And have, in time."""
 
     def share(self) -> float:
         """Return which part goes to the top ranges."""
@@ -136,9 +140,8 @@ _COUNTED: Final = (
 """What is counted, in the order of the fields of ``Counts``."""
 
 
-def parts_sql(read: str, settle_us: int) -> str:
-    """Return the beginning of a query: ``parts`` are counts of the messages that ``read`` gives, by all they have."""
-    counts = ", ".join(f"count(*) FILTER ({each}) AS n{at}" for at, each in enumerate(_COUNTED))
+def judged_sql(read: str, settle_us: int) -> str:
+    """Return the beginning of a query: ``judged`` are the messages that ``read`` gives, with what became of each."""
     return f"""
 WITH read AS ({read}),
 judged AS (
@@ -148,7 +151,13 @@ judged AS (
         conversion IN ('CONVERTED', 'CONVERTED_WITH_OTHERS')
             AND converted_at <= queued_at + to_microseconds({settle_us}) AS has_converted
     FROM read
-),
+)"""
+
+
+def parts_sql(read: str, settle_us: int) -> str:
+    """Return the beginning of a query: ``parts`` are counts of the messages that ``read`` gives, by all they have."""
+    counts = ", ".join(f"count(*) FILTER ({each}) AS n{at}" for at, each in enumerate(_COUNTED))
+    return f"""{judged_sql(read, settle_us)},
 parts AS (SELECT day, country, carrier, sender, {counts} FROM judged GROUP BY ALL)
 """
 
@@ -180,9 +189,13 @@ def crowd_sql(at_us: int, settle_us: int, scope: Scope) -> str:
     """Return the query for the ranges of numbers that most messages of a scope go to; ``?`` for what it has."""
     wanted = "".join(f" AND {name} = ?" for name, value in _named(scope) if value is not None)
     return f"""
-WITH read AS ({_windows(at_us, settle_us, (0, 1, 7))}),
-counted AS (SELECT day, coalesce(dst_prefix, '') AS prefix, count(*) AS n FROM read WHERE settled{wanted} GROUP BY ALL)
-SELECT day, prefix, n, sum(n) OVER (PARTITION BY day)::BIGINT FROM counted
+{judged_sql(_windows(at_us, settle_us, (0, 1, 7)), settle_us)},
+counted AS (
+    SELECT day, coalesce(dst_prefix, '') AS prefix, count(*) AS n, count(*) FILTER (may_convert) AS trackable,
+        count(*) FILTER (may_convert AND has_converted) AS converted
+    FROM judged WHERE settled{wanted} GROUP BY ALL
+)
+SELECT day, prefix, n, sum(n) OVER (PARTITION BY day)::BIGINT, trackable, converted FROM counted
 QUALIFY row_number() OVER (PARTITION BY day ORDER BY n DESC, prefix) <= {TOP_PREFIXES}
 ORDER BY day, n DESC, prefix
 """
@@ -219,7 +232,13 @@ async def add_crowds(engine: Engine, facts: Facts, scopes: Sequence[Scope]) -> F
         for row in found.rows:
             by_day.setdefault(row[0], []).append(row)
         crowds[scope] = {
-            day: Crowd(rows[0][3], tuple((prefix, n) for _, prefix, n, _ in rows)) for day, rows in by_day.items()
+            day: Crowd(
+                rows[0][3],
+                tuple((row[1], row[2]) for row in rows),
+                sum(row[4] for row in rows),
+                sum(row[5] for row in rows),
+            )
+            for day, rows in by_day.items()
         }
     return msgspec.structs.replace(facts, crowds=crowds)
 

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from ringback.analytics.alert_facts import DAYS, EDGES_MS, RECENT_US, WEEKS, WINDOW_US, Counts, Facts
-from ringback.analytics.alert_tests import Compared, Series, compare, log10_few, quantile_ms, windows
+from ringback.analytics.alert_tests import LEAST_IN_WINDOW, Compared, Series, compare, log10_few, quantile_ms, windows
 from ringback.model.alerts import Evidence, Finding, Kind, Scope
 
 FALSE_LOOK: Final = 0.0005
@@ -48,8 +48,10 @@ VOLUME_TIMES: Final = 2.0
 CROWDED: Final = 0.5
 CROWDED_MORE: Final = 0.2
 """Pumping: so many times the messages, half of what is more in a few ranges, which were not as crowded before."""
-EXCESS_CONVERTS: Final = 0.4
-"""Of what has come in addition, less than this part of the usual share converts."""
+CONVERTS: Final = 0.4
+"""Of what goes there, less than this part of the usual share converts."""
+ELSEWHERE: Final = "elsewhere"
+"""What pumping is compared with where nobody sent before."""
 
 
 class Least(msgspec.Struct, frozen=True):
@@ -163,16 +165,26 @@ def is_still_on(facts: Facts, kind: Kind, scope: Scope, evidence: Evidence, leas
     if kind is Kind.VOLUME_DROP:
         silence = quieter(facts, scope)
         return silence if silence is not None and silence.now <= STILL_SILENCE * silence.before else None
-    if kind is Kind.PUMPING:
-        kind = Kind.CONVERSION_DROP
-    edge = slow_edge(facts.counts[scope])
-    if kind is Kind.LATENCY_RISE and edge is None:
+    measure = measure_of(facts, kind, scope, evidence)
+    if measure is None:
         return None
-    measure = Measure(kind, evidence.error_code if kind is Kind.ERROR_SPIKE else None, edge or 0)
-    compared = compare(series(facts, scope, measure))
-    if compared is None or not is_large(measure, compared, least, part=HALF) or compared.log10_p > STILL_LOG10_P:
+    is_first = evidence.compared_with == ELSEWHERE
+    compared = with_elsewhere(facts, scope) if is_first else compare(series(facts, scope, measure))
+    if compared is None:
+        return None
+    if not is_large(measure, compared, least, part=HALF) or compared.log10_p > STILL_LOG10_P:
         return None
     return evidence_of(facts, Rise(scope, measure, compared))
+
+
+def measure_of(facts: Facts, kind: Kind, scope: Scope, evidence: Evidence) -> Measure | None:
+    """Return what an alert of a share goes by now; ``None`` where it cannot be told what is slow."""
+    if kind is Kind.LATENCY_RISE:
+        edge = slow_edge(facts.counts.get(scope, {}))
+        return None if edge is None else Measure(kind, edge=edge)
+    if kind is Kind.PUMPING:
+        return Measure(Kind.CONVERSION_DROP)
+    return Measure(kind, evidence.error_code if kind is Kind.ERROR_SPIKE else None)
 
 
 def evidence_of(facts: Facts, rise: Rise) -> Evidence:
@@ -295,21 +307,36 @@ def suspects(facts: Facts, least: Least) -> list[Scope]:
 
 
 def pumped(facts: Facts, least: Least) -> list[Finding]:
-    """Return the suspects whose additional messages go to few ranges of numbers."""
+    """Return the suspects whose additional messages go to few ranges of numbers, where hardly any convert.
+
+    What else has come in addition does not matter: a campaign of the same sender at the same time hides nothing.
+    """
     found = []
     for scope, crowds in facts.crowds.items():
         rise = _grown(facts, scope, least)
-        if rise is None or 0 not in crowds:
+        now = crowds.get(0)
+        if rise is None or now is None or now.trackable < least.failures:
             continue
-        now = crowds[0]
-        past = [crowds[day].share() for day in (1, 7) if day in crowds]
+        past = [crowds[day].share() for day in (1, 7) if day in crowds and crowds[day].messages >= LEAST_IN_WINDOW]
         more = now.messages - _usual(facts.counts[scope])
         crowded = sum(count for _, count in now.top) >= CROWDED * more
-        if crowded and now.share() >= max(past, default=0.0) + CROWDED_MORE:
+        few_convert = now.converted <= CONVERTS * (1 - rise.compared.before) * now.trackable
+        if crowded and few_convert and now.share() >= max(past, default=0.0) + CROWDED_MORE:
             prefixes = tuple(prefix for prefix, count in now.top if count >= now.messages / 50)
             evidence = msgspec.structs.replace(evidence_of(facts, rise), prefixes=prefixes)
             found.append(Finding(kind=Kind.PUMPING, scope=scope, evidence=evidence))
     return found
+
+
+def with_elsewhere(facts: Facts, scope: Scope) -> Compared | None:
+    """Compare what does not convert where nobody sent before with what the sender, else everybody, sent elsewhere."""
+    measure = Measure(Kind.CONVERSION_DROP)
+    now = series(facts, scope, measure).get(0, (0, 0))
+    for other in (Scope(sender=scope.sender), Scope()):
+        compared = compare({**series(facts, other, measure), 0: now})
+        if compared is not None:
+            return msgspec.structs.replace(compared, with_what=ELSEWHERE)
+    return None
 
 
 def _usual(counts: Mapping[int, Counts]) -> float:
@@ -318,21 +345,19 @@ def _usual(counts: Mapping[int, Counts]) -> float:
 
 
 def _grown(facts: Facts, scope: Scope, least: Least) -> Rise | None:
-    """Return the rise of unconverted messages where volume is up and what has come in addition does not convert."""
+    """Return the rise of unconverted messages where volume is up."""
     counts = facts.counts[scope]
     if 0 not in counts:
         return None
-    usual = _usual(counts)
-    now = counts[0]
-    if usual == 0 or now.messages < VOLUME_TIMES * usual or now.messages - usual < least.messages:
+    usual, now = _usual(counts), counts[0]
+    if now.messages < VOLUME_TIMES * usual or now.messages - usual < least.messages:
         return None
     measure = Measure(Kind.CONVERSION_DROP)
-    compared = compare(series(facts, scope, measure))
-    if compared is None or not is_large(measure, compared, least) or compared.log10_p > math.log10(FALSE_LOOK) - 3:
+    is_first = all(each.messages < LEAST_IN_WINDOW for day, each in counts.items() if day)
+    # With some messages before, yet too few to say how many are usual, nothing has grown for sure.
+    if usual == 0 and not is_first:
         return None
-    converts = 1 - compared.before
-    more = now.trackable * (1 - usual / now.messages)
-    more_converted = max(now.converted - converts * (now.trackable - more), 0.0)
-    if more <= 0 or more_converted / more > EXCESS_CONVERTS * converts:
+    compared = with_elsewhere(facts, scope) if is_first else compare(series(facts, scope, measure))
+    if compared is None or not is_large(measure, compared, least) or compared.log10_p > math.log10(FALSE_LOOK) - 3:
         return None
     return Rise(scope, measure, compared)

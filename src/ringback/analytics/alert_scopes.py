@@ -32,7 +32,7 @@ from ringback.analytics.alert_rules import (
     slow_edge,
     usual_recent,
 )
-from ringback.analytics.alert_tests import Compared, Series, compare
+from ringback.analytics.alert_tests import Compared, Series, compare, usual_share
 from ringback.model.alerts import EXPLAINED_BY, WORSE_TO_BETTER, Finding, Kind, Scope
 
 LEAST_IN_PART: Final = 30
@@ -43,7 +43,6 @@ MOST: Final = 0.5
 """So much of the messages must be in ill parts."""
 FEW: Final = 0.2
 """And no more than so much in parts that are well: that have risen by less, and not just by chance."""
-NEARLY_ALL: Final = 0.8
 REST_LOG10_P: Final = -4.0
 """What is left without another incident is one of its own below this chance."""
 DIMENSIONS: Final = ("country", "carrier", "sender")
@@ -179,14 +178,33 @@ def is_whole(facts: Facts, parts: _Parts, rise: Rise) -> bool:
 
 
 def is_mix(facts: Facts, parts: _Parts, rise: Rise) -> bool:
-    """Say whether nearly all parts are well: what has changed is only how many messages are of which part."""
-    for along in parts.along(rise.scope):
-        known = _known(facts, rise, along)
-        total = sum(each.n_now for each in known)
-        well = sum(each.n_now for each in known if each.rise + each.error() < ILL_PART * rise.compared.rise)
-        if len(known) > 1 and total >= rise.compared.n_now / 2 and well > NEARLY_ALL * total:
-            return True
-    return False
+    """Say whether it is mostly another mix: with as many of each part as today, it always was nearly as bad.
+
+    When the country goes silent in which all receipts come, what is left of a sender is the one where none ever came.
+    """
+    compared = rise.compared
+    return any(
+        compared.now - _expected(facts, rise, along) < ILL_PART * compared.rise for along in parts.along(rise.scope)
+    )
+
+
+def _expected(facts: Facts, rise: Rise, along: Sequence[Scope]) -> float:
+    """Return the share there would be if each part were as it was; what is too small to compare is taken together."""
+    whole = series(facts, rise.scope, rise.measure)
+    rest = {day: list(pair) for day, pair in whole.items()}
+    bad = 0.0
+    for scope in along:
+        part = series(facts, scope, rise.measure)
+        usual = usual_share(part)
+        if usual is None:
+            continue
+        bad += usual * part.get(0, (0, 0))[1]
+        for day, pair in part.items():
+            if day in rest:
+                rest[day][0] -= pair[0]
+                rest[day][1] -= pair[1]
+    usual = usual_share({day: (max(hits, 0), max(of, 0)) for day, (hits, of) in rest.items()})
+    return (bad + (rise.compared.before if usual is None else usual) * max(rest[0][1], 0)) / rise.compared.n_now
 
 
 def _known(facts: Facts, rise: Rise, along: Sequence[Scope]) -> list[Compared]:

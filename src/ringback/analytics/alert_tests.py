@@ -4,6 +4,10 @@
 that of two proportions, with the spread between the windows added to the spread of chance: where every Tuesday differs
 from the one before by five points, five points are no news. It is one-sided, and its chances are small: they are
 handled as decimal logarithms.
+
+**Rare things.** Of a share of one in a hundred the normal distribution knows too little: it calls one in a million what
+happens once in ten thousand times. There the chance is counted out, with the beta-binomial distribution: so many bad
+messages, of a share that itself differs from window to window. The larger of the two chances counts.
 """
 
 import math
@@ -25,6 +29,9 @@ FLOOR: Final = 0.01
 RELATIVE_FLOOR: Final = 0.25
 SMALLEST_FLOOR: Final = 0.002
 """The spread between windows is taken for at least a quarter of the share itself, within these two."""
+RARE: Final = 0.5
+DOUBTFUL_LOG10_P: Final = -2.0
+"""What is rarer than half, and not likely to be chance, is counted out."""
 _MAD_TO_SIGMA: Final = 1.4826
 
 
@@ -76,7 +83,18 @@ def compare(series: Series) -> Compared | None:
     spread = _spread(before, past)
     pooled = (bad + before * n_before) / (n + n_before)
     error = math.sqrt(max(pooled * (1 - pooled), 1 / (n + n_before)) * (1 / n + 1 / n_before) + spread**2)
-    return Compared(before, bad / n, n_before, n, bad, log10_tail((bad / n - before) / error), with_what)
+    log10_p = log10_tail((bad / n - before) / error)
+    if before < RARE and log10_p < DOUBTFUL_LOG10_P:
+        # Where hardly any were bad before, the spread is larger than the share, and says more.
+        share = min(max(before, spread, 0.5 / n_before), RARE)
+        log10_p = max(log10_p, log10_many(bad, n, share, math.hypot(spread, math.sqrt(share / n_before))))
+    return Compared(before, bad / n, n_before, n, bad, log10_p, with_what)
+
+
+def usual_share(series: Series) -> float | None:
+    """Return the share before, ``None`` where there is nothing to compare with."""
+    chosen = windows({day: of for day, (_, of) in series.items() if day})
+    return None if chosen is None else median(hits / of for hits, of in map(series.__getitem__, chosen[1]))
 
 
 def _spread(before: float, past: Sequence[tuple[int, int]]) -> float:
@@ -94,6 +112,32 @@ def log10_tail(z: float) -> float:
     if z < 30:
         return math.log10(0.5 * math.erfc(z / math.sqrt(2)))
     return -(z * z / 2 + math.log(z * math.sqrt(2 * math.pi))) / math.log(10)
+
+
+def log10_many(bad: int, n: int, share: float, spread: float) -> float:
+    """Return the decimal logarithm of the chance of ``bad`` or more of ``n``.
+
+    The share is drawn from a beta distribution with this mean and standard deviation, which is no wider than one with
+    weight 1; ``bad`` is beyond the mean.
+    """
+    weight = max(share * (1 - share) / spread**2 - 1, 1.0)
+    alpha, beta = share * weight, (1 - share) * weight
+    first = _log_choose(n, bad) + _log_beta(bad + alpha, n - bad + beta) - _log_beta(alpha, beta)
+    term = total = 1.0
+    for each in range(bad, n):
+        term *= (n - each) / (each + 1) * (each + alpha) / (n - each - 1 + beta)
+        total += term
+        if term < total * 1e-9:
+            break
+    return (first + math.log(total)) / math.log(10)
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
 def log10_few(count: int, expected: float) -> float:

@@ -33,8 +33,8 @@ log = structlog.stdlib.get_logger("ringback.alerts")
 EVERY_US: Final = MINUTE_US
 TOPIC: Final = "alerts"
 CALLBACK_KIND: Final = "alert"
-NOTED: Final = frozenset({"raised", "worsened", "widened", "resolved"})
-TOLD: Final = frozenset({"raised", "resolved"})
+NOTED: Final = frozenset({"raised", "worsened", "widened", "changed", "resolved"})
+TOLD: Final = frozenset({"raised", "changed", "resolved"})
 
 
 def policy_of(settings: AlertsSettings) -> Policy:

@@ -13,11 +13,12 @@ COMPARED_WITH: Final = {
     "weeks": "the same hour of the week, median of up to four weeks",
     "days": "the same hour of the day, median of up to seven days",
     "day": "the same hour of the day before",
+    "elsewhere": "what the sender, or else everybody, sent elsewhere: nothing was sent there before",
 }
 
 
 def alert_event(alert: Alert, *, event: str, account_id: str) -> str:
-    """Return the body of a webhook; ``event`` is ``raised``, ``resolved`` or ``test``."""
+    """Return the body of a webhook; ``event`` is ``raised``, ``changed``, ``resolved`` or ``test``."""
     told = {"event": event, "auth_id": account_id, "alert": alert_record(alert)}
     return msgspec.json.encode(told).decode()
 

@@ -106,7 +106,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Decimal logarithm of the chance of such a difference, or a larger one, where nothing has changed."""
     compared_with: str
     """``weeks``: the same hour of the week, median of up to four; ``days``: the same hour of the last seven days;
-    ``day``: the same hour of the day before."""
+    ``day``: the same hour of the day before; ``elsewhere``: what was sent elsewhere, where nothing was sent before."""
     since_us: int
     until_us: int
     """The window of ``now``."""

@@ -32,7 +32,7 @@ alert_notes = sa.Table(
     # 1, 2, 3 … within its alert.
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("at_us", _Time, nullable=False),
-    # raised, worsened, widened, resolved, acknowledged, muted, unmuted.
+    # raised, worsened, widened, changed, resolved, acknowledged, muted, unmuted.
     sa.Column("what", sa.String(20), nullable=False),
     # Who did it; empty for Ringback itself.
     sa.Column("by", sa.String(100), nullable=False),

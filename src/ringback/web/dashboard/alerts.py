@@ -47,7 +47,12 @@ DONE: Final = {
     "unmute": "No longer muted.",
     "resolve": "Ended. Where it is not over it is raised anew after the quiet period.",
 }
-MARKS: Final = {"raised": "raised", "worsened": "got worse", "widened": "concerns more than was known"}
+MARKS: Final = {
+    "raised": "raised",
+    "worsened": "got worse",
+    "widened": "concerns more than was known",
+    "changed": "turned out to be another thing",
+}
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -151,9 +156,9 @@ class Alerts:
         id_, action = request.path_params["id"], form.get("action", "")
         work = self._work(action, id_, form, by=viewer_of(request).name)
         if work is None:
-            return await self._frame.answer(
-                request, "alerts", "analytics_notice.html", status=400, problem="The request did not say what to do."
-            )
+            left_out = "for how long" if action == "mute" else "what to do"
+            problem = f"The request did not say {left_out}."
+            return await self._frame.answer(request, "alerts", "analytics_notice.html", status=400, problem=problem)
         try:
             await self._context.store.write(work)
         except NotFound:
@@ -163,15 +168,15 @@ class Alerts:
 
     def _work(self, action: str, id_: str, form: dict[str, str], *, by: str) -> Callable[[Transaction], object] | None:
         now_us, note = self._context.clock.now_us(), form.get("note", "").strip()[:NOTE_LIMIT]
-        hours = form.get("hours", "24")
-        until_us = now_us + int(hours) * HOUR_US if hours in MUTES else now_us
         settings, new_id = self._context.alerts, self._context.new_id
         works: dict[str, Callable[[Transaction], object]] = {
             "acknowledge": lambda tx: acknowledge(tx, id_, by=by, note=note, now_us=now_us),
-            "mute": lambda tx: mute(tx, id_, by=by, note=note, until_us=until_us, now_us=now_us),
             "unmute": lambda tx: unmute(tx, id_, by=by, now_us=now_us),
             "resolve": lambda tx: resolve(tx, id_, by=by, now_us=now_us, settings=settings, new_id=new_id, note=note),
         }
+        if (hours := form.get("hours", "")) in MUTES:
+            until_us = now_us + int(hours) * HOUR_US
+            works["mute"] = lambda tx: mute(tx, id_, by=by, note=note, until_us=until_us, now_us=now_us)
         return works.get(action)
 
     async def _series(self, alert: Alert, now_us: int) -> Series | None:
