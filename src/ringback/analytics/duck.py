@@ -24,12 +24,14 @@ from duckdb import DuckDBPyConnection
 from ringback.analytics.ask import asked_rows, let_through
 from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, FileIsHeld, Limits, Standing
 from ringback.analytics.exports import Kind, copying, file_for, first_rows, remove_left, sent
+from ringback.analytics.private import close_to_others, make_directory
 from ringback.analytics.running import Askers, first_line
 from ringback.analytics.tables import DDL, SHAPE
 from ringback.model.errors import AnalyticsAway, QuestionRefused
 from ringback.settings_analytics import AnalyticsSettings
 
 FILE: Final = "analytics.duckdb"
+_SPILL: Final = "tmp"
 _STAGERS: Final = 2
 _ASKERS: Final = 4
 """Questions that run at the same time; more than that wait for their turn."""
@@ -67,7 +69,7 @@ class DuckEngine:
         return self._directory
 
     async def __aenter__(self) -> Self:
-        """Open the file, or make it. Raises ``AnalyticsAway`` if another process has it."""
+        """Open the file, or make it. Raises ``AnalyticsAway`` if another process has it, and ``DataDirUnusable``."""
         loop = asyncio.get_running_loop()
         self._database = await loop.run_in_executor(self._writer, self._open)
         return self
@@ -183,7 +185,8 @@ class DuckEngine:
         path = self._directory / FILE
         if self._read_only:
             return self._connect(path)
-        self._directory.mkdir(parents=True, exist_ok=True)
+        make_directory(self._directory)
+        make_directory(self._directory / _SPILL)
         remove_left(self._directory)
         database, self.begun_anew = self._connect_or_not(path)
         if database is None:
@@ -191,6 +194,8 @@ class DuckEngine:
             remove(self._directory)
             database = self._connect(path)
             database.execute(DDL)
+        # What an earlier version of Ringback, or a tool, has left for all to read too.
+        close_to_others(self._directory)
         database.execute("INSERT OR IGNORE INTO meta VALUES ('shape', ?)", [str(SHAPE)])
         database.execute("ATTACH ':memory:' AS staging")
         return database
@@ -219,7 +224,7 @@ class DuckEngine:
                     "threads": settings.threads,
                     "memory_limit": f"{settings.memory_mb}MiB",
                     "max_temp_directory_size": _SPILLED,
-                    "temp_directory": str(self._directory / "tmp"),
+                    "temp_directory": str(self._directory / _SPILL),
                     "autoload_known_extensions": "false",
                     "autoinstall_known_extensions": "false",
                     "allow_community_extensions": "false",

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Final, Literal
 from uuid import uuid4
 
+from ringback.analytics.private import make_directory
+
 Kind = Literal["csv", "ndjson", "parquet"]
 
 EXPORT_TYPES: Final[dict[Kind, str]] = {
@@ -37,7 +39,7 @@ def first_rows(sql: str, rows: int) -> str:
 def file_for(directory: Path, kind: Kind) -> Path:
     """Return a new name in the directory."""
     exports = directory / _DIRECTORY
-    exports.mkdir(mode=0o700, exist_ok=True)
+    make_directory(exports)
     return exports / f"{uuid4().hex}.{kind}"
 
 
