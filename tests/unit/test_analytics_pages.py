@@ -105,12 +105,12 @@ def test_counts_in_cells_are_short(value: int, said: str) -> None:
 def test_exported_values_have_types() -> None:
     columns = [Column(name="sender", label="", kind="text"), Column(name="cost", label="", kind="money")]
     grid = Grid(name="x", title="", columns=columns, rows=[Row(values=("=1", 550)), Row(values=(None, None))])
-    sql, given = as_question(grid, guarded=True)
+    sql, given = as_question(grid)
     assert sql == (
         'SELECT unnest(CAST(? AS VARCHAR[]))::VARCHAR AS "sender", '
         'unnest(CAST(? AS VARCHAR[]))::DECIMAL(18, 5) AS "cost"'
     )
-    assert given == [["'=1", None], ["0.00550", None]]
+    assert given == [["=1", None], ["0.00550", None]]
 
 
 class _Params(dict[str, list[str]]):

@@ -23,7 +23,7 @@ from duckdb import DuckDBPyConnection
 
 from ringback.analytics.ask import asked_rows, let_through
 from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, FileIsHeld, Limits, Standing
-from ringback.analytics.exports import Kind, copying, file_for, first_rows, remove_left, sent
+from ringback.analytics.exports import Kind, as_cells, copying, file_for, first_rows, remove_left, sent
 from ringback.analytics.private import close_to_others, make_directory
 from ringback.analytics.running import Askers, first_line
 from ringback.analytics.tables import DDL, SHAPE
@@ -136,7 +136,7 @@ class DuckEngine:
         try:
             await self._own_askers.do(
                 self._opened(),
-                lambda cursor: cursor.execute(copying(sql(cursor), path, kind), list(given)).fetchall(),
+                lambda cursor: _copy(cursor, sql(cursor), given, path, kind),
                 timeout_s=limits.timeout_s,
                 growth_mb=self._settings.memory_mb,
             )
@@ -285,6 +285,13 @@ def _written(database: DuckDBPyConnection, work: Callable[[DuckDBPyConnection], 
             raise
         cursor.commit()
         return result
+
+
+def _copy(cursor: DuckDBPyConnection, sql: str, given: Sequence[object], path: Path, kind: Kind) -> None:
+    if kind == "csv":
+        described = cursor.execute(first_rows(sql, 0), list(given)).description or []
+        sql = as_cells(sql, [(column[0], str(column[1])) for column in described])
+    cursor.execute(copying(sql, path, kind), list(given)).fetchall()
 
 
 def _answer(cursor: DuckDBPyConnection, sql: str, given: Sequence[object], rows: int) -> Answer:

@@ -15,6 +15,7 @@ from rich.console import Console, RenderableType
 from ringback.analytics import figures
 from ringback.analytics.asking import plain, time_shown
 from ringback.analytics.definitions import MEASURES
+from ringback.analytics.exports import as_cell
 from ringback.analytics.filters import Filter, read_filter
 from ringback.analytics.questions import Questions
 from ringback.cli import stats_views as views
@@ -401,7 +402,7 @@ def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
         names = sorted(rows[0], key=lambda name: name not in _WHAT)
         writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: as_cell(value) for name, value in row.items()} for row in rows)
 
 
 def _rate_of(text: str | None) -> float | None:
