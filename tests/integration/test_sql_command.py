@@ -89,9 +89,7 @@ def test_no_cell_of_csv_is_a_formula(data: Path) -> None:
     sql = """SELECT '=1' AS "=name", '+1' AS name, '-1' AS name, '@a' AS a, chr(9) || 'b' AS tab, chr(13) AS cr,
         '=c'::BLOB AS blob, '=d'::ENUM('=d') AS enum, 'f=' AS f, NULL::VARCHAR AS no"""
     lines = run(data, sql, "--csv").stdout
-    assert lines == (
-        "'=name,name,name_1,a,tab,cr,blob,enum,f,no\n'=1,'+1,'-1,'@a,'\tb,\"'\r\",'=c,'=d,f=,\n"
-    )
+    assert lines == ("'=name,name,name_1,a,tab,cr,blob,enum,f,no\n'=1,'+1,'-1,'@a,'\tb,\"'\r\",'=c,'=d,f=,\n")
 
 
 def test_numbers_and_times_of_csv_are_as_they_are(data: Path) -> None:
