@@ -133,6 +133,22 @@ async def test_rows_are_filters_and_lead_to_their_messages(served: Served) -> No
     assert "United States" not in narrowed
 
 
+@pytest.mark.parametrize("path", ["", "/delivery", "/funnel"])
+async def test_messages_without_a_receipt_are_a_click_away(served: Served, path: str) -> None:
+    days = 3 * 24
+    await filled(served.engine, [], opened=[seen(days, 1, status="sent"), seen(days, 2, status="sent", country="IN")])
+    old = await served.dashboard.owe(status="sent", queued_at_us=CLOCK.now_us() - days * 3_600_000_000)
+    await served.dashboard.owe(status="sent")
+    html = unescape(await page(served.client, f"{ROOT}{path}?period=7d&country=US"))
+    links = set(re.findall(r'href="(/dashboard/messages\?[^"]*status=no_dlr[^"]*)"', html))
+    assert links
+    for link in links:
+        assert "country=US" in link
+        shown = await page(served.client, link)
+        assert re.findall(r'id="m-([^"]+)"', shown) == [each.uuid for each in old]
+        assert "selected>no receipt</option>" in shown
+
+
 @pytest.mark.parametrize(
     ("query", "leads_to"),
     [

@@ -178,6 +178,7 @@ class AnalyticsPages:
                 "now": now,
                 "before": then,
                 "before_filter": before,
+                "no_receipt_link": views.without_receipt_link(chosen),
                 "change": words.change,
                 "points": words.points,
                 "tops": [grids[f"by_{by}"] for by in tops],
@@ -240,6 +241,7 @@ class AnalyticsPages:
         steps = views.funnel_steps(now, before)
         facts = {
             "by": by, "bys": words.BY, "steps": steps, "points": words.points, "conversion": found, "grid": grid,
+            "no_receipt_link": views.without_receipt_link(chosen),
         }  # fmt: skip
         grids = {"funnel": views.funnel_grid(now), grid.name: grid}
         return View(grids=grids, facts=facts, accepted=now.stages[0].count)

@@ -30,6 +30,7 @@ from ringback.web.dashboard.analytics_words import (
     PERCENTILES,
     STAGES,
 )
+from ringback.web.dashboard.listing import NO_RECEIPT
 
 _RATES: Final = (
     Column(name="delivery_rate", label="Delivery rate", kind="share", order="delivery_rate",
@@ -43,6 +44,11 @@ _RATES: Final = (
 
 _EXPORTED_ONLY: Final = frozenset({"dlr_rate", "delivered", "no_dlr", "pending", "received"})
 """What the bar of a row shows well enough, or its rates do."""
+
+
+def without_receipt_link(chosen: Filter, **more: str) -> str:
+    """Return the address of the list of those of the messages that have no receipt."""
+    return messages_link(chosen, **more, status=NO_RECEIPT)
 
 
 def messages_link(chosen: Filter, **more: str) -> str:
@@ -148,6 +154,7 @@ def breakdown(found: Breakdown, address: Address, chosen: Filter) -> Grid:
                 note=key if group.name else "",
                 link=address.where(found.by, key).url(),
                 messages=messages_link(chosen, **{found.by: key}),
+                leads={"no_dlr_rate": without_receipt_link(chosen, **{found.by: key})} if group.no_dlr else {},
                 mix=pieces([(name, getattr(group, name)) for name in present]),
             )
         )
