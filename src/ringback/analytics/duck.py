@@ -71,7 +71,12 @@ class DuckEngine:
     async def __aenter__(self) -> Self:
         """Open the file, or make it. Raises ``AnalyticsAway`` if another process has it, and ``DataDirUnusable``."""
         loop = asyncio.get_running_loop()
-        self._database = await loop.run_in_executor(self._writer, self._open)
+        try:
+            self._database = await loop.run_in_executor(self._writer, self._open)
+        except BaseException:
+            # Who waits for the file tries often: no thread is left behind.
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(
@@ -187,7 +192,6 @@ class DuckEngine:
             return self._connect(path)
         make_directory(self._directory)
         make_directory(self._directory / _SPILL)
-        remove_left(self._directory)
         database, self.begun_anew = self._connect_or_not(path)
         if database is None:
             # Nothing in it is the only copy.
@@ -196,6 +200,8 @@ class DuckEngine:
             database.execute(DDL)
         # What an earlier version of Ringback, or a tool, has left for all to read too.
         close_to_others(self._directory)
+        # Not before the file is this process's: who has it may be sending just now.
+        remove_left(self._directory)
         database.execute("INSERT OR IGNORE INTO meta VALUES ('shape', ?)", [str(SHAPE)])
         database.execute("ATTACH ':memory:' AS staging")
         return database
