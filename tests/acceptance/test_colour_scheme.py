@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.acceptance.browsing import COLOURS, barriers, chromium, log_in
+from tests.acceptance.browsing import WCAG, barriers, chromium, log_in
 from tests.data.dashboard.serving import Dashboard, serve
 
 LIGHT: Final = "rgb(250, 250, 249)"
@@ -50,7 +50,9 @@ async def test_the_button_goes_from_the_system_to_light_to_dark_and_back(
         assert await background(page) == colour
         if SHOTS:
             await page.screenshot(path=Path(SHOTS) / f"scheme-{then.replace(' ', '-')}.png")
-        assert await barriers(page, COLOURS) == []
+        for width in (1280, 390):
+            await page.set_viewport_size({"width": width, "height": 844})
+            assert await barriers(page, WCAG) == []
     assert tab.complaints == []
 
 
