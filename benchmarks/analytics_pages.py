@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from benchmarks.processes import RINGBACK
+from benchmarks.processes import login_link
 from ringback.analytics.filters import Filter, as_params
 
 CHROMIUM: Final = "/usr/bin/chromium"
@@ -80,18 +79,12 @@ class Entrance(msgspec.Struct, frozen=True):
 @contextlib.contextmanager
 def entrance(url: str, environment: Mapping[str, str]) -> Iterator[Entrance]:
     """Log in as the operator, with a real browser."""
-    made = subprocess.run(
-        [RINGBACK, "login-link", "--url", url],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PATH": "/usr/bin:/bin", **environment},
-    )
+    link = login_link(environment, url)
     with sync_playwright() as playwright:
         browser: Browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         context = browser.new_context()
         page = context.new_page()
-        page.goto(made.stdout.split()[-1])
+        page.goto(link)
         page.get_by_role("button", name="Open the dashboard").click()
         page.wait_for_url("**/dashboard")
         page.close()

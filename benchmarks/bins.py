@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from playwright.async_api import Page, async_playwright
 
 from benchmarks.databases import DATABASES, Database
 from benchmarks.listing import asker
-from benchmarks.processes import RINGBACK, create_account, ringback
+from benchmarks.processes import command, create_account, login_link, ringback
 from benchmarks.report import Figure, Report, Target, median, percentile, progress
 from ringback.store import captures
 from ringback.store.bins import Bin
@@ -85,8 +84,8 @@ def run(directory: Path) -> Report:
 async def _screen(url: str, database: Database) -> tuple[list[float], list[float]]:
     """Send requests to a bin that a browser shows; gives milliseconds to the answer, and to the row on the screen."""
     progress(f"bins: {SHOWN} captures on a screen, one every {EVERY_S:g} s ...")
-    _command(database, "bin", "new", "screen")
-    link = _command(database, "login-link", "--url", url).split()[-1]
+    command(database.environment, "bin", "new", "screen")
+    link = login_link(database.environment, url)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = await browser.new_page()
@@ -127,7 +126,9 @@ async def _painted(page: Page) -> dict[int, float]:
 
 def _fill(url: str, database: Database, auth_id: str, token: str) -> None:
     """Make a bin of the account, and fill it with callbacks of a kilobyte."""
-    _command(database, "bin", "new", "full", "--captures", str(HELD), "--megabytes", "1000", "--account", auth_id)
+    command(
+        database.environment, "bin", "new", "full", "--captures", str(HELD), "--megabytes", "1000", "--account", auth_id
+    )
     for first in range(0, HELD, BATCH):
         new = [_capture(number) for number in range(first, first + BATCH)]
 
@@ -165,14 +166,3 @@ def _capture(number: int) -> NewCapture:
         peer="192.0.2.7",
         group_key=f"{number:040x}",
     )
-
-
-def _command(database: Database, *arguments: str) -> str:
-    done = subprocess.run(
-        [RINGBACK, *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PATH": "/usr/bin:/bin", **database.environment},
-    )
-    return done.stdout

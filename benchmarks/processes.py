@@ -46,6 +46,23 @@ class Process:
         return Usage(cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS, rss_mb=rss, peak_rss_mb=peak)
 
 
+def command(environment: Mapping[str, str], *arguments: str) -> str:
+    """Run a command of Ringback to its end; gives what it prints. Raises ``CalledProcessError``."""
+    done = subprocess.run(
+        [RINGBACK, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", **environment},
+    )
+    return done.stdout
+
+
+def login_link(environment: Mapping[str, str], url: str) -> str:
+    """Return a link by which an operator logs in once at the dashboard of a URL."""
+    return command(environment, "login-link", "--url", url).split()[-1]
+
+
 def create_account(environment: Mapping[str, str]) -> tuple[str, str]:
     """Make an account; gives auth id and token."""
     made = subprocess.run(

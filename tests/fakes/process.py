@@ -35,12 +35,21 @@ def run(*arguments: str, timeout_s: float = 60, **environment: str) -> subproces
 class Served:
     """A ``ringback serve`` that is ready."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str, account: dict[str, str], log: list[str]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, url: str, account: dict[str, str], log: "Log") -> None:
         self.process = process
         self.url = url
         self.account = account
         self.log = log
         """What it has written on standard error, by lines; whole once it has ended."""
+
+    async def until_logged(self, text: str, *, timeout_s: float = 60) -> str:
+        """Wait until it has written a line with a text on standard error; returns the line."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                self.log.grown.clear()
+                if found := next((line for line in self.log if text in line), None):
+                    return found
+                await self.log.grown.wait()
 
     async def send(self, http: aiohttp.ClientSession, **fields: Any) -> tuple[int, dict[str, Any]]:
         """Send a message; gives status and body."""
@@ -60,6 +69,14 @@ class Served:
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(timeout_s):
             return await self.process.wait()
+
+
+class Log(list[str]):
+    """Lines that come while somebody waits for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grown = asyncio.Event()
 
 
 def create_account(data_dir: Path, **environment: str) -> dict[str, str]:
@@ -84,7 +101,7 @@ async def served(
     try:
         assert process.stderr is not None
         async with asyncio.timeout(READY_S):
-            log: list[str] = []
+            log = Log()
             while True:
                 line = (await process.stderr.readline()).decode()
                 assert line, f"ringback ended before it was ready: {''.join(log)[-2000:]}"
@@ -101,9 +118,10 @@ async def served(
             await drain
 
 
-async def _drain(stream: asyncio.StreamReader, log: list[str]) -> None:
+async def _drain(stream: asyncio.StreamReader, log: Log) -> None:
     while line := await stream.readline():
         log.append(line.decode())
+        log.grown.set()
 
 
 @contextmanager

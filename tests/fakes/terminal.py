@@ -20,10 +20,12 @@ class Terminal:
         self._master = master
         self.written = ""
         """All that the program has written, orders to the terminal among it."""
+        self._seen = 0
+        """Where what was waited for last ends."""
 
     async def until(self, text: str, *, timeout_s: float = 30) -> str:
         """Wait until the program has written a text, after what was waited for before; returns what came up to it."""
-        began = len(self.written)
+        began = self._seen
         try:
             async with asyncio.timeout(timeout_s):
                 while (at := self.written.find(text, began)) < 0:
@@ -32,6 +34,7 @@ class Terminal:
                     self.written += part.decode("utf-8", "replace")
         except TimeoutError:
             raise AssertionError(f"{text!r} was not written in time: {self.written[-3000:]}") from None
+        self._seen = at + len(text)
         return self.written[began:at]
 
     def press(self, keys: str) -> None:

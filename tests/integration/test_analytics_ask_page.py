@@ -122,6 +122,19 @@ async def test_a_question_is_saved_opened_and_deleted(operator: aiohttp.ClientSe
     await page(operator, location, status=404)
 
 
+async def test_the_audit_log_tells_of_saved_questions_by_name(operator: aiohttp.ClientSession) -> None:
+    await act(operator, "SELECT 'one'", "save", "ours")
+    await act(operator, "SELECT 'two'", "save", "ours")
+    await act(operator, "", "delete", "ours")
+    await act(operator, "", "delete", "not there")
+    await act(operator, "SELECT 3", "save", "")
+    told = plain(await page(operator, "/dashboard/audit?action=query"))
+    assert re.findall(r"query (?:create|change|delete) \w+", told) == [
+        "query delete ours", "query change ours", "query create ours",
+    ]  # fmt: skip
+    assert "SELECT" not in told
+
+
 async def test_a_question_without_a_name_is_not_saved(operator: aiohttp.ClientSession) -> None:
     status, body, _ = await act(operator, "SELECT 1", "save")
     assert status == 400

@@ -225,6 +225,7 @@ async def test_static_files_are_kept_for_ever_by_version(operator: aiohttp.Clien
     text = await page(operator, "/dashboard")
     addresses = set(re.findall(r'"(/dashboard/static/[^"]+)"', text))
     assert {address.partition("?")[0].rpartition("/")[2] for address in addresses} == {
+        "dark.css",
         "icon.svg",
         "live.js",
         "ringback.css",

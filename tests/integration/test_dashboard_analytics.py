@@ -99,10 +99,24 @@ async def test_the_overview_tells_the_figures_and_how_they_have_changed(served: 
     assert "filtered as spam 30 1" in text
 
 
-async def test_comparing_draws_the_period_before(served: Served) -> None:
+@pytest.mark.parametrize(
+    ("path", "line", "then"),
+    [
+        ("", "accepted before", "4"),
+        ("/delivery", "accepted before", "4"),
+        ("/latency", "p95 before", "2400"),
+        ("/errors", "failures before", "3"),
+    ],
+)
+async def test_comparing_draws_the_period_before(served: Served, path: str, line: str, then: str) -> None:
     await filled(served.engine, ROWS)
-    assert "accepted before" not in await served.text("")
-    assert "accepted before" in await served.text("?compare=previous")
+    assert line not in await served.text(path)
+    assert line in await served.text(f"{path}?compare=previous")
+    # In the file beside it, the four messages of 26 hours ago stand where those of 2 hours ago do.
+    export = f"{ROOT}{path or '/overview'}/export?compare=previous&table=over_time&format=csv"
+    async with served.client.get(export) as answer:
+        rows = list(csv.DictReader(io.StringIO(await answer.text())))
+    assert [each["before"] for each in rows if each["before"] not in ("", "0")] == [then]
 
 
 async def test_rows_are_filters_and_lead_to_their_messages(served: Served) -> None:
@@ -117,6 +131,22 @@ async def test_rows_are_filters_and_lead_to_their_messages(served: Served) -> No
     assert "Remove the filter Carrier 404-20" in html_of
     assert "India IN 3" in narrowed
     assert "United States" not in narrowed
+
+
+@pytest.mark.parametrize("path", ["", "/delivery", "/funnel"])
+async def test_messages_without_a_receipt_are_a_click_away(served: Served, path: str) -> None:
+    days = 3 * 24
+    await filled(served.engine, [], opened=[seen(days, 1, status="sent"), seen(days, 2, status="sent", country="IN")])
+    old = await served.dashboard.owe(status="sent", queued_at_us=CLOCK.now_us() - days * 3_600_000_000)
+    await served.dashboard.owe(status="sent")
+    html = unescape(await page(served.client, f"{ROOT}{path}?period=7d&country=US"))
+    links = set(re.findall(r'href="(/dashboard/messages\?[^"]*status=no_dlr[^"]*)"', html))
+    assert links
+    for link in links:
+        assert "country=US" in link
+        shown = await page(served.client, link)
+        assert re.findall(r'id="m-([^"]+)"', shown) == [each.uuid for each in old]
+        assert "selected>no receipt</option>" in shown
 
 
 @pytest.mark.parametrize(

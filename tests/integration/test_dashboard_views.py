@@ -3,6 +3,7 @@
 import pytest
 
 from ringback.model.latency import bucket_of
+from ringback.store.narrowing import NoReceipt
 from ringback.store.rollups import HOUR_US, Summary
 from ringback.web.dashboard import present
 from ringback.web.dashboard.chart import HEIGHT, ceiling, draw
@@ -119,14 +120,17 @@ def test_figures_name_their_denominators() -> None:
     assert (none.accepted, none.decided, none.rate, none.p50_us) == (3, 0, None, None)
 
 
+NO_RECEIPT_BY_NOW = NoReceipt(sent_before_us=1)
+
+
 def test_a_list_takes_what_its_filters_say() -> None:
     wanted = read_wanted({"status": "queued", "number": "+1 (415) 555-0123", "error": " "})
     assert wanted == Wanted(status="queued", number="14155550123")
     assert wanted.query(after="7") == "status=queued&number=14155550123&after=7"
-    assert wanted.takes(message())
-    assert not wanted.takes(message(status="sent"))
-    assert not wanted.takes(message(log="false"))
-    assert not wanted.takes(message(dst="14155550124"))
-    assert Wanted(number="15005550100").takes(message(log="false"))
-    assert not Wanted(number="15005550100").takes(message(log="false", direction="inbound"))
-    assert not Wanted(error="30").takes(message())
+    assert wanted.takes(message(), NO_RECEIPT_BY_NOW)
+    assert not wanted.takes(message(status="sent"), NO_RECEIPT_BY_NOW)
+    assert not wanted.takes(message(log="false"), NO_RECEIPT_BY_NOW)
+    assert not wanted.takes(message(dst="14155550124"), NO_RECEIPT_BY_NOW)
+    assert Wanted(number="15005550100").takes(message(log="false"), NO_RECEIPT_BY_NOW)
+    assert not Wanted(number="15005550100").takes(message(log="false", direction="inbound"), NO_RECEIPT_BY_NOW)
+    assert not Wanted(error="30").takes(message(), NO_RECEIPT_BY_NOW)

@@ -104,6 +104,22 @@ async def test_a_second_owner_is_told_that_the_file_is_held(engine: DuckEngine, 
             pass
 
 
+async def test_who_does_not_get_the_file_leaves_alone_what_its_owner_is_sending(
+    engine: DuckEngine, tmp_path: Path
+) -> None:
+    parts = engine.export("SELECT 1 AS one", kind="csv")
+    sending = list((tmp_path / "analytics" / "exports").glob("*"))
+    assert sending == []
+    first = await anext(parts)
+    sending = list((tmp_path / "analytics" / "exports").glob("*"))
+    with pytest.raises(AnalyticsAway):
+        async with DuckEngine(tmp_path / "analytics", AnalyticsSettings(memory_mb=300)):
+            pass
+    assert sending == list((tmp_path / "analytics" / "exports").glob("*")) != []
+    assert first == b"one\n1\n"
+    await parts.aclose()
+
+
 async def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
     async with DuckEngine(tmp_path, SETTINGS) as engine:
         await engine.write(lambda con: add_event(1, con))

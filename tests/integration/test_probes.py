@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -146,6 +147,18 @@ async def test_a_process_is_not_ready_before_any_disk_that_it_writes_to_is_full(
         {"database": True, "disk: database": False, "disk: media": False, "disk: analytics": False},
     )
     assert accepted == 202, "who comes all the same is served while there is room"
+
+
+async def test_a_database_that_is_held_by_a_writer_is_not_ready_though_it_can_be_read(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, store={"data_dir": tmp_path, "busy_timeout_s": 0.2})
+    async with running(settings) as ringback:
+        with contextlib.closing(sqlite3.connect(tmp_path / "ringback.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            status, text = await get(ringback, "/readyz")
+            holder.execute("ROLLBACK")
+        assert status == 503
+        assert "locked" in text
+        assert (await get(ringback, "/readyz"))[0] == 200
 
 
 def test_the_settings_have_their_defaults() -> None:

@@ -85,6 +85,22 @@ def test_rows_for_programs(data: Path, flag: str, lines: list[str]) -> None:
     assert run(data, COUNT, flag).stdout.splitlines() == lines
 
 
+def test_no_cell_of_csv_is_a_formula(data: Path) -> None:
+    sql = """SELECT '=1' AS "=name", '+1' AS name, '-1' AS name, '@a' AS a, chr(9) || 'b' AS tab, chr(13) AS cr,
+        '=c'::BLOB AS blob, '=d'::ENUM('=d') AS enum, 'f=' AS f, NULL::VARCHAR AS no"""
+    lines = run(data, sql, "--csv").stdout
+    assert lines == ("'=name,name,name_1,a,tab,cr,blob,enum,f,no\n'=1,'+1,'-1,'@a,'\tb,\"'\r\",'=c,'=d,f=,\n")
+
+
+def test_numbers_and_times_of_csv_are_as_they_are(data: Path) -> None:
+    sql = "SELECT -1 AS a, -1.5::DECIMAL(3, 1) AS b, -2.5::DOUBLE AS c, INTERVAL '-1 day' AS d, ['=1'] AS e"
+    assert run(data, sql, "--csv").stdout == "a,b,c,d,e\n-1,-1.5,-2.5,-1 day,['=1']\n"
+
+
+def test_other_formats_have_texts_as_they_are(data: Path) -> None:
+    assert run(data, "SELECT '=1' AS a", "--ndjson").stdout == '{"a":"=1"}\n'
+
+
 def test_a_parquet_file(data: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.parquet"
     assert run(data, COUNT, "--parquet", str(target)).stdout == ""

@@ -56,6 +56,15 @@ def test_json_and_csv_are_all_there_is_on_standard_output(data_dir: Path, comman
     assert all(len(line.split(",")) == len(header.split(",")) for line in rows)
 
 
+def test_no_cell_of_csv_is_a_formula(tmp_path: Path) -> None:
+    async def fill() -> None:
+        async with DuckEngine(tmp_path / "analytics", AnalyticsSettings()) as engine:
+            await filled(engine, [row(1, queued_at=AN_HOUR_AGO, src="=HYPERLINK(1)")])
+
+    asyncio.run(fill())
+    assert stats(tmp_path, "senders", "--csv").stdout.splitlines()[1].startswith("'=HYPERLINK(1),")
+
+
 def test_filters_narrow(data_dir: Path) -> None:
     totals = json.loads(stats(data_dir, "rate", "--json", "--where", "country=IN", "--where", "carrier=404-20").stdout)
     assert totals["totals"]["accepted"] == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from ringback.analytics.figures import Cell, Heatmap
-from ringback.store.narrowing import Narrowing
+from ringback.store.narrowing import Narrowing, NoReceipt
 from ringback.web.dashboard import present
 from ringback.web.dashboard.analytics_address import Address, read_address
 from ringback.web.dashboard.analytics_export import as_question
@@ -105,12 +105,12 @@ def test_counts_in_cells_are_short(value: int, said: str) -> None:
 def test_exported_values_have_types() -> None:
     columns = [Column(name="sender", label="", kind="text"), Column(name="cost", label="", kind="money")]
     grid = Grid(name="x", title="", columns=columns, rows=[Row(values=("=1", 550)), Row(values=(None, None))])
-    sql, given = as_question(grid, guarded=True)
+    sql, given = as_question(grid)
     assert sql == (
         'SELECT unnest(CAST(? AS VARCHAR[]))::VARCHAR AS "sender", '
         'unnest(CAST(? AS VARCHAR[]))::DECIMAL(18, 5) AS "cost"'
     )
-    assert given == [["'=1", None], ["0.00550", None]]
+    assert given == [["=1", None], ["0.00550", None]]
 
 
 class _Params(dict[str, list[str]]):
@@ -126,7 +126,9 @@ def test_the_message_list_understands_links_of_the_analytics() -> None:
     )
     assert wanted.status == "queued,sent"
     assert wanted.country == "IN,US"
-    assert wanted.narrowing() == Narrowing(status=("queued", "sent"), country=("IN", "US"), carrier=("none",))
+    assert wanted.narrowing(NoReceipt(1)) == Narrowing(
+        status=("queued", "sent"), country=("IN", "US"), carrier=("none",)
+    )
     assert wanted.times() == (1_769_860_800_000_000, None)
     assert wanted.until == ""
 
@@ -143,7 +145,7 @@ def test_the_message_list_understands_links_of_the_analytics() -> None:
     ],
 )
 def test_a_live_list_takes_what_its_filters_take(wanted: Wanted, changes: dict[str, object]) -> None:
-    assert wanted.takes(message(**changes))
+    assert wanted.takes(message(**changes), NoReceipt(1))
 
 
 @pytest.mark.parametrize(
@@ -156,4 +158,11 @@ def test_a_live_list_takes_what_its_filters_take(wanted: Wanted, changes: dict[s
     ],
 )
 def test_a_live_list_leaves_out_the_others(wanted: Wanted, changes: dict[str, object]) -> None:
-    assert not wanted.takes(message(**changes))
+    assert not wanted.takes(message(**changes), NoReceipt(1))
+
+
+def test_the_message_list_knows_messages_without_a_receipt() -> None:
+    wanted = read_wanted({"status": "no_dlr,failed"})
+    assert wanted.query() == "status=no_dlr%2Cfailed"
+    assert wanted.narrowing(NoReceipt(7, ("US",))) == Narrowing(status=("failed",), no_receipt=NoReceipt(7, ("US",)))
+    assert read_wanted({"status": "sent"}).narrowing(NoReceipt(7)) == Narrowing(status=("sent",))

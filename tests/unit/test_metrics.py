@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ringback.metrics import Metrics
-from ringback.model.errors import NotFound, StoreUnavailable
+from ringback.model.errors import NotFound, OutOfSpace, StoreUnavailable
 from ringback.store.backlog import Backlog
 from ringback.store.measured import MeasuredStore
 from ringback.web.answers import CountedAnswers
@@ -45,6 +45,8 @@ class AnsweringStore:
     def __init__(self) -> None:
         self.answer: Any = 0
         self.reads = 0
+        self.writes: list[Exception | None] = []
+        self.refuses_writes: Exception | None = None
         self.release = asyncio.Event()
         self.release.set()
 
@@ -55,7 +57,13 @@ class AnsweringStore:
             raise self.answer
         return self.answer
 
-    write = read
+    async def write(self, _: Callable[[Any], Any], **_options: Any) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        self.writes.append(self.refuses_writes)
+        if self.refuses_writes is not None:
+            raise self.refuses_writes
+        return self.answer
 
 
 @pytest.fixture
@@ -115,6 +123,28 @@ async def test_a_database_that_refuses_or_hangs_is_not_ready(store: AnsweringSto
     store.release.set()
     await asyncio.sleep(0)
     assert await ask(asked, "/readyz") == (200, "ready\n")
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [StoreUnavailable("the database did not take the transaction: readonly"), OutOfSpace("the disk is full")],
+)
+async def test_a_database_that_can_be_read_only_is_not_ready(
+    store: AnsweringStore, metrics: Metrics, refusal: Exception
+) -> None:
+    clock = FakeClock()
+    asked = probes(store, metrics, clock)
+    assert await ask(asked, "/readyz") == (200, "ready\n")
+    store.refuses_writes = refusal
+    clock.advance(4.9)
+    assert await ask(asked, "/readyz") == (200, "ready\n")
+    clock.advance(0.1)
+    assert await ask(asked, "/readyz") == (503, f"{refusal}\n")
+    assert await ask(asked, "/readyz") == (503, f"{refusal}\n")
+    store.refuses_writes = None
+    assert await ask(asked, "/readyz") == (200, "ready\n")
+    assert await ask(asked, "/readyz") == (200, "ready\n")
+    assert store.writes == [None, refusal, refusal, None], "asking often must not keep the database busy"
 
 
 async def test_too_little_room_is_not_ready(store: AnsweringStore, metrics: Metrics) -> None:

@@ -24,13 +24,15 @@ from duckdb import DuckDBPyConnection
 from ringback.analytics import exports, staging
 from ringback.analytics.ask import asked_rows, let_through
 from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, FileIsHeld, Limits, Standing
-from ringback.analytics.exports import Kind, copying, file_for, first_rows, sent
+from ringback.analytics.exports import Kind, as_cells, copying, file_for, first_rows, sent
+from ringback.analytics.private import close_to_others, make_directory
 from ringback.analytics.running import Askers, first_line
 from ringback.analytics.tables import DDL, SHAPE
 from ringback.model.errors import AnalyticsAway, QuestionRefused
 from ringback.settings_analytics import AnalyticsSettings
 
 FILE: Final = "analytics.duckdb"
+_SPILL: Final = "tmp"
 _STAGERS: Final = 2
 _ASKERS: Final = 4
 """Questions that run at the same time; more than that wait for their turn."""
@@ -70,9 +72,14 @@ class DuckEngine:
         return self._directory
 
     async def __aenter__(self) -> Self:
-        """Open the file, or make it. Raises ``AnalyticsAway`` if another process has it."""
+        """Open the file, or make it. Raises ``AnalyticsAway`` if another process has it, and ``DataDirUnusable``."""
         loop = asyncio.get_running_loop()
-        self._database = await loop.run_in_executor(self._writer, self._open)
+        try:
+            self._database = await loop.run_in_executor(self._writer, self._open)
+        except BaseException:
+            # Who waits for the file tries often: no thread is left behind.
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(
@@ -137,7 +144,7 @@ class DuckEngine:
         try:
             await self._own_askers.do(
                 self._opened(),
-                lambda cursor: cursor.execute(copying(sql(cursor), path, kind), list(given)).fetchall(),
+                lambda cursor: _copy(cursor, sql(cursor), given, path, kind),
                 timeout_s=limits.timeout_s,
                 growth_mb=self._settings.memory_mb,
             )
@@ -186,15 +193,19 @@ class DuckEngine:
         path = self._directory / FILE
         if self._read_only:
             return self._connect(path)
-        self._directory.mkdir(parents=True, exist_ok=True)
-        exports.remove_left(self._directory)
-        staging.remove_left(self._directory)
+        make_directory(self._directory)
+        make_directory(self._directory / _SPILL)
         database, self.begun_anew = self._connect_or_not(path)
         if database is None:
             # Nothing in it is the only copy.
             remove(self._directory)
             database = self._connect(path)
             database.execute(DDL)
+        # What an earlier version of Ringback, or a tool, has left for all to read too.
+        close_to_others(self._directory)
+        # Not before the file is this process's: who has it may be sending just now.
+        exports.remove_left(self._directory)
+        staging.remove_left(self._directory)
         database.execute("INSERT OR IGNORE INTO meta VALUES ('shape', ?)", [str(SHAPE)])
         database.execute("ATTACH ':memory:' AS staging")
         return database
@@ -223,7 +234,7 @@ class DuckEngine:
                     "threads": settings.threads,
                     "memory_limit": f"{settings.memory_mb}MiB",
                     "max_temp_directory_size": _SPILLED,
-                    "temp_directory": str(self._directory / "tmp"),
+                    "temp_directory": str(self._directory / _SPILL),
                     "checkpoint_threshold": _CHECKPOINT_AT,
                     "autoload_known_extensions": "false",
                     "autoinstall_known_extensions": "false",
@@ -285,6 +296,13 @@ def _written(database: DuckDBPyConnection, work: Callable[[DuckDBPyConnection], 
             raise
         cursor.commit()
         return result
+
+
+def _copy(cursor: DuckDBPyConnection, sql: str, given: Sequence[object], path: Path, kind: Kind) -> None:
+    if kind == "csv":
+        described = cursor.execute(first_rows(sql, 0), list(given)).description or []
+        sql = as_cells(sql, [(column[0], str(column[1])) for column in described])
+    cursor.execute(copying(sql, path, kind), list(given)).fetchall()
 
 
 def _answer(cursor: DuckDBPyConnection, sql: str, given: Sequence[object], rows: int) -> Answer:

@@ -13,6 +13,7 @@ from pathlib import Path
 from duckdb import DuckDBPyConnection
 
 from ringback.analytics.days import KINDS, Days
+from ringback.analytics.private import close_to_others, make_directory
 from ringback.analytics.staging import quoted
 
 
@@ -32,7 +33,7 @@ def to_seal(con: DuckDBPyConnection, settled: datetime) -> list[date]:
 
 def seal(con: DuckDBPyConnection, days: Days, day: date) -> None:
     """Write a day's files; the transaction notes that they are there."""
-    days.directory.mkdir(parents=True, exist_ok=True)
+    make_directory(days.directory)
     tables = {"messages": ("closed_messages", "queued_at, message_uuid"), "events": ("events", "origin, log_offset")}
     for kind, (table, order) in tables.items():
         column = "queued_at" if kind == "messages" else '"at"'
@@ -42,6 +43,7 @@ def seal(con: DuckDBPyConnection, days: Days, day: date) -> None:
             f"COPY (SELECT * FROM {table} WHERE {column} >= '{day}' AND {column} < '{day + timedelta(days=1)}' "
             f"ORDER BY {order}) TO '{quoted(unfinished)}' (FORMAT parquet, COMPRESSION zstd)"
         )
+        close_to_others(unfinished)
         _to_disk(unfinished)
         unfinished.rename(path)
     con.execute("INSERT INTO sealed_days VALUES (?)", [day])

@@ -10,13 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ringback.cli.acting import actor
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.inspector import exports, script
 from ringback.inspector.keep import BinKeeper
 from ringback.model.errors import InvalidRequest
 from ringback.runtime import SystemClock
 from ringback.settings import Settings
-from ringback.store import bins, captures
+from ringback.store import audit, bins, captures
 from ringback.store.bins import Bin
 from ringback.store.captures import Capture
 from ringback.store.port import Store
@@ -60,10 +61,12 @@ def new_bin(
     given = {"captures": captures, "megabytes": megabytes, "retention_hours": retention_hours, "script": answers}
     said = {key: value for key, value in given.items() if value is not None}
 
-    async def work(keeper: BinKeeper, _: Store) -> Bin:
-        return await keeper.create(name, said, account_id=account)
+    async def work(keeper: BinKeeper, store: Store, clock: SystemClock) -> Bin:
+        made = await keeper.create(name, said, account_id=account)
+        await _tell(store, clock, "bin create", made.name)
+        return made
 
-    made = bin_record(_run(settings, work), _url(settings))
+    made = bin_record(run_with_keeper(settings, work), _url(settings))
     typer.echo(json.dumps(made) if as_json else made["url"])
 
 
@@ -169,10 +172,18 @@ def delete(name: Name, *, config: ConfigFile = None, data_dir: DataDir = None) -
     """Remove a bin with all that it holds."""
     settings = settings_from(config=config, data_dir=data_dir)
 
-    async def work(keeper: BinKeeper, _: Store) -> int:
-        return await keeper.delete(name)
+    async def work(keeper: BinKeeper, store: Store, clock: SystemClock) -> int:
+        removed = await keeper.delete(name)
+        await _tell(store, clock, "bin delete", name)
+        return removed
 
-    typer.echo(f"removed {name} and {_run(settings, work)} captures", err=True)
+    typer.echo(f"removed {name} and {run_with_keeper(settings, work)} captures", err=True)
+
+
+async def _tell(store: Store, clock: SystemClock, action: str, target: str) -> None:
+    """Tell the audit log of what was done: bins are changed in transactions of their keeper's."""
+    now_us = clock.now_us()
+    await store.write(lambda tx: audit.note(tx, actor(), action, target, now_us=now_us))
 
 
 def run_with_keeper(settings: Settings, work: Callable[[BinKeeper, Store, SystemClock], Awaitable[T]]) -> T:

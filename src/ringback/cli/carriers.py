@@ -1,26 +1,21 @@
 """``ringback carriers``: who terminates messages, and how the links to them are."""
 
-import asyncio
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ringback.cli.acting import noted
-from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
+from ringback.cli.acting import change, write
+from ringback.cli.options import ConfigFile, DataDir, Json
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.routing.configured import Said, Shown, carrier_of, shown
 from ringback.store import routing
 from ringback.store.port import Transaction
-from ringback.wiring.backbone import open_backbone
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Carriers, and the links to them.", no_args_is_help=True)
 
@@ -77,16 +72,14 @@ def set_carrier(
 ) -> None:
     """Make a carrier, or give one other settings; running processes open it within a second."""
     carrier = carrier_of(name, {"kind": kind, "settings": _settings(settings), "capacity": capacity})
-    write(
-        noted(lambda tx, now_us: routing.put_carrier(tx, carrier, now_us=now_us), "carrier set", name), config, data_dir
-    )
+    change(lambda tx, now_us: routing.put_carrier(tx, carrier, now_us=now_us), "carrier set", name, config, data_dir)
     typer.echo(f"{name} is set")
 
 
 @app.command("remove")
 def remove_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Remove a carrier that no route leads to; what waits for it takes another route."""
-    write(noted(lambda tx, _: routing.remove_carrier(tx, name), "carrier remove", name), config, data_dir)
+    change(lambda tx, _: routing.remove_carrier(tx, name), "carrier remove", name, config, data_dir)
     typer.echo(f"{name} is removed")
 
 
@@ -99,7 +92,7 @@ def pause_carrier(
     def work(tx: Transaction, now_us: int) -> None:
         routing.pause_carrier(tx, name, is_paused=True, reason=reason, now_us=now_us)
 
-    write(noted(work, "carrier pause", name), config, data_dir)
+    change(work, "carrier pause", name, config, data_dir)
     typer.echo(f"{name} is paused")
 
 
@@ -110,7 +103,7 @@ def resume_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = 
     def work(tx: Transaction, now_us: int) -> None:
         routing.pause_carrier(tx, name, is_paused=False, reason=None, now_us=now_us)
 
-    write(noted(work, "carrier resume", name), config, data_dir)
+    change(work, "carrier resume", name, config, data_dir)
     typer.echo(f"{name} is resumed")
 
 
@@ -121,19 +114,8 @@ def rebind_carrier(name: str, *, config: ConfigFile = None, data_dir: DataDir = 
     def work(tx: Transaction, now_us: int) -> None:
         routing.rebind_carrier(tx, name, now_us=now_us)
 
-    write(noted(work, "carrier rebind", name), config, data_dir)
+    change(work, "carrier rebind", name, config, data_dir)
     typer.echo(f"{name} is asked to make its links anew")
-
-
-def write(work: Callable[[Transaction, int], T], config: Any, data_dir: Any) -> T:
-    """Do something with the database of the settings, as one transaction."""
-
-    async def run() -> T:
-        async with open_backbone(settings_from(config=config, data_dir=data_dir)) as (store, clock):
-            now_us = clock.now_us()
-            return await store.write(lambda tx: work(tx, now_us))
-
-    return asyncio.run(run())
 
 
 def _settings(file: Path | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ringback.cli.acting import noted
 from ringback.cli.callbacks import shown_time, with_store
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.model.errors import ConfigInvalid, InvalidRequest
@@ -249,9 +250,14 @@ def retry(
 
     async def work(store: Store, clock: SystemClock) -> int:
         now_us = clock.now_us()
-        return await store.write(
-            lambda tx: conversions_out.retry_failed(tx, source=source, message_uuid=message, now_us=now_us, limit=limit)
+        retrying = noted(
+            lambda tx, at_us: conversions_out.retry_failed(
+                tx, source=source, message_uuid=message, now_us=at_us, limit=limit
+            ),
+            "conversion retry",
+            message or source or "all",
         )
+        return await store.write(lambda tx: retrying(tx, now_us))
 
     again = with_store(work, config=config, data_dir=data_dir)
     typer.echo(json.dumps({"again": again}) if as_json else f"{again} are reported once more")

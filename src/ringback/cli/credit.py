@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ringback.cli.acting import change
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.model import money
 from ringback.model.errors import InvalidRequest
@@ -36,8 +37,12 @@ def credit(
     parsed = money.parse(amount)
     if not parsed:
         raise InvalidRequest(f"{amount!r} is no amount: write it like +10.00, with up to 5 decimals")
-    settings = settings_from(config=config, data_dir=data_dir)
-    balance = money.shown(asyncio.run(_credit(settings, auth_id.upper(), parsed, note)))
+
+    def work(tx: Transaction, now_us: int) -> int:
+        return store_credit.add(tx, auth_id.upper(), parsed, entry_id=new_id(now_us), note=note, now_us=now_us)
+
+    told = f"{auth_id.upper()} {money.shown(parsed)}"
+    balance = money.shown(change(work, "credit add", told, config, data_dir))
     typer.echo(json.dumps({"auth_id": auth_id.upper(), "credit": balance}) if as_json else f"credit  {balance}")
 
 
@@ -69,15 +74,6 @@ def ledger(
 
 def _time(at_us: int) -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat(sep=" ")
-
-
-async def _credit(settings: Settings, auth_id: str, amount: int, note: str | None) -> int:
-    async with open_backbone(settings) as (store, clock):
-        now_us = clock.now_us()
-        entry_id = new_id(now_us)
-        return await store.write(
-            lambda tx: store_credit.add(tx, auth_id, amount, entry_id=entry_id, note=note, now_us=now_us)
-        )
 
 
 async def _ledger(settings: Settings, auth_id: str, limit: int) -> tuple[int, list[Entry]]:

@@ -1,16 +1,14 @@
 """``ringback endpoints``: where callbacks go, and whether they do."""
 
-import asyncio
 import json
-from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from ringback.cli.acting import noted
-from ringback.cli.options import ConfigFile, DataDir, Json, RetryDelays, settings_from
+from ringback.cli.acting import change, write
+from ringback.cli.options import ConfigFile, DataDir, Json, RetryDelays
 from ringback.delivery.operate import configure, pause, resume
 from ringback.model.circuit import Party
 from ringback.model.errors import NotFound
@@ -18,9 +16,6 @@ from ringback.model.retry import RetryPlan, stored_plan
 from ringback.store import endpoints
 from ringback.store.endpoints import Endpoint
 from ringback.store.port import Transaction
-from ringback.wiring.backbone import open_backbone
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Endpoints that callbacks go to, of all accounts.", no_args_is_help=True)
 
@@ -41,7 +36,7 @@ def list_endpoints(
     data_dir: DataDir = None,
 ) -> None:
     """List endpoints; with --json one object a line."""
-    found = _write(lambda tx, _: endpoints.page(tx, account_id=account, state=state, limit=10_000), config, data_dir)
+    found = write(lambda tx, _: endpoints.page(tx, account_id=account, state=state, limit=10_000), config, data_dir)
     if as_json:
         for endpoint in found:
             typer.echo(json.dumps(_shown(endpoint)))
@@ -72,7 +67,7 @@ def show_endpoint(
             raise NotFound(f"there is no endpoint {endpoint_id}")
         return found
 
-    _print_one(_write(work, config, data_dir), as_json=as_json)
+    _print_one(write(work, config, data_dir), as_json=as_json)
 
 
 @app.command("pause")
@@ -89,7 +84,7 @@ def pause_endpoint(
     def work(tx: Transaction, now_us: int) -> Endpoint:
         return pause(tx, endpoint_id, by=Party.OPERATOR, reason=reason, now_us=now_us)
 
-    _print_one(_write(noted(work, "endpoint pause", endpoint_id), config, data_dir), as_json=as_json)
+    _print_one(change(work, "endpoint pause", endpoint_id, config, data_dir), as_json=as_json)
 
 
 @app.command("resume")
@@ -101,7 +96,7 @@ def resume_endpoint(
     def work(tx: Transaction, now_us: int) -> Endpoint:
         return resume(tx, endpoint_id, by=Party.OPERATOR, now_us=now_us)
 
-    _print_one(_write(noted(work, "endpoint resume", endpoint_id), config, data_dir), as_json=as_json)
+    _print_one(change(work, "endpoint resume", endpoint_id, config, data_dir), as_json=as_json)
 
 
 @app.command("set")
@@ -130,16 +125,7 @@ def set_limits(
             cleared=("retry_delays",) if retry_delays == "" else (),
         )
 
-    _print_one(_write(noted(work, "endpoint set", endpoint_id), config, data_dir), as_json=as_json)
-
-
-def _write(work: Callable[[Transaction, int], T], config: Any, data_dir: Any) -> T:
-    async def run() -> T:
-        async with open_backbone(settings_from(config=config, data_dir=data_dir)) as (store, clock):
-            now_us = clock.now_us()
-            return await store.write(lambda tx: work(tx, now_us))
-
-    return asyncio.run(run())
+    _print_one(change(work, "endpoint set", endpoint_id, config, data_dir), as_json=as_json)
 
 
 def _print_one(endpoint: Endpoint, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ringback.cli.acting import actor
 from ringback.cli.callbacks import with_store
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.dialect import send
@@ -17,7 +18,7 @@ from ringback.dialect.callback_urls import canonical_callback_url
 from ringback.model.errors import ConfigInvalid, InvalidRequest
 from ringback.runtime import SystemClock
 from ringback.settings import LimitsSettings
-from ringback.store import accounts, limits
+from ringback.store import accounts, audit, limits
 from ringback.store.limits import ALL, GEO, RATES
 from ringback.store.port import Store, Transaction
 
@@ -93,10 +94,13 @@ def set_geo(
     if alert_url is not None:
         changes["alert_url"] = _url(alert_url)
 
-    async def work(store: Store, _: SystemClock) -> dict[str, Any]:
+    async def work(store: Store, clock: SystemClock) -> dict[str, Any]:
+        now_us = clock.now_us()
+
         def change(tx: Transaction) -> dict[str, Any]:
             if changes:
                 limits.configure(tx, account_id, changes)
+                audit.note(tx, actor(), "geo set", account_id, now_us=now_us)
             return limits.own(tx, account_id)
 
         return await store.write(change)
@@ -118,6 +122,7 @@ def _work(account_id: str, changes: Mapping[str, Any], defaults: LimitsSettings)
         def change(tx: Transaction) -> dict[str, tuple[float, str]]:
             if changes:
                 limits.configure(tx, account_id, changes)
+                audit.note(tx, actor(), "limits set", account_id, now_us=now_us)
             own = limits.own(tx, account_id)
             account = accounts.find(tx, account_id, now_us)
             main_id = (account.parent_id if account else None) or account_id

@@ -1,27 +1,24 @@
 """``ringback numbers``: the inventory that accounts rent from."""
 
-import asyncio
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
+from ringback.cli.acting import change, write
+from ringback.cli.options import ConfigFile, DataDir, Json
 from ringback.model import numbers as digits
 from ringback.model.errors import ConfigInvalid, InvalidRequest, NotFound
 from ringback.model.inventory import SERVICES, SHORTCODE, TYPES, Number, new_number
 from ringback.store import accounts, numbers
 from ringback.store.port import Transaction
-from ringback.wiring.backbone import open_backbone
-
-T = TypeVar("T")
 
 MAX_AT_ONCE: Final = 100_000
 CARRIER: Final = "Ringback"
@@ -94,7 +91,7 @@ def list_numbers(
 ) -> None:
     """List numbers and who has them; with --json one object a line."""
     wanted = numbers.Filter(country=country and country.upper(), account_id=account and account.upper(), prefix=prefix)
-    total, found = _write(lambda tx, _: numbers.page(tx, None, wanted, limit=limit, offset=0), config, data_dir)
+    total, found = write(lambda tx, _: numbers.page(tx, None, wanted, limit=limit, offset=0), config, data_dir)
     if as_json:
         for number in found:
             typer.echo(json.dumps(_shown(number)))
@@ -113,7 +110,7 @@ def list_numbers(
 def remove_number(number: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Take a number that nobody has out of the inventory."""
     bare = digits.digits(number) or number
-    _write(lambda tx, _: numbers.remove(tx, bare), config, data_dir)
+    change(lambda tx, _: numbers.remove(tx, bare), "number remove", "1 number", config, data_dir)
     typer.echo(f"{bare} is removed", err=True)
 
 
@@ -198,21 +195,12 @@ def _add(given: list[tuple[Number, str]], config: Path | None, data_dir: Path | 
         ]
         return numbers.add(tx, new)
 
-    known = _write(work, config, data_dir)
+    known = change(work, "number add", f"{len(wanted)} number{'' if len(wanted) == 1 else 's'}", config, data_dir)
     if as_json:
         typer.echo(json.dumps({"added": len(wanted) - len(known), "already_there": known}))
         return
     there = f"; {len(known)} were there already: {', '.join(known[:5])}{' ...' if len(known) > 5 else ''}"
     typer.echo(f"{len(wanted) - len(known)} numbers added{there if known else ''}", err=True)
-
-
-def _write(work: Callable[[Transaction, int], T], config: Path | None, data_dir: Path | None) -> T:
-    async def run() -> T:
-        async with open_backbone(settings_from(config=config, data_dir=data_dir)) as (store, clock):
-            now_us = clock.now_us()
-            return await store.write(lambda tx: work(tx, now_us))
-
-    return asyncio.run(run())
 
 
 def _shown(number: Number) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ringback.cli.acting import actor
 from ringback.cli.callbacks import shown_time, with_store
 from ringback.cli.options import ConfigFile, DataDir, Json
 from ringback.dialect.keywords import HELP, OPT_IN, OPT_OUT
 from ringback.model import numbers, segments
 from ringback.model.errors import InvalidRequest, NotFound
 from ringback.runtime import SystemClock
-from ringback.store import accounts, optouts
+from ringback.store import accounts, audit, optouts
 from ringback.store.optouts import OptOut, Said
 from ringback.store.port import Store, Transaction
 
@@ -116,7 +117,9 @@ def texts(
         def write(tx: Transaction) -> dict[str, str]:
             if accounts.find(tx, auth_id, now_us) is None:
                 raise NotFound(f"there is no account {auth_id}: ringback account list shows them")
-            optouts.set_texts(tx, auth_id, changes)
+            if changes:
+                optouts.set_texts(tx, auth_id, changes)
+                audit.note(tx, actor(), "optout texts", auth_id, now_us=now_us)
             return optouts.texts(tx, auth_id)
 
         return await store.write(write)
@@ -139,6 +142,7 @@ def _note(intent: str, number: str, recipient: str, *, as_json: bool, config: Co
 
         def write(tx: Transaction) -> bool:
             optouts.in_turn(tx, [(ours, theirs)])
+            audit.note(tx, actor(), "optout add" if intent == OPT_OUT else "optout remove", now_us=said.at_us)
             return optouts.note(tx, said)
 
         return await store.write(write)

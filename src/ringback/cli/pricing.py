@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ringback.cli.acting import change
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.model.errors import InvalidRequest
 from ringback.model.pricing import COLUMNS, Price, read_csv
@@ -30,7 +31,8 @@ def import_table(
 ) -> None:
     """Load a table in the place of the one before; if anything is wrong with the file, nothing is loaded."""
     found = read_csv(_read(file))
-    asyncio.run(_replace(settings_from(config=config, data_dir=data_dir), found))
+    lines = f"{len(found)} line{'' if len(found) == 1 else 's'}"
+    change(lambda tx, _: prices.replace(tx, found), "pricing import", lines, config, data_dir)
     typer.echo(json.dumps({"lines": len(found)}) if as_json else f"{len(found)} lines of prices")
 
 
@@ -57,11 +59,6 @@ def _read(file: Path) -> str:
         raise InvalidRequest(f"cannot read {file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"{file} is no text in UTF-8: save it as such") from error
-
-
-async def _replace(settings: Settings, found: list[Price]) -> None:
-    async with open_backbone(settings) as (store, _):
-        await store.write(lambda tx: prices.replace(tx, found))
 
 
 async def _list(settings: Settings) -> list[Price]:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from ringback.cli.acting import noted
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from, time_of
 from ringback.cli.replays import INTERRUPTED
 from ringback.model.errors import ConfigInvalid, NotFound
@@ -82,7 +83,8 @@ def reconcile(
             new_id(now_us), source, now_us=now_us, dry_run=dry_run, subaccount=subaccount,
             since_us=time_of(since, "--since", now_us=now_us), until_us=time_of(until, "--until", now_us=now_us),
         )  # fmt: skip
-        await store.write(lambda tx: reconciliations.begin(tx, run))
+        beginning = noted(lambda tx, _: reconciliations.begin(tx, run), "reconcile start", f"{source} {run.id}")
+        await store.write(lambda tx: beginning(tx, now_us))
         return run
 
     try:

@@ -7,8 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ringback.cli.acting import noted
-from ringback.cli.carriers import write
+from ringback.cli.acting import change, write
 from ringback.cli.options import ConfigFile, DataDir, Json
 from ringback.model.routes import Route, RoutingTable
 from ringback.routing.choose import Facts, candidates
@@ -62,14 +61,14 @@ def set_route(
         given["failover_codes"] = failover_code
     route = route_of(name, given)
 
-    write(noted(lambda tx, now_us: routing.put_route(tx, route, now_us=now_us), "route set", name), config, data_dir)
+    change(lambda tx, now_us: routing.put_route(tx, route, now_us=now_us), "route set", name, config, data_dir)
     typer.echo(f"{name} is set")
 
 
 @app.command("remove")
 def remove_route(name: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Remove a route."""
-    write(noted(lambda tx, _: routing.remove_route(tx, name), "route remove", name), config, data_dir)
+    change(lambda tx, _: routing.remove_route(tx, name), "route remove", name, config, data_dir)
     typer.echo(f"{name} is removed")
 
 
@@ -91,7 +90,7 @@ def _pause(name: str, *, is_paused: bool, config: ConfigFile, data_dir: DataDir)
     def work(tx: Transaction, now_us: int) -> None:
         routing.pause_route(tx, name, is_paused=is_paused, now_us=now_us)
 
-    write(noted(work, "route pause" if is_paused else "route resume", name), config, data_dir)
+    change(work, "route pause" if is_paused else "route resume", name, config, data_dir)
 
 
 @app.command("test")

@@ -1,20 +1,15 @@
 """``ringback sandbox``: the numbers that an account of type developer may send to."""
 
-import asyncio
 import json
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import typer
 
-from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
+from ringback.cli.acting import change, write
+from ringback.cli.options import ConfigFile, DataDir, Json
 from ringback.model import numbers
 from ringback.model.errors import InvalidRequest
 from ringback.store import callers, profiles
 from ringback.store.port import Transaction
-from ringback.wiring.backbone import open_backbone
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Numbers that accounts of type developer may send to.", no_args_is_help=True)
 
@@ -23,7 +18,13 @@ app = typer.Typer(help="Numbers that accounts of type developer may send to.", n
 def add(auth_id: str, number: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Let an account of type developer, and its subaccounts, send to a number."""
     digits = _digits(number)
-    _write(lambda tx, now_us: callers.add_sandbox(tx, auth_id.upper(), digits, now_us=now_us), config, data_dir)
+    change(
+        lambda tx, now_us: callers.add_sandbox(tx, auth_id.upper(), digits, now_us=now_us),
+        "sandbox add",
+        auth_id.upper(),
+        config,
+        data_dir,
+    )
     typer.echo(f"{auth_id.upper()} may send to {digits}", err=True)
 
 
@@ -35,7 +36,7 @@ def list_numbers(auth_id: str, *, config: ConfigFile = None, data_dir: DataDir =
         profiles.profile(tx, auth_id.upper())
         return callers.sandbox(tx, auth_id.upper())
 
-    found = _write(work, config, data_dir)
+    found = write(work, config, data_dir)
     typer.echo(json.dumps(found) if as_json else "\n".join(found))
 
 
@@ -43,7 +44,13 @@ def list_numbers(auth_id: str, *, config: ConfigFile = None, data_dir: DataDir =
 def remove(auth_id: str, number: str, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Take a sandbox number away."""
     digits = _digits(number)
-    _write(lambda tx, _: callers.remove_sandbox(tx, auth_id.upper(), digits), config, data_dir)
+    change(
+        lambda tx, _: callers.remove_sandbox(tx, auth_id.upper(), digits),
+        "sandbox remove",
+        auth_id.upper(),
+        config,
+        data_dir,
+    )
     typer.echo(f"{digits} is no sandbox number of {auth_id.upper()} any more", err=True)
 
 
@@ -52,12 +59,3 @@ def _digits(number: str) -> str:
     if digits is None:
         raise InvalidRequest(f"{number[:64]} is not a valid phone number")
     return digits
-
-
-def _write(work: Callable[[Transaction, int], T], config: Any, data_dir: Any) -> T:
-    async def run() -> T:
-        async with open_backbone(settings_from(config=config, data_dir=data_dir)) as (store, clock):
-            now_us = clock.now_us()
-            return await store.write(lambda tx: work(tx, now_us))
-
-    return asyncio.run(run())

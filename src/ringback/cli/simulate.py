@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ringback.cli.acting import noted
 from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
 from ringback.settings import Settings
 from ringback.store import inbound
@@ -65,7 +66,8 @@ async def _ask(
             media_urls=media_urls,
             requested_at_us=now_us,
         )
-        await store.write(lambda tx: inbound.request(tx, asked))
+        asking = noted(lambda tx, _: inbound.request(tx, asked), "message simulate", asked.id)
+        await store.write(lambda tx: asking(tx, now_us))
         until_us = now_us + round(wait_s * 1_000_000)
         while True:
             found = await store.read(lambda tx: inbound.find_request(tx, asked.id))

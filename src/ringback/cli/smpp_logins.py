@@ -1,28 +1,24 @@
 """``ringback account smpp``: logins by which accounts bind over SMPP, and who is bound."""
 
-import asyncio
 import json
 import os
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
+from ringback.cli.acting import change, write
+from ringback.cli.options import ConfigFile, DataDir, Json
 from ringback.esme import logins
 from ringback.model.errors import InvalidRequest
 from ringback.store import smpp_binds, smpp_logins, smpp_owed
 from ringback.store.port import Transaction
 from ringback.store.smpp_binds import Bind
 from ringback.store.smpp_logins import Login
-from ringback.wiring.backbone import open_backbone
 from ringback.wiring.chance import new_id, new_smpp_password
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Logins by which accounts bind over SMPP.", no_args_is_help=True)
 
@@ -72,7 +68,7 @@ def create(
         )
         smpp_logins.add(tx, login)
 
-    _write(work, config, data_dir)
+    change(work, "smpp create", f"{system_id} of {auth_id.upper()}", config, data_dir)
     _print_secret(auth_id.upper(), system_id, secret, as_json=as_json)
 
 
@@ -88,7 +84,13 @@ def rotate(
     """Give a login another password and print it; binds that there are go on, new ones need it."""
     secret = password or new_smpp_password()
     kept = logins.kept(secret, os.urandom(16))
-    login = _write(lambda tx, _: smpp_logins.change(tx, system_id, {"password_hash": kept}), config, data_dir)
+    login = change(
+        lambda tx, _: smpp_logins.change(tx, system_id, {"password_hash": kept}),
+        "smpp rotate",
+        system_id,
+        config,
+        data_dir,
+    )
     _print_secret(login.account_id, system_id, secret, as_json=as_json)
 
 
@@ -112,7 +114,7 @@ def set_login(
         changes["log"] = logins.log_mode(log)
     if not changes:
         raise InvalidRequest("nothing to set: give one of --allow, --inbound, --no-inbound, --log")
-    _write(lambda tx, _: smpp_logins.change(tx, system_id, changes), config, data_dir)
+    change(lambda tx, _: smpp_logins.change(tx, system_id, changes), "smpp set", system_id, config, data_dir)
     typer.echo(f"{system_id} is changed", err=True)
 
 
@@ -130,7 +132,7 @@ def list_logins(
         account_id = auth_id.upper() if auth_id else None
         return smpp_logins.list_all(tx, account_id), smpp_binds.now(tx, now_us), smpp_owed.waiting(tx)
 
-    found, binds, owed = _write(work, config, data_dir)
+    found, binds, owed = write(work, config, data_dir)
     rows: list[dict[str, Any]] = [
         {
             "system_id": login.system_id,
@@ -170,7 +172,7 @@ def list_logins(
 @app.command("binds")
 def list_binds(*, config: ConfigFile = None, data_dir: DataDir = None, as_json: Json = False) -> None:
     """List who is bound now; with --json one object a line."""
-    found = _write(smpp_binds.now, config, data_dir)
+    found = write(smpp_binds.now, config, data_dir)
     if as_json:
         for bind in found:
             typer.echo(json.dumps(msgspec.to_builtins(bind) | {"since": _time(bind.since_us)}))
@@ -207,14 +209,20 @@ def list_binds(*, config: ConfigFile = None, data_dir: DataDir = None, as_json: 
 @app.command()
 def disconnect(system_id: SystemId, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """End the binds that a login has; it may bind again."""
-    _write(lambda tx, now_us: smpp_logins.change(tx, system_id, {"disconnected_at_us": now_us}), config, data_dir)
+    change(
+        lambda tx, now_us: smpp_logins.change(tx, system_id, {"disconnected_at_us": now_us}),
+        "smpp disconnect",
+        system_id,
+        config,
+        data_dir,
+    )
     typer.echo(f"binds of {system_id} end within a few seconds", err=True)
 
 
 @app.command()
 def remove(system_id: SystemId, *, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Remove a login: its binds end, and what it was owed is forgotten."""
-    forgotten = _write(lambda tx, _: smpp_logins.remove(tx, system_id), config, data_dir)
+    forgotten = change(lambda tx, _: smpp_logins.remove(tx, system_id), "smpp remove", system_id, config, data_dir)
     typer.echo(f"{system_id} is removed, with {forgotten} receipts and messages that it was owed", err=True)
 
 
@@ -231,12 +239,3 @@ def _print_secret(auth_id: str, system_id: str, password: str, *, as_json: bool)
 
 def _time(at_us: int) -> str:
     return datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat(sep=" ")
-
-
-def _write(work: Callable[[Transaction, int], T], config: ConfigFile, data_dir: DataDir) -> T:
-    async def write() -> T:
-        async with open_backbone(settings_from(config=config, data_dir=data_dir)) as (store, clock):
-            now_us = clock.now_us()
-            return await store.write(lambda tx: work(tx, now_us))
-
-    return asyncio.run(write())

@@ -94,6 +94,8 @@ def sql(
                 asked(typed)
             except RingbackError as error:
                 typer.echo(str(error), err=True)
+            except KeyboardInterrupt:
+                typer.echo("cut off", err=True)
     else:
         asked(sys.stdin.read())
 

@@ -1,6 +1,7 @@
 """``ringback stats``: the figures of the analytics in a terminal, as JSON or CSV, or as a check that can fail."""
 
 import csv
+import inspect
 import json
 import re
 import sys
@@ -15,6 +16,7 @@ from rich.console import Console, RenderableType
 from ringback.analytics import figures
 from ringback.analytics.asking import plain, time_shown
 from ringback.analytics.definitions import MEASURES
+from ringback.analytics.exports import as_cell
 from ringback.analytics.filters import Filter, read_filter
 from ringback.analytics.questions import Questions
 from ringback.cli import stats_views as views
@@ -31,6 +33,8 @@ _DURATION: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)", re.ASCII)
 _MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
 _PERCENT: Final = re.compile(r"(\d{1,3}(?:\.\d{1,4})?) ?%", re.ASCII)
 
+_BEFORE: Final = 3
+"""Of the options that every command has, so many come before its own."""
 _WHAT: Final = ("key", "name", "weekday", "hour")
 """Columns of CSV that come first: they say what the others are about."""
 
@@ -116,17 +120,41 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
                 console.print(part)
 
 
-def asked(
-    since: str,
-    until: str | None,
-    where: list[str] | None,
+def question(*, since: str = "24h") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of a function: it takes what every question takes, as one ``Asked``, and options of its own."""
+
+    def decorated(function: Callable[..., None]) -> Callable[..., None]:
+        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+        shared = [
+            each.replace(default=since) if each.name == "since" else each
+            for each in inspect.signature(_shared, eval_str=True).parameters.values()
+        ]
+        together = [*shared[:_BEFORE], *own, *shared[_BEFORE:]]
+
+        def command(**given: Any) -> None:
+            ours = {each.name: given.pop(each.name) for each in shared}
+            function(_shared(**ours), **given)
+
+        # What typer reads the options from.
+        command.__signature__ = inspect.Signature(together)  # type: ignore[attr-defined]
+        command.__annotations__ = {each.name: each.annotation for each in together}
+        command.__doc__ = function.__doc__
+        app.command(function.__name__)(command)
+        return function
+
+    return decorated
+
+
+def _shared(
     *,
-    as_json: bool,
-    as_csv: bool,
-    config: Path | None,
-    data_dir: Path | None,
+    since: Since,
+    until: Until = None,
+    where: Where = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
 ) -> Asked:
-    """Gather what every command takes."""
     return Asked(
         since=since,
         until=until,
@@ -138,23 +166,16 @@ def asked(
     )
 
 
-@app.command()
+@question()
 def rate(
+    asks: Asked,
     *,
-    since: Since = "24h",
-    until: Until = None,
-    where: Where = None,
     by: By = "country",
     order: Order = "accepted",
     limit: Limit = 20,
     fail_below: FailBelow = None,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Delivery rate, receipts, and what has none, of all and by something; --fail-below is about the delivery rate."""
-    asks = asked(since, until, where, as_json=as_json, as_csv=as_csv, config=config, data_dir=data_dir)
     least = _rate_of(fail_below)
 
     async def work(questions: Questions, chosen: Filter) -> dict[str, Any]:
@@ -180,21 +201,14 @@ def rate(
     _judge("delivery rate", totals.delivery_rate, least, below=True, shown=percent)
 
 
-@app.command()
+@question()
 def senders(
+    asks: Asked,
     *,
-    since: Since = "24h",
-    until: Until = None,
-    where: Where = None,
     order: Order = "accepted",
     limit: Limit = 20,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Messages and rates of each sender."""
-    asks = asked(since, until, where, as_json=as_json, as_csv=as_csv, config=config, data_dir=data_dir)
 
     async def work(questions: Questions, chosen: Filter) -> dict[str, Any]:
         return {"breakdown": await questions.breakdown(chosen, "sender", limit=limit, order=order)}
@@ -206,25 +220,18 @@ def senders(
     )
 
 
-@app.command()
+@question()
 def latency(
+    asks: Asked,
     *,
-    since: Since = "24h",
-    until: Until = None,
-    where: Where = None,
     by: By = "carrier",
     measure: Annotated[str, typer.Option("--measure", help=f"{', '.join(MEASURES)}.")] = "total_ms",
     limit: Limit = 20,
     fail_above: Annotated[
         str | None, typer.Option("--fail-above", help="End with exit code 3 if p95 is more, such as 30s.")
     ] = None,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Exact percentiles of a latency, of all and by something."""
-    asks = asked(since, until, where, as_json=as_json, as_csv=as_csv, config=config, data_dir=data_dir)
     most = _milliseconds_of(fail_above)
 
     async def work(questions: Questions, chosen: Filter) -> dict[str, Any]:
@@ -250,23 +257,16 @@ def latency(
     _judge(f"p95 of {measure}", getattr(of_all, measure).p95, most, below=False, shown=duration)
 
 
-@app.command()
+@question()
 def errors(
+    asks: Asked,
     *,
-    since: Since = "24h",
-    until: Until = None,
-    where: Where = None,
     limit: Limit = 20,
     fail_above: Annotated[
         int | None, typer.Option("--fail-above", help="End with exit code 3 if more messages than that have failed.")
     ] = None,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Failures grouped by error, carrier, sender and route."""
-    asks = asked(since, until, where, as_json=as_json, as_csv=as_csv, config=config, data_dir=data_dir)
 
     async def work(questions: Questions, chosen: Filter) -> dict[str, Any]:
         return {"issues": await questions.issues(chosen, limit=limit)}
@@ -277,19 +277,11 @@ def errors(
     _judge("failures", issues.failures, fail_above, below=False, shown=count)
 
 
-@app.command()
+@question()
 def funnel(
-    *,
-    since: Since = "24h",
-    until: Until = None,
-    where: Where = None,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
+    asks: Asked,
 ) -> None:
     """How many messages came how far: accepted, sent, delivered, converted."""
-    asks = asked(since, until, where, as_json=as_json, as_csv=as_csv, config=config, data_dir=data_dir)
 
     async def work(questions: Questions, chosen: Filter) -> dict[str, Any]:
         return {"funnel": await questions.funnel(chosen)}
@@ -303,24 +295,17 @@ def funnel(
     )
 
 
-@app.command()
+@question(since="7d")
 def heatmap(
+    asks: Asked,
     *,
-    since: Since = "7d",
-    until: Until = None,
-    where: Where = None,
     figure: Annotated[
         str, typer.Option("--figure", help="delivery_rate, or accepted for how many messages.")
     ] = "delivery_rate",
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Delivery rate, or number of messages, for each hour of the week (UTC)."""
     if figure not in ("delivery_rate", "accepted"):
         raise ConfigInvalid("--figure must be delivery_rate or accepted")
-    asks = asked(since, until, where, as_json=as_json, as_csv=as_csv, config=config, data_dir=data_dir)
 
     async def work(questions: Questions, chosen: Filter) -> dict[str, Any]:
         return {"heatmap": await questions.heatmap(chosen)}
@@ -330,22 +315,15 @@ def heatmap(
     asks.show(found, rows=plain(found[1]["heatmap"])["cells"], parts=lambda: views.heatmap(cells, figure))
 
 
-@app.command()
+@question()
 def conversion(
+    asks: Asked,
     *,
-    since: Since = "24h",
-    until: Until = None,
-    where: Where = None,
     by: By = "sender",
     limit: Limit = 20,
     fail_below: FailBelow = None,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Conversions of trackable messages; --fail-below is about the rate of all of them."""
-    asks = asked(since, until, where, as_json=as_json, as_csv=as_csv, config=config, data_dir=data_dir)
     least = _rate_of(fail_below)
 
     async def work(questions: Questions, chosen: Filter) -> dict[str, Any]:
@@ -361,24 +339,17 @@ def conversion(
     _judge("conversion rate", groups.total.conversion_rate, least, below=True, shown=percent)
 
 
-@app.command()
+@question()
 def spend(
+    asks: Asked,
     *,
-    since: Since = "24h",
-    until: Until = None,
-    where: Where = None,
     by: By = "country",
     limit: Limit = 20,
     fail_above: Annotated[
         str | None, typer.Option("--fail-above", help="End with exit code 3 if it was more, such as 12.50.")
     ] = None,
-    as_json: AsJson = False,
-    as_csv: AsCsv = False,
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Cost, of all and by something, and what a delivered message costs."""
-    asks = asked(since, until, where, as_json=as_json, as_csv=as_csv, config=config, data_dir=data_dir)
     most = None if fail_above is None else sums.parse(fail_above)
     if fail_above is not None and most is None:
         raise ConfigInvalid("--fail-above must be a sum of money, such as 12.50")
@@ -401,7 +372,7 @@ def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
         names = sorted(rows[0], key=lambda name: name not in _WHAT)
         writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: as_cell(value) for name, value in row.items()} for row in rows)
 
 
 def _rate_of(text: str | None) -> float | None:

@@ -4,30 +4,26 @@ A password is prompted for, or read from an environment variable or from standar
 users of the machine could read.
 """
 
-import asyncio
 import json
 import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from ringback.cli.acting import actor
-from ringback.cli.options import ConfigFile, DataDir, Json, settings_from
+from ringback.cli.acting import actor, write
+from ringback.cli.options import ConfigFile, DataDir, Json
 from ringback.model.errors import ConfigInvalid, InvalidRequest
 from ringback.model.ids import AUTH_ID
 from ringback.model.passwords import hashed_of_person
 from ringback.store import audit, users
 from ringback.store.port import Transaction
 from ringback.store.users import User
-from ringback.wiring.backbone import open_backbone
 from ringback.wiring.chance import new_id
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Who may log in to the dashboard with a name and a password.", no_args_is_help=True)
 
@@ -73,7 +69,7 @@ def add(
         users.add(tx, user)
         audit.note(tx, actor(), "user add", _described(user), now_us=now_us)
 
-    _write(work, config, data_dir)
+    write(work, config, data_dir)
     typer.echo(f"{known_as} is added{'' if kept else f': ringback login-link --user {known_as}'}", err=True)
 
 
@@ -117,7 +113,7 @@ def remove(name: Name, *, config: ConfigFile = None, data_dir: DataDir = None) -
 @app.command("ls")
 def list_users(*, config: ConfigFile = None, data_dir: DataDir = None, as_json: Json = False) -> None:
     """List users; with --json one object a line."""
-    found = _write(lambda tx, _: users.list_all(tx), config, data_dir)
+    found = write(lambda tx, _: users.list_all(tx), config, data_dir)
     rows = [
         {
             "name": user.name,
@@ -171,7 +167,7 @@ def _change(change: Callable[[Transaction, int], User], action: str, config: Con
         audit.note(tx, actor(), action, _described(user), now_us=now_us)
         return user
 
-    return _write(work, config, data_dir)
+    return write(work, config, data_dir)
 
 
 def _described(user: User) -> str:
@@ -180,12 +176,3 @@ def _described(user: User) -> str:
 
 def _time(at_us: int | None) -> str | None:
     return None if at_us is None else datetime.fromtimestamp(at_us // 1_000_000, UTC).isoformat(sep=" ")
-
-
-def _write(work: Callable[[Transaction, int], T], config: ConfigFile, data_dir: DataDir) -> T:
-    async def write() -> T:
-        async with open_backbone(settings_from(config=config, data_dir=data_dir)) as (store, clock):
-            now_us = clock.now_us()
-            return await store.write(lambda tx: work(tx, now_us))
-
-    return asyncio.run(write())

@@ -26,18 +26,22 @@ class SavedQuery(msgspec.Struct, frozen=True, kw_only=True):
     saved_at_us: int
 
 
-def save(tx: Transaction, query: SavedQuery) -> None:
-    """Keep a query, in place of one of the same name. Raises ``InvalidRequest`` when there are ``MOST`` already."""
+def save(tx: Transaction, query: SavedQuery) -> bool:
+    """Keep a query, in place of one of the same name; returns whether there was one.
+
+    Raises ``InvalidRequest`` when there are ``MOST`` already.
+    """
     if not query.name.strip() or len(query.name) > LONGEST_NAME or not query.name.isprintable():
         raise InvalidRequest(f"the name of a query has 1 to {LONGEST_NAME} characters, all of them printable")
     if not query.sql.strip():
         raise InvalidRequest("there is no question to save")
     one_at_a_time(tx, "saved queries")
-    remove(tx, query.account_id, query.name)
+    is_there = remove(tx, query.account_id, query.name)
     theirs = saved_queries.c.account_id == _owner(query.account_id)
     if (tx.execute(sa.select(sa.func.count()).select_from(saved_queries).where(theirs)).scalar() or 0) >= MOST:
         raise InvalidRequest(f"there are {MOST} saved queries already: delete one first")
     tx.execute(saved_queries.insert(), [msgspec.structs.asdict(query) | {"account_id": _owner(query.account_id)}])
+    return is_there
 
 
 def find(tx: Transaction, account_id: str | None, name: str) -> SavedQuery | None:

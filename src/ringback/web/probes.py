@@ -1,7 +1,8 @@
 """What machines ask: ``/metrics``, and ``/readyz``, whether this process should be sent requests.
 
 A process is not ready some time before a disk is full: whoever sends callbacks then keeps them and sends them again,
-while those that are in hand can still be stored.
+while those that are in hand can still be stored. That a database can be read does not say that it can be written: so
+every ``WRITE_AGAIN_S`` that somebody asks, one row is.
 """
 
 import asyncio
@@ -17,13 +18,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from ringback.metrics import CONTENT_TYPE, Metrics
-from ringback.model.errors import StoreUnavailable
+from ringback.model.errors import OutOfSpace, StoreUnavailable
 from ringback.runtime import Clock
-from ringback.store import messages
+from ringback.store import keys, messages
 from ringback.store.backlog import backlog
 from ringback.store.port import Store
 
 ANSWER_WITHIN_S: Final = 2.0
+WRITE_AGAIN_S: Final = 5.0
+"""For so long after a write that went well the database is taken to be one that can be written."""
 FRESH_FOR_S: Final = 1.0
 """Whoever asks sooner again gets the same figures: asking often must not keep the database busy."""
 
@@ -62,6 +65,7 @@ class Probes:
         self._asking: asyncio.Task[list[Check]] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._read_at_us: int | None = None
+        self._written_at_us: int | None = None
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -100,9 +104,18 @@ class Probes:
     async def _database(self) -> Check:
         try:
             await self._store.read(messages.last_offset)
-        except (StoreUnavailable, OSError) as error:
+            await self._write()
+        except (StoreUnavailable, OutOfSpace, OSError) as error:
             return Check("database", ok=False, says=str(error))
-        return Check("database", ok=True, says="answers")
+        return Check("database", ok=True, says="answers, and can be written")
+
+    async def _write(self) -> None:
+        now_us = self._clock.now_us()
+        if self._written_at_us is not None and now_us - self._written_at_us < WRITE_AGAIN_S * 1_000_000:
+            return
+        self._written_at_us = None
+        await self._store.write(lambda tx: keys.note_written(tx, now_us))
+        self._written_at_us = now_us
 
     async def _disk(self, holds: str, directory: Path) -> Check:
         try:

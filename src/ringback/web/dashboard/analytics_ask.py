@@ -18,14 +18,15 @@ from ringback.analytics.engine import Answer, Limits
 from ringback.analytics.exports import EXPORT_TYPES
 from ringback.analytics.schema import EXAMPLES, TABLES
 from ringback.model.errors import AnalyticsAway, InvalidRequest, QuestionRefused, QuestionTooLong, TooLarge
-from ringback.store import saved_queries
+from ringback.store import audit, saved_queries
+from ringback.store.port import Transaction
 from ringback.store.saved_queries import SavedQuery
 from ringback.web.body import read_body
 from ringback.web.dashboard.analytics_address import ROOT
 from ringback.web.dashboard.analytics_frame import AWAY, Frame
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
-from ringback.web.dashboard.viewer import viewer_of
+from ringback.web.dashboard.viewer import actor_of, viewer_of
 
 PATH: Final = f"{ROOT}/sql"
 SHORT: Final = 1_500
@@ -81,9 +82,7 @@ class AskPage:
         if action == "save":
             return await self._save(request, asked)
         if action == "delete":
-            forget = partial(saved_queries.remove, account_id=viewer_of(request).account_id, name=asked.name)
-            await self._context.store.write(forget)
-            return RedirectResponse(PATH, 303)
+            return await self._delete(request, asked)
         if len(asked.sql) <= SHORT:
             return RedirectResponse(_address(q=asked.sql, saved=asked.name), 303)
         return await self._answered(request, asked)
@@ -124,12 +123,29 @@ class AskPage:
             saved_by=viewer.name,
             saved_at_us=self._context.clock.now_us(),
         )
+        actor = actor_of(request)
+
+        def work(tx: Transaction) -> None:
+            action = "query change" if saved_queries.save(tx, query) else "query create"
+            # By its name: what it asks for may have in it whom it asks about.
+            audit.note(tx, actor, action, query.name, now_us=query.saved_at_us)
+
         try:
-            await self._context.store.write(partial(saved_queries.save, query=query))
+            await self._context.store.write(work)
         except InvalidRequest as error:
             asked.words, asked.status = f"Not saved: {error}.", 400
             return await self._shown(request, asked)
         return RedirectResponse(_address(saved=asked.name), 303)
+
+    async def _delete(self, request: Request, asked: Asked) -> Response:
+        viewer, actor, now_us = viewer_of(request), actor_of(request), self._context.clock.now_us()
+
+        def work(tx: Transaction) -> None:
+            if saved_queries.remove(tx, viewer.account_id, asked.name):
+                audit.note(tx, actor, "query delete", asked.name, now_us=now_us)
+
+        await self._context.store.write(work)
+        return RedirectResponse(PATH, 303)
 
     @contextlib.contextmanager
     def _told(self, asked: Asked) -> Any:

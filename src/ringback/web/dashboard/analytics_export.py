@@ -19,7 +19,6 @@ _TYPES: Final = {
     "price": "DECIMAL(18, 5)", "time": "TIMESTAMP", "number": "BIGINT",
 }  # fmt: skip
 """DuckDB's of each kind of column."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def exported(engine: Engine, grid: Grid, kind: str, page: str, chosen: Filter) -> Response:
@@ -30,7 +29,7 @@ async def exported(engine: Engine, grid: Grid, kind: str, page: str, chosen: Fil
     if kind not in EXPORT_TYPES:
         raise InvalidRequest(f"format must be one of {', '.join(EXPORT_TYPES)}")
     name = f"{page}-{grid.name}-{_minute(chosen.since_us)}-{_minute(chosen.until_us)}.{kind}".replace("_", "-")
-    sql, given = as_question(grid, guarded=kind == "csv")
+    sql, given = as_question(grid)
     parts = engine.export(sql, given, kind=kind)
     # The first step may raise: before the answer has begun.
     first = await anext(parts, b"")
@@ -41,29 +40,23 @@ async def exported(engine: Engine, grid: Grid, kind: str, page: str, chosen: Fil
     )
 
 
-def as_question(grid: Grid, *, guarded: bool) -> tuple[str, list[list[str | None]]]:
-    """Return the SELECT whose rows are those of a table, and what is given to it.
-
-    ``guarded`` keeps texts from being formulas where a spreadsheet opens the file.
-    """
+def as_question(grid: Grid) -> tuple[str, list[list[str | None]]]:
+    """Return the SELECT whose rows are those of a table, and what is given to it."""
     picked = ", ".join(
         f'unnest(CAST(? AS VARCHAR[]))::{_TYPES[column.kind]} AS "{column.name}"' for column in grid.columns
     )
-    given = [
-        [_text(column, row.values[at], guarded=guarded) for row in grid.rows] for at, column in enumerate(grid.columns)
-    ]
+    given = [[_text(column, row.values[at]) for row in grid.rows] for at, column in enumerate(grid.columns)]
     return f"SELECT {picked}", given
 
 
-def _text(column: Column, value: Any, *, guarded: bool) -> str | None:
+def _text(column: Column, value: Any) -> str | None:
     if value is None:
         return None
     if column.kind == "time":
         return datetime.fromtimestamp(value / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
     if column.kind in {"money", "price"}:
         return money.shown(value)
-    text = str(value)
-    return f"'{text}" if guarded and column.kind == "text" and text.startswith(_FORMULA) else text
+    return str(value)
 
 
 async def _all(first: bytes, parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -1,6 +1,6 @@
 """Tables of figures: what a page shows, what a chart is drawn from, and what an export holds are one and the same."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +39,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """The address that asks for this row alone."""
     messages: str = ""
     """The list of its messages."""
+    leads: Mapping[str, str] = {}
+    """Where the cells of some columns lead, by the column's name."""
     mix: Sequence["Piece"] = ()
     settling: bool = False
 

@@ -20,7 +20,7 @@ from ringback.web.dashboard.analytics_frame import Frame
 from ringback.web.dashboard.analytics_grid import Column, Grid, Row
 from ringback.web.dashboard.analytics_pages import OWN, sentence
 from ringback.web.dashboard.context import DashboardContext
-from ringback.web.dashboard.listing import PAGE_ROWS, narrowed, read_wanted
+from ringback.web.dashboard.listing import PAGE_ROWS, narrowed, read_wanted, without_receipt
 from ringback.web.dashboard.live import EventRow, event_rows
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import Endpoint
@@ -58,13 +58,14 @@ class AnalyticsLive:
             )  # fmt: skip
         wanted = narrowed(read_wanted(request.query_params), viewer_of(request))
         wanted = msgspec.structs.replace(wanted, since="", until="")
+        no_receipt = without_receipt(self._context)
         # Asked first: what is added to the log while the page is drawn comes with its stream.
         offset = await feed.complete_to(self._context.store)
 
         def read(tx: Transaction) -> list[EventRow]:
             newest = messages.events_after(tx, max(0, offset - _EVENTS_READ), up_to=offset, limit=_EVENTS_READ)
             known = messages.by_uuid(tx, list({event.message_uuid for event in newest}))
-            return event_rows(newest, known, wanted)[: -PAGE_ROWS - 1 : -1]
+            return event_rows(newest, known, wanted, no_receipt)[: -PAGE_ROWS - 1 : -1]
 
         rows = await self._context.store.read(read)
         return await self._frame.answer(

@@ -6,7 +6,8 @@ and writes one of its tables, so a file holds what was seen.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -36,6 +37,9 @@ TOP_ROWS: Final = 8
 EXPORT_ROWS: Final = 5_000
 OWN: Final = frozenset({"by", "order", "measure", "add", "value", "table", "format", "rows"})
 """What addresses of these pages say besides the filter."""
+
+
+Found = TypeVar("Found")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +154,10 @@ class AnalyticsPages:
         now_us = self._context.clock.now_us()
         return previous(chosen, now_us=now_us - now_us % 60_000_000)
 
+    async def _compared(self, chosen: Filter, ask: Callable[[Filter], Awaitable[Found]]) -> Found | None:
+        """Ask the same of the period before, if somebody wants to see it."""
+        return await ask(self._before(chosen)) if chosen.compare else None
+
     async def _overview(self, asked: Asked) -> View:
         """Everything at a glance, against the period before."""
         ask, chosen, before = self._questions, asked.chosen, self._before(asked.chosen)
@@ -157,14 +165,11 @@ class AnalyticsPages:
         limit = asked.rows if asked.rows == EXPORT_ROWS else TOP_ROWS
         (now, then, series, earlier), found = await asyncio.gather(
             asyncio.gather(
-                ask.totals(chosen),
-                ask.totals(before),
-                ask.series(chosen),
-                ask.series(before if chosen.compare else chosen),
+                ask.totals(chosen), ask.totals(before), ask.series(chosen), self._compared(chosen, ask.series)
             ),
             asyncio.gather(*(ask.breakdown(chosen, by, limit=limit) for by in tops)),
         )
-        grids = {"over_time": views.cohorts(series, earlier if chosen.compare else None)}
+        grids = {"over_time": views.cohorts(series, earlier)}
         for each in found:
             grids[f"by_{each.by}"] = views.breakdown(each, asked.address, chosen)
         return View(
@@ -173,6 +178,7 @@ class AnalyticsPages:
                 "now": now,
                 "before": then,
                 "before_filter": before,
+                "no_receipt_link": views.without_receipt_link(chosen),
                 "change": words.change,
                 "points": words.points,
                 "tops": [grids[f"by_{by}"] for by in tops],
@@ -187,20 +193,28 @@ class AnalyticsPages:
         ask, chosen = self._questions, asked.chosen
         by = asked.one_of("by", DIMENSIONS, "country")
         order = asked.address.first("order", "accepted")
-        now, series, found = await asyncio.gather(
-            ask.totals(chosen), ask.series(chosen), ask.breakdown(chosen, by, limit=asked.rows, order=order)
+        now, series, earlier, found = await asyncio.gather(
+            ask.totals(chosen),
+            ask.series(chosen),
+            self._compared(chosen, ask.series),
+            ask.breakdown(chosen, by, limit=asked.rows, order=order),
         )
         grid = views.breakdown(found, asked.address, chosen)
         facts = {"by": by, "bys": words.BY, "order": order, "now": now, "grid": grid}
-        return View(grids={grid.name: grid, "over_time": views.cohorts(series)}, facts=facts, accepted=now.accepted)
+        grids = {grid.name: grid, "over_time": views.cohorts(series, earlier)}
+        return View(grids=grids, facts=facts, accepted=now.accepted)
 
     async def _latency(self, asked: Asked) -> View:
         """How long messages take: percentiles over time, and by one thing."""
         ask, chosen = self._questions, asked.chosen
         by = asked.one_of("by", DIMENSIONS, "carrier")
         measure = asked.one_of("measure", dict.fromkeys(MEASURES), "total_ms")
-        whole, lines, found = await asyncio.gather(
-            ask.latency(chosen), ask.latency_series(chosen, measure), ask.latency(chosen, by, limit=asked.rows)
+        over_time = partial(ask.latency_series, measure=measure)
+        whole, lines, earlier, found = await asyncio.gather(
+            ask.latency(chosen),
+            over_time(chosen),
+            self._compared(chosen, over_time),
+            ask.latency(chosen, by, limit=asked.rows),
         )
         grid = views.latencies(found, asked.address, chosen, measure)
         everything = whole.groups[0]
@@ -213,9 +227,8 @@ class AnalyticsPages:
             "spreads": [(name, label, getattr(everything, name)) for name, label in words.MEASURES.items()],
             "grid": grid,
         }
-        return View(
-            grids={grid.name: grid, "over_time": views.latency_lines(lines)}, facts=facts, accepted=everything.accepted
-        )
+        grids = {grid.name: grid, "over_time": views.latency_lines(lines, earlier)}
+        return View(grids=grids, facts=facts, accepted=everything.accepted)
 
     async def _funnel(self, asked: Asked) -> View:
         """How far messages come, and which are followed by a conversion."""
@@ -228,6 +241,7 @@ class AnalyticsPages:
         steps = views.funnel_steps(now, before)
         facts = {
             "by": by, "bys": words.BY, "steps": steps, "points": words.points, "conversion": found, "grid": grid,
+            "no_receipt_link": views.without_receipt_link(chosen),
         }  # fmt: skip
         grids = {"funnel": views.funnel_grid(now), grid.name: grid}
         return View(grids=grids, facts=facts, accepted=now.stages[0].count)
@@ -235,16 +249,17 @@ class AnalyticsPages:
     async def _errors(self, asked: Asked) -> View:
         """Failures as issues."""
         ask, chosen = self._questions, asked.chosen
-        now, series, found, codes = await asyncio.gather(
+        now, series, earlier, found, codes = await asyncio.gather(
             ask.totals(chosen),
             ask.series(chosen),
+            self._compared(chosen, ask.series),
             ask.issues(chosen, limit=asked.rows),
             ask.breakdown(chosen, "error", limit=asked.rows if asked.rows == EXPORT_ROWS else TOP_ROWS),
         )
         grid = views.issues(found, asked.address, chosen)
         by_error = views.breakdown(codes, asked.address, chosen)
         facts = {"now": now, "failures": found.failures, "grid": grid, "by_error": by_error}
-        grids = {grid.name: grid, "over_time": views.failures_over_time(series), by_error.name: by_error}
+        grids = {grid.name: grid, "over_time": views.failures_over_time(series, earlier), by_error.name: by_error}
         return View(grids=grids, facts=facts, accepted=now.accepted)
 
     async def _heatmap(self, asked: Asked) -> View:

@@ -8,7 +8,6 @@ import msgspec
 
 from ringback.analytics.figures import (
     Breakdown,
-    Bucket,
     Conversion,
     Funnel,
     Heatmap,
@@ -21,7 +20,7 @@ from ringback.analytics.figures import (
 )
 from ringback.analytics.filters import NONE, Filter, as_params
 from ringback.web.dashboard.analytics_address import Address
-from ringback.web.dashboard.analytics_grid import TIME, Column, Grid, Row, pieces
+from ringback.web.dashboard.analytics_grid import TIME, Column, Grid, Kind, Row, pieces
 from ringback.web.dashboard.analytics_words import (
     BY,
     CLASS_COLOURS,
@@ -31,6 +30,7 @@ from ringback.web.dashboard.analytics_words import (
     PERCENTILES,
     STAGES,
 )
+from ringback.web.dashboard.listing import NO_RECEIPT
 
 _RATES: Final = (
     Column(name="delivery_rate", label="Delivery rate", kind="share", order="delivery_rate",
@@ -44,6 +44,11 @@ _RATES: Final = (
 
 _EXPORTED_ONLY: Final = frozenset({"dlr_rate", "delivered", "no_dlr", "pending", "received"})
 """What the bar of a row shows well enough, or its rates do."""
+
+
+def without_receipt_link(chosen: Filter, **more: str) -> str:
+    """Return the address of the list of those of the messages that have no receipt."""
+    return messages_link(chosen, **more, status=NO_RECEIPT)
 
 
 def messages_link(chosen: Filter, **more: str) -> str:
@@ -86,19 +91,36 @@ def occurring(counted: Iterable[Statuses]) -> list[str]:
 def cohorts(series: Series, before: Series | None = None) -> Grid:
     """Messages over time by class; with the period before, how many there were then."""
     present = occurring(series.buckets)
-    columns = [TIME, *class_columns(present), Column(name="accepted", label="accepted")]
-    earlier: Sequence[Bucket | None] = ()
-    if before is not None:
-        columns.append(Column(name="before", label="accepted before", colour="--ink", dash="dash"))
-        earlier = [*before.buckets, *[None] * len(series.buckets)]
-    columns.append(Column(name="delivery_rate", label="delivery rate", kind="share"))
-    rows = []
-    for place, bucket in enumerate(series.buckets):
-        compared = [None if (then := earlier[place]) is None else then.accepted] if earlier else []
-        counts = [getattr(bucket, name) for name in present]
-        values = (bucket.start_us, *counts, bucket.accepted, *compared, bucket.delivery_rate)
-        rows.append(Row(values=values, settling=bucket.settling))
-    return Grid(name="over_time", title="Messages over time", columns=columns, rows=rows)
+    columns = [
+        TIME,
+        *class_columns(present),
+        Column(name="accepted", label="accepted"),
+        Column(name="delivery_rate", label="delivery rate", kind="share"),
+    ]
+    rows = [
+        Row(
+            values=(
+                bucket.start_us, *(getattr(bucket, name) for name in present), bucket.accepted, bucket.delivery_rate,
+            ),
+            settling=bucket.settling,
+        )
+        for bucket in series.buckets
+    ]  # fmt: skip
+    grid = Grid(name="over_time", title="Messages over time", columns=columns, rows=rows)
+    if before is None:
+        return grid
+    return _compared(grid, "accepted before", "count", [bucket.accepted for bucket in before.buckets])
+
+
+def _compared(grid: Grid, label: str, kind: Kind, before: Sequence[int | None]) -> Grid:
+    """Return a table over time with a column of what was in the period before, drawn as a line."""
+    then = [*before, *[None] * len(grid.rows)]
+    rows = [
+        msgspec.structs.replace(row, values=(*row.values, compared))
+        for row, compared in zip(grid.rows, then, strict=False)
+    ]
+    column = Column(name="before", label=label, kind=kind, colour="--ink", dash="dash")
+    return msgspec.structs.replace(grid, columns=[*grid.columns, column], rows=rows)
 
 
 def breakdown(found: Breakdown, address: Address, chosen: Filter) -> Grid:
@@ -132,6 +154,7 @@ def breakdown(found: Breakdown, address: Address, chosen: Filter) -> Grid:
                 note=key if group.name else "",
                 link=address.where(found.by, key).url(),
                 messages=messages_link(chosen, **{found.by: key}),
+                leads={"no_dlr_rate": without_receipt_link(chosen, **{found.by: key})} if group.no_dlr else {},
                 mix=pieces([(name, getattr(group, name)) for name in present]),
             )
         )
@@ -180,8 +203,8 @@ def latencies(found: Latency, address: Address, chosen: Filter, measure: str) ->
     )  # fmt: skip
 
 
-def latency_lines(found: LatencySeries) -> Grid:
-    """Percentiles of a latency over time."""
+def latency_lines(found: LatencySeries, before: LatencySeries | None = None) -> Grid:
+    """Percentiles of a latency over time; with the period before, the p95 of then."""
     columns = [
         TIME,
         *(
@@ -199,9 +222,9 @@ def latency_lines(found: LatencySeries) -> Grid:
         )
         for each in found.buckets
     ]  # fmt: skip
-    return Grid(
-        name="over_time", title=f"{MEASURES[found.measure].capitalize()}, over time", columns=columns, rows=rows
-    )
+    title = f"{MEASURES[found.measure].capitalize()}, over time"
+    grid = Grid(name="over_time", title=title, columns=columns, rows=rows)
+    return grid if before is None else _compared(grid, "p95 before", "ms", [each.spread.p95 for each in before.buckets])
 
 
 def issues(found: Issues, address: Address, chosen: Filter) -> Grid:
@@ -245,8 +268,8 @@ def issues(found: Issues, address: Address, chosen: Filter) -> Grid:
     return Grid(name="issues", title="Issues", columns=columns, rows=rows, left_out=found.left_out)
 
 
-def failures_over_time(series: Series) -> Grid:
-    """Failures over time, as a share of what was accepted."""
+def failures_over_time(series: Series, before: Series | None = None) -> Grid:
+    """Failures over time, beside what was accepted; with the period before, how many there were then."""
     present = [name for name in ("undelivered", "failed") if any(getattr(each, name) for each in series.buckets)]
     columns = [TIME, *class_columns(present), Column(name="accepted", label="accepted")]
     rows = [
@@ -256,7 +279,10 @@ def failures_over_time(series: Series) -> Grid:
         )
         for bucket in series.buckets
     ]
-    return Grid(name="over_time", title="Failures over time", columns=columns, rows=rows)
+    grid = Grid(name="over_time", title="Failures over time", columns=columns, rows=rows)
+    if before is None:
+        return grid
+    return _compared(grid, "failures before", "count", [each.undelivered + each.failed for each in before.buckets])
 
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

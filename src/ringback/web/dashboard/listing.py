@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ringback.analytics.definitions import rules_at
 from ringback.analytics.filters import time_us
 from ringback.dialect.codes import NONE, meaning
 from ringback.model import numbers
@@ -16,7 +17,7 @@ from ringback.model.errors import InvalidRequest
 from ringback.model.message import Message
 from ringback.model.status import Status
 from ringback.store import accounts, feed, messages
-from ringback.store.narrowing import Narrowing
+from ringback.store.narrowing import Narrowing, NoReceipt
 from ringback.store.port import Transaction
 from ringback.web.dashboard import present
 from ringback.web.dashboard.context import DashboardContext
@@ -24,6 +25,8 @@ from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.viewer import Viewer, viewer_of
 
 PAGE_ROWS: Final = 50
+NO_RECEIPT: Final = "no_dlr"
+"""What addresses, here and of the analytics, call messages that were sent too long ago for a receipt still to come."""
 _ACCOUNTS_OFFERED: Final = 200
 Params = Mapping[str, str]
 """Of an address; starlette's hold several values of a name."""
@@ -52,10 +55,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         """Return the query string that asks for the same, ``more`` instead or besides."""
         return urlencode({name: value for name, value in (msgspec.structs.asdict(self) | more).items() if value})
 
-    def narrowing(self) -> Narrowing:
-        """Return what the store narrows the list to."""
+    def narrowing(self, no_receipt: NoReceipt) -> Narrowing:
+        """Return what the store narrows the list to, given which messages have no receipt by now."""
+        named = _several(self.status)
         return Narrowing(
-            status=_several(self.status),
+            status=tuple(each for each in named if each != NO_RECEIPT),
+            no_receipt=no_receipt if NO_RECEIPT in named else None,
             error_code=_several(self.error),
             **{name: _several(getattr(self, name)) for name in _NARROWS},
         )
@@ -71,8 +76,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             (name, value, self.query(**{name: ""})) for name in (*_NARROWS, *_TIMES) if (value := getattr(self, name))
         ]
 
-    def takes(self, message: Message) -> bool:
-        """Say whether a message belongs in the list."""
+    def takes(self, message: Message, no_receipt: NoReceipt) -> bool:
+        """Say whether a message belongs in the list, given which have no receipt by now."""
         hidden = message.log in messages.HIDES_NUMBER
         findable = {
             *([] if hidden and message.direction == "inbound" else [message.src]),
@@ -84,21 +89,22 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             and (not self.number or self.number in findable)
             and (since_us is None or message.queued_at_us >= since_us)
             and (until_us is None or message.queued_at_us < until_us)
-            and self.narrowing().takes(message)
+            and self.narrowing(no_receipt).takes(message)
         )
 
 
 _NARROWS: Final = ("country", "carrier", "sender", "route", "connector", "type", "direction")
 _TIMES: Final = ("since", "until")
-_CLASSES: Final = {"pending": ("queued", "sent"), "no_dlr": ("sent",)}
-"""Classes of the analytics that are no status: those that a message of it may have."""
+_CLASSES: Final = {"pending": ("queued", "sent")}
+"""A class of the analytics that is no status: those that a message of it may have."""
+_STATUSES: Final = frozenset({*Status, NO_RECEIPT})
 _NEVER_US: Final = 0
 
 
 def read_wanted(params: Params) -> Wanted:
     """Read the filters of an address.
 
-    What cannot be a status or a time is no filter; numbers lose their punctuation.
+    What cannot be a status, ``NO_RECEIPT`` or a time is no filter; numbers lose their punctuation.
     """
     given = {name: ",".join(_values(params, name)) for name in Wanted.__struct_fields__}
     named = [each for value in _several(given["status"]) for each in _CLASSES.get(value, (value,))]
@@ -106,7 +112,7 @@ def read_wanted(params: Params) -> Wanted:
     return Wanted(
         **given
         | {
-            "status": ",".join(dict.fromkeys(each for each in named if each in set(Status))),
+            "status": ",".join(dict.fromkeys(each for each in named if each in _STATUSES)),
             "number": numbers.sender(number) or number,
             **{name: given[name] if _time_us(given[name]) is not None else "" for name in _TIMES},
         }
@@ -128,6 +134,17 @@ def _time_us(text: str) -> int | None:
         return time_us(text, "since", now_us=_NEVER_US)
     except InvalidRequest:
         return None
+
+
+def without_receipt(context: DashboardContext) -> NoReceipt:
+    """Return which messages have no receipt by now, by the rules of the analytics."""
+    settings = context.analytics
+    rules = rules_at(
+        context.clock.now_us(),
+        no_receipt_hours=settings.no_receipt_hours,
+        sent_is_delivered=settings.sent_counts_as_delivered,
+    )
+    return NoReceipt(rules.stale_before_us, rules.sent_is_delivered)
 
 
 def narrowed(asked: Wanted, viewer: Viewer) -> Wanted:
@@ -184,7 +201,8 @@ class Listing:
         before = (int(cursor[1]), cursor[2]) if cursor else None
         # Asked first: what is added to the log while the page is drawn comes with its stream.
         offset = await feed.complete_to(self._context.store)
-        found, offered = await self._context.store.read(lambda tx: _read(tx, wanted, before, viewer.only()))
+        narrowing = wanted.narrowing(without_receipt(self._context))
+        found, offered = await self._context.store.read(lambda tx: _read(tx, wanted, narrowing, before, viewer.only()))
         rows = [row(message) for message in found[:PAGE_ROWS]]
         return self._pages.answer(
             request,
@@ -192,7 +210,7 @@ class Listing:
             section="messages",
             wanted=wanted,
             filtered=asked != Wanted(),
-            statuses=[status.value for status in Status],
+            statuses={**{status.value: status.value for status in Status}, NO_RECEIPT: "no receipt"},
             accounts=offered,
             rows=rows,
             first_page=before is None,
@@ -206,7 +224,13 @@ class Listing:
 Found = tuple[list[Message], list[tuple[str, str]]]
 
 
-def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None, only: Collection[str] | None) -> Found:
+def _read(
+    tx: Transaction,
+    wanted: Wanted,
+    narrowing: Narrowing,
+    before: tuple[int, str] | None,
+    only: Collection[str] | None,
+) -> Found:
     since_us, until_us = wanted.times()
     chosen = messages.Filter(account_id=wanted.account or None, queued_after_us=since_us, queued_before_us=until_us)
     found = messages.newest(
@@ -215,6 +239,6 @@ def _read(tx: Transaction, wanted: Wanted, before: tuple[int, str] | None, only:
         number=wanted.number or None,
         before=before,
         limit=PAGE_ROWS + 1,
-        narrowing=wanted.narrowing(),
+        narrowing=narrowing,
     )
     return found, accounts.names(tx, limit=_ACCOUNTS_OFFERED, only=only)

@@ -34,12 +34,13 @@ from ringback.model.message import Event, Message
 from ringback.store import bins, captures, feed, messages, replays
 from ringback.store.bins import Bin
 from ringback.store.captures import Head
+from ringback.store.narrowing import NoReceipt
 from ringback.store.port import Transaction
 from ringback.store.replays import RUNNING, Replay
 from ringback.store.wakeups import Listener
 from ringback.web.dashboard.bins import MAX_TEXT, capture_rows
 from ringback.web.dashboard.context import DashboardContext
-from ringback.web.dashboard.listing import PAGE_ROWS, Row, Wanted, narrowed, read_wanted, row
+from ringback.web.dashboard.listing import PAGE_ROWS, Row, Wanted, narrowed, read_wanted, row, without_receipt
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.sessions import inside, secret_of
 from ringback.web.dashboard.viewer import Viewer, viewer_of
@@ -188,7 +189,7 @@ class _EventFrames(_Frames[Look]):
         self._offset = look.events[-1].id
         content: dict[str, Any] = {"events": len(look.events)}
         if self._wanted is not None and self.shows_events:
-            happened = event_rows(look.events, look.messages, self._wanted)
+            happened = event_rows(look.events, look.messages, self._wanted, without_receipt(self._context))
             content["rows"] = [
                 {"id": item.id, "key": item.key, "html": self._pages.text("_event_rows.html", rows=[item]).strip()}
                 for item in happened[-MOST_ROWS:]
@@ -196,7 +197,8 @@ class _EventFrames(_Frames[Look]):
             content["gone"] = []
             content["left_out"] = look.left_out + len(happened[:-MOST_ROWS])
         elif self._wanted is not None:
-            shown = [message for message in look.messages.values() if self._wanted.takes(message)]
+            no_receipt = without_receipt(self._context)
+            shown = [message for message in look.messages.values() if self._wanted.takes(message, no_receipt)]
             content["rows"] = [
                 {"id": item.uuid, "key": item.key, "html": self._pages.text("_rows.html", rows=[item]).strip()}
                 for item in sorted(map(row, shown), key=lambda item: item.key)
@@ -222,7 +224,9 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     network: str
 
 
-def event_rows(events: Sequence[Event], known: Mapping[str, Message], wanted: Wanted) -> list[EventRow]:
+def event_rows(
+    events: Sequence[Event], known: Mapping[str, Message], wanted: Wanted, no_receipt: NoReceipt
+) -> list[EventRow]:
     """Return the events of messages that a list takes, as they were recorded."""
     return [
         EventRow(
@@ -237,7 +241,7 @@ def event_rows(events: Sequence[Event], known: Mapping[str, Message], wanted: Wa
             network=message.network or "",
         )
         for event in events
-        if (message := known.get(event.message_uuid)) is not None and wanted.takes(message)
+        if (message := known.get(event.message_uuid)) is not None and wanted.takes(message, no_receipt)
     ]
 
 

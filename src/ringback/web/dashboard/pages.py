@@ -31,6 +31,11 @@ HEADERS: Final = {
 }
 
 
+SCHEME_COOKIE: Final = "ringback_scheme"
+SCHEMES: Final = ("light", "dark")
+"""What somebody can have chosen; who has not sees what the system says."""
+
+
 class Pages:
     """Renders the templates."""
 
@@ -71,8 +76,15 @@ class Pages:
         facts = {"section": "", "path": request.url.path, "logged_in": True} | facts
         # Left there by the guard; what it does not guard says nothing about endpoints.
         facts["trouble"] = getattr(request.state, "trouble", None) or NONE
+        facts["scheme"] = _scheme_of(request)
+        facts["place"] = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         facts["viewer"] = getattr(request.state, "viewer", None)
         return HTMLResponse(self.text(template, **facts), status)
+
+
+def _scheme_of(request: Request) -> str:
+    chosen = request.cookies.get(SCHEME_COOKIE, "")
+    return chosen if chosen in SCHEMES else ""
 
 
 class SecureHeaders:

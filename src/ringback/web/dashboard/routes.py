@@ -31,6 +31,7 @@ from ringback.web.dashboard.overview import Overview
 from ringback.web.dashboard.pages import Pages, SecureHeaders
 from ringback.web.dashboard.people import People
 from ringback.web.dashboard.replays import Replays
+from ringback.web.dashboard.scheme import ChooseScheme
 from ringback.web.dashboard.sessions import Endpoint, Sessions
 from ringback.web.dashboard.simulate import Simulate
 
@@ -104,6 +105,7 @@ def _login_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -
         _route("/dashboard/login", login.page),
         _route("/dashboard/login", login.login, "POST"),
         _route("/dashboard/logout", sessions.guard_post(login.logout, shared=True), "POST"),
+        _route("/dashboard/scheme", sessions.guard_post(ChooseScheme(context).act, shared=True), "POST"),
         _route("/dashboard/me", sessions.guard(me.page, shared=True)),
         _route("/dashboard/me", sessions.guard_post(me.act, shared=True), "POST"),
         _route("/dashboard/users", sessions.guard(people.page)),
