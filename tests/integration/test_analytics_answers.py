@@ -273,7 +273,7 @@ def test_every_group_is_that_of_the_reference(
 
 
 @given(st.lists(st.integers(-5, 10**12), min_size=1, max_size=400))
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @example([7] * 20)
 @example(list(range(100)))
 def test_percentiles_are_exact(asked: Asked, values: list[int]) -> None:
