@@ -113,6 +113,14 @@ class Bench:
 
         await self.store.write(prune)
 
+    async def seal_all(self) -> None:
+        """Take in what there is, and seal every day that may be sealed."""
+        await self.projection.catch_up()
+        self.projection._kept_at_s = float("-inf")
+        await self.projection._keep_house()
+        while self.projection._unsealed:
+            await self.projection._keep_house()
+
     async def begin_anew(self) -> None:
         """Empty the file, as if it had been deleted."""
         await self.engine.write(lambda con: offsets.begin_anew(con, store="store-1", why="deleted"))

@@ -61,10 +61,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 def rules_at(now_us: int, *, no_receipt_hours: int, sent_is_delivered: Sequence[str] = ()) -> Rules:
     """Return the rules that hold at a time; the time to the minute, so that answers can be kept meanwhile."""
     minute_us = now_us - now_us % 60_000_000
-    return Rules(
-        stale_before_us=minute_us - no_receipt_hours * HOUR_US,
-        sent_is_delivered=tuple(sorted(country.upper() for country in sent_is_delivered)),
-    )
+    return Rules(stale_before_us=minute_us - no_receipt_hours * HOUR_US, sent_is_delivered=in_order(sent_is_delivered))
+
+
+def in_order(countries: Sequence[str]) -> tuple[str, ...]:
+    """Return countries of the settings as ``Rules`` has them."""
+    return tuple(sorted(country.upper() for country in countries))
 
 
 def literal(text: str) -> str:
@@ -123,6 +125,7 @@ SUMS: Final = """count(*) FILTER (trackable OR conversion IS NOT NULL) AS tracka
         count(*) FILTER ("cost" IS NULL) AS unpriced,
         sum(flagged)::BIGINT AS flagged"""
 """The columns of ``figures.Sums``."""
+NOT_CONVERTED: Final = "count(*) FILTER (conversion = 'NOT_CONVERTED') AS not_converted"
 
 
 def percentiles(measure: str, percents: Sequence[int] = PERCENTS) -> str:

@@ -133,10 +133,12 @@ def _correct(con: DuckDBPyConnection) -> int:
     if first is None:
         return 0
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE late AS SELECT f.*, {_DIFFERS} AS differs "
+        f"CREATE OR REPLACE TEMP TABLE late AS SELECT f.*, {_DIFFERS} AS differs, c.queued_at AS was_queued_at, "
+        "c.direction AS was_direction "
         f"FROM closed_messages c JOIN folded f ON {_SAME.format('c', 'f')} "
         f"WHERE {_LATE} AND c.queued_at BETWEEN '{first}' AND '{last}'"
     )
+    con.execute(_UNSEAL_MOVED)
     corrected = _count(
         con,
         f"UPDATE closed_messages c SET {_SET}, flagged = {_FLAGGED} FROM late f WHERE f.differs "
@@ -146,6 +148,14 @@ def _correct(con: DuckDBPyConnection) -> int:
     con.execute(f"DELETE FROM folded f USING late l WHERE {_SAME.format('f', 'l')}")
     return corrected
 
+
+_UNSEAL_MOVED: Final = """
+DELETE FROM sealed_days WHERE day IN (SELECT CAST(was_queued_at AS DATE) FROM late WHERE differs)
+    OR day >= (SELECT min(CAST(least(was_queued_at, queued_at) AS DATE)) FROM late WHERE was_direction <> direction)
+"""
+"""The day that a correction takes a message away from is not always the one that it brings it to. And where a source
+tells late that a message came in, its events on all those days were counted as those of an outbound one.
+"""
 
 _SPAN: Final = f"""
 SELECT

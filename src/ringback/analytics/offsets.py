@@ -7,7 +7,9 @@ from duckdb import DuckDBPyConnection
 
 from ringback.analytics.tables import DDL, SHAPE
 
-_TABLES: Final = ("meta", "events", "sealed_days", "open_messages", "closed_messages")
+_TABLES: Final = (
+    "meta", "events", "sealed_days", "summed_days", "day_sums", "event_sums", "open_messages", "closed_messages",
+)  # fmt: skip
 
 
 class Offsets(msgspec.Struct, frozen=True, kw_only=True):

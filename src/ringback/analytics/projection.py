@@ -372,14 +372,15 @@ class Projection:
             horizon = self._horizon()
             if await self._file.write(lambda con: drain(con, horizon)):
                 self._changes += 1
-            settled = at(horizon.queued_before_us)
+            settled, countries = at(horizon.queued_before_us), self._settings.sent_counts_as_delivered
             self._unsealed, open_messages = await self._file.write(
-                lambda con: (sealing.to_seal(con, settled), _count(con, "open_messages"))
+                lambda con: (sealing.to_seal(con, settled, countries), _count(con, "open_messages"))
             )
             self._metrics.analytics_size(open_messages=open_messages, file_bytes=self._days.size_bytes())
         if self._unsealed:
             day = self._unsealed.pop(0)
-            await self._file.write(partial(sealing.seal, days=self._days, day=day))
+            countries = self._settings.sent_counts_as_delivered
+            await self._file.write(partial(sealing.seal, days=self._days, day=day, countries=countries))
             log.info("analytics_day_sealed", day=str(day))
 
     def _horizon(self) -> Horizon:

@@ -7,25 +7,34 @@ and ``InvalidRequest`` for what it cannot group or order by.
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from msgspec.structs import replace
-
-from ringback.analytics import figures
+from ringback.analytics import day_sums, figures
+from ringback.analytics.counting import (
+    QUANTILES,
+    TOTAL_SPREAD,
+    Counts,
+    added,
+    as_it_is,
+    name_of,
+    of_events,
+    only_of,
+    own_of_events,
+    plain,
+)
+from ringback.analytics.day_sums import Split
 from ringback.analytics.definitions import (
     DIMENSIONS,
-    HAS_ERROR,
     HAS_FAILED,
     HOUR_US,
     MEASURES,
-    SUMS,
     Rules,
     bucket_number,
     bucket_start,
     instant,
+    is_of,
     is_settling,
     percentiles,
     rate,
     rules_at,
-    status_counts,
     step_us,
 )
 from ringback.analytics.engine import Engine
@@ -43,6 +52,8 @@ KEPT_US: Final = 5_000_000
 MEANWHILE_US: Final = 60_000_000
 LONG_US: Final = 8 * 86_400_000_000
 """Of periods that are longer, an answer that is up to ``MEANWHILE_US`` old is given while the next one is made."""
+_MANY: Final = ("carrier", "sender")
+"""Of these there are usually many more than are shown: only those have their percentiles worked out."""
 _MONDAY_HOURS: Final = 4 * 24
 _AT: Final = '"at"'
 
@@ -84,15 +95,30 @@ class Questions:
     # ---- how many, and what became of them ----
 
     async def totals(self, chosen: Filter) -> figures.Totals:
-        """Count everything."""
+        """Count everything, and say how long the delivered ones took."""
 
         async def find() -> figures.Totals:
-            where, given = condition(chosen, rules := self._rules())
-            sql = f"SELECT {status_counts(rules)}, {SUMS}, {_TOTAL_SPREAD} FROM messages WHERE {where}"
-            [row] = await self._rows(sql, given)
+            where, given = condition(chosen, self._rules())
+            [row] = await self._counted(
+                chosen,
+                Counts(more=True, spread=True),
+                lambda counted: (
+                    f"SELECT *, (SELECT {QUANTILES} FROM messages WHERE {where}) AS spread FROM ({counted})"
+                ),
+                given,
+            )
             return figures.Totals(**figures.sums(row), **_total_spread(row))
 
         return await self._answer(("totals", chosen), find)
+
+    async def sums(self, chosen: Filter) -> figures.Sums:
+        """Count everything."""
+
+        async def find() -> figures.Sums:
+            [row] = await self._counted(chosen, Counts(more=True))
+            return figures.Sums(**figures.sums(row))
+
+        return await self._answer(("sums", chosen), find)
 
     async def compared(self, chosen: Filter) -> figures.Compared:
         """Count everything, and everything of the period before."""
@@ -108,14 +134,9 @@ class Questions:
         """Count by the time of being queued."""
 
         async def find() -> figures.Series:
-            where, given = condition(chosen, rules := self._rules())
             step = step_us(chosen.until_us - chosen.since_us)
-            rows = await self._rows(
-                f"SELECT {bucket_number('queued_at', step)} AS start_us, {status_counts(rules)}"
-                f" FROM messages WHERE {where} GROUP BY ALL",
-                given,
-            )
-            by_start = {row["start_us"]: figures.statuses(row) for row in rows}
+            rows = await self._counted(chosen, Counts(key=bucket_number("queued_at", step), step_us=step))
+            by_start = {row["key"]: figures.statuses(row) for row in rows}
             return figures.Series(
                 step_us=step,
                 buckets=tuple(
@@ -132,12 +153,7 @@ class Questions:
 
         async def find() -> figures.Volume:
             step = step_us(chosen.until_us - chosen.since_us)
-            where, given = _of_events(chosen, self._rules())
-            rows = await self._rows(
-                f"SELECT {bucket_number(_AT, step)} AS start_us, status, flag IS NULL AS counts, count(*) AS events"
-                f" FROM events WHERE {where} GROUP BY ALL ORDER BY ALL",
-                given,
-            )
+            rows = await self._happened(chosen, step)
             by_start: dict[int, list[Row]] = {}
             for row in rows:
                 by_start.setdefault(row["start_us"], []).append(row)
@@ -155,13 +171,27 @@ class Questions:
         column, ordered = _column(by), _ordered(order)
 
         async def find() -> figures.Breakdown:
-            where, given = condition(chosen, rules := self._rules())
-            rows = await self._rows(
-                f"SELECT *, count(*) OVER () AS groups, sum(accepted) OVER ()::BIGINT AS everything FROM ("
-                f"SELECT {column} AS key, {_name(by)}, {status_counts(rules)}, {SUMS}, {_TOTAL_SPREAD}"
-                f" FROM messages WHERE {where}{_only(by)} GROUP BY 1"
-                f") ORDER BY {ordered} LIMIT {_limit(limit)}",
+            where, given = condition(chosen, self._rules())
+            counts = Counts(key=column, by=by, more=True, spread=True)
+            shares = "count(*) OVER () AS groups, sum(accepted) OVER ()::BIGINT AS everything"
+            first = f"ORDER BY {ordered} LIMIT {_limit(limit)}"
+            # Which groups come first by a percentile is known only when all have theirs.
+            late = _is_by_latency(order)
+            top = "TABLE counted" if late else f"SELECT *, {shares} FROM counted {first}"
+            spreads = f"SELECT {column} AS key, {TOTAL_SPREAD} FROM messages m WHERE {where}{only_of(by)}"
+            if not late and (by in _MANY or limit < USUAL_LIMIT):
+                spreads += f" AND EXISTS (SELECT 1 FROM top WHERE top.key IS NOT DISTINCT FROM m.{column})"
+            rows = await self._counted(
+                chosen,
+                counts,
+                lambda counted: (
+                    f"WITH counted AS ({counted}), top AS ({top}), spreads AS ({spreads} GROUP BY 1),"
+                    " timed AS (SELECT top.*, spread FROM top LEFT JOIN spreads"
+                    " ON top.key IS NOT DISTINCT FROM spreads.key)"
+                    f" SELECT *{f', {shares}' if late else ''} FROM timed {first}"
+                ),
                 given,
+                of_messages=lambda counted: f"SELECT *, {shares} FROM ({counted}) {first}",
             )
             return figures.Breakdown(
                 by=by,
@@ -184,12 +214,9 @@ class Questions:
         """Count by the hour of the week, UTC, at which messages were queued."""
 
         async def find() -> figures.Heatmap:
-            where, given = condition(chosen, rules := self._rules())
             hour_of_week = f"(epoch_us(queued_at) // {HOUR_US} - {_MONDAY_HOURS}) % 168"
-            rows = await self._rows(
-                f"SELECT {hour_of_week} AS hour, {status_counts(rules)} FROM messages WHERE {where} GROUP BY ALL", given
-            )
-            by_hour = {row["hour"]: figures.statuses(row) for row in rows}
+            rows = await self._counted(chosen, Counts(key=hour_of_week, step_us=HOUR_US))
+            by_hour = {row["key"]: figures.statuses(row) for row in rows}
             return figures.Heatmap(
                 cells=tuple(
                     figures.Cell(weekday=hour // 24, hour=hour % 24, **by_hour.get(hour, _NO_STATUSES))
@@ -201,7 +228,7 @@ class Questions:
 
     async def funnel(self, chosen: Filter) -> figures.Funnel:
         """Count how far messages came."""
-        found = await self.totals(chosen)
+        found = await self.sums(chosen)
         counts = (
             ("accepted", found.accepted, found.accepted),
             ("sent", found.sent, found.accepted),
@@ -225,8 +252,8 @@ class Questions:
             spreads = ", ".join(f"count({name}) AS n_{name}, {percentiles(name)} AS p_{name}" for name in MEASURES)
             rows = await self._rows(
                 f"SELECT *, count(*) OVER () AS groups FROM ("
-                f"SELECT {column} AS key, {_name(by)}, count(*) AS accepted, {spreads}"
-                f" FROM messages WHERE {where}{_only(by)} {'' if by is None else 'GROUP BY 1'}"
+                f"SELECT {column} AS key, {name_of(by)}, count(*) AS accepted, {spreads}"
+                f" FROM messages WHERE {where}{only_of(by)} {'' if by is None else 'GROUP BY 1'}"
                 f") ORDER BY accepted DESC, key NULLS LAST LIMIT {_limit(limit)}",
                 given,
             )
@@ -255,8 +282,9 @@ class Questions:
             where, given = condition(chosen, rules := self._rules())
             step = step_us(chosen.until_us - chosen.since_us)
             rows = await self._rows(
-                f"SELECT {bucket_number('queued_at', step)} AS start_us, {status_counts(rules)},"
-                f" count({measure}) AS n, {percentiles(measure)} AS p FROM messages WHERE {where} GROUP BY 1",
+                f"SELECT {bucket_number('queued_at', step)} AS start_us, count(*) AS accepted,"
+                f" count(*) FILTER ({is_of('pending', rules)}) AS pending, count({measure}) AS n,"
+                f" {percentiles(measure)} AS p FROM messages WHERE {where} GROUP BY 1",
                 given,
             )
             by_start = {row["start_us"]: row for row in rows}
@@ -330,17 +358,101 @@ class Questions:
         self, chosen: Filter, by: str, order: str, limit: int, *, having: str = "true"
     ) -> tuple[Row, list[Row]]:
         """Return sums of all, and of the first groups."""
-        column = _column(by)
-        where, given = condition(chosen, rules := self._rules())
-        rows = await self._rows(
-            f"WITH summed AS (SELECT {column} AS key, {_name(by)}, grouping({column}) AS is_all,"
-            f" {status_counts(rules)}, {SUMS}, count(*) FILTER (conversion = 'NOT_CONVERTED') AS not_converted"
-            f" FROM messages WHERE {where}{_only(by)} GROUP BY GROUPING SETS (({column}), ()))"
-            f" SELECT *, sum(1 - is_all) OVER ()::BIGINT AS groups FROM summed WHERE is_all = 1 OR {having}"
-            f" ORDER BY is_all DESC, {order}, accepted DESC, key NULLS LAST LIMIT {_limit(limit) + 1}",
-            given,
+        rows = await self._counted(
+            chosen,
+            Counts(key=_column(by), by=by, more=True),
+            lambda counted: (
+                f"WITH counted AS ({counted}), summed AS (SELECT key, any_value(name) AS name,"
+                f" grouping(key) AS is_all, {added(more=True)} FROM counted GROUP BY GROUPING SETS ((key), ()))"
+                f" SELECT *, sum(1 - is_all) OVER ()::BIGINT AS groups FROM summed WHERE is_all = 1 OR {having}"
+                f" ORDER BY is_all DESC, {order}, accepted DESC, key NULLS LAST LIMIT {_limit(limit) + 1}"
+            ),
         )
         return rows[0], rows[1:]
+
+    # ---- from sums of days, and from messages ----
+
+    async def _counted(
+        self,
+        chosen: Filter,
+        counts: Counts,
+        around: Callable[[str], str] = as_it_is,
+        more_given: Sequence[object] = (),
+        *,
+        of_messages: Callable[[str], str] | None = None,
+    ) -> list[Row]:
+        """Count messages by a key; ``around`` makes a question of the SQL that has key, name and counts.
+
+        ``more_given`` is for what ``around`` adds. Without sums the SQL has percentiles too, if they are wanted: then
+        ``of_messages`` takes its place, as it is by default.
+        """
+        raw = of_messages or (as_it_is if counts.spread else around)
+        rules = self._rules()
+        by = day_sums.sums_for(chosen, counts.by, in_hours=counts.step_us % day_sums.DAY_US != 0)
+        own, given = attributes(chosen, rules)
+
+        def question(cut: Split | None) -> tuple[str, list[object]]:
+            if cut is None:
+                where, _ = condition(chosen, rules)
+                return raw(counts.of_messages(where, rules, spread=counts.spread)), given
+            messages = counts.of_messages(f"{day_sums.of_rest(cut, 'queued_at')}{own}", rules)
+            sums = counts.of_sums(cut, own)
+            both = f"SELECT {counts.keys}, {added(more=counts.more)} FROM ({messages} UNION ALL BY NAME {sums})"
+            return around(f"{both}{counts.grouped}"), [*given, *given, *more_given]
+
+        return await self._rows_of_days(by, chosen, rules, question)
+
+    async def _happened(self, chosen: Filter, step: int) -> list[Row]:
+        """Count events by time, status, and whether they changed a message."""
+        rules = self._rules()
+        bucket = bucket_number(_AT, step)
+        is_plain = plain(chosen) == chosen and step % HOUR_US == 0
+
+        def question(cut: Split | None) -> tuple[str, list[object]]:
+            times = f"{_AT} >= {instant(chosen.since_us)} AND {_AT} < {instant(chosen.until_us)}"
+            where, given = of_events(chosen, rules)
+            raw = f"SELECT {bucket} AS start_us, status, flag IS NULL AS counts, count(*) AS events FROM events WHERE "
+            if cut is None:
+                return f"{raw}{times}{where} GROUP BY ALL ORDER BY ALL", given
+            own, own_given = own_of_events(chosen, rules)
+            side = ""
+            if len(set(chosen.direction)) == 1:
+                side = "\n  AND is_inbound" if chosen.direction[0] == "inbound" else "\n  AND NOT is_inbound"
+            sums = (
+                f"SELECT {bucket.replace(_AT, 'start_at')} AS start_us, status, counts, events FROM event_sums"
+                f" WHERE {day_sums.of_days(cut)}{own}{side}"
+            )
+            return (
+                f"SELECT start_us, status, counts, sum(events)::BIGINT AS events FROM ("
+                f"{raw}{day_sums.of_rest(cut, _AT)}{where} GROUP BY ALL UNION ALL BY NAME {sums}"
+                f") GROUP BY ALL ORDER BY ALL"
+            ), [*given, *own_given]  # fmt: skip
+
+        return await self._rows_of_days(day_sums.VOLUME if is_plain else None, chosen, rules, question)
+
+    async def _rows_of_days(
+        self,
+        by: str | None,
+        chosen: Filter,
+        rules: Rules,
+        question: Callable[[Split | None], tuple[str, list[object]]],
+    ) -> list[Row]:
+        """Ask with the sums of the days that have them, else without sums."""
+        cut = None if by is None else await self._cut(by, chosen, rules)
+        if cut is not None:
+            sql, given = question(cut)
+            rows = await self._rows(f"SELECT *, {day_sums.still_whole(cut, rules)} AS whole FROM ({sql})", given)
+            # Otherwise a day has been corrected since it was looked for.
+            if not rows or rows[0]["whole"] == cut.days:
+                return rows
+        return await self._rows(*question(None))
+
+    async def _cut(self, by: str, chosen: Filter, rules: Rules) -> Split | None:
+        if not day_sums.may_be_whole(chosen.since_us, min(chosen.until_us, rules.stale_before_us)):
+            return None
+        days = [row["number"] for row in await self._rows(day_sums.whole_days(by, rules), ())]
+        cut = day_sums.split(by, days, chosen.since_us, chosen.until_us)
+        return cut if cut.whole else None
 
     # ---- how they are asked ----
 
@@ -378,7 +490,7 @@ class Questions:
         )
 
     def _latency_bucket(self, chosen: Filter, start: int, step: int, row: Row | None) -> figures.LatencyBucket:
-        counts = _NO_STATUSES if row is None else figures.statuses(row)
+        counts = _NO_STATUSES if row is None else row
         return figures.LatencyBucket(
             start_us=start,
             spread=figures.spread(0, None) if row is None else figures.spread(row["n"], row["p"]),
@@ -386,7 +498,6 @@ class Questions:
         )
 
 
-_TOTAL_SPREAD: Final = f"{percentiles('total_ms', (50, 95))} AS spread"
 _COUNTED: Final = ("accepted", "waiting", "receipts", "undelivered", "failed", "received", "assumed", "no_dlr")
 _NO_STATUSES: Final = figures.statuses(dict.fromkeys(_COUNTED, 0))
 
@@ -402,10 +513,6 @@ def _column(by: str) -> str:
     return DIMENSIONS[by]
 
 
-def _name(by: str | None) -> str:
-    return f"{'any_value(network)' if by == 'carrier' else 'NULL'} AS name"
-
-
 def _named(by: str | None, row: Row) -> str | None:
     """Return what people call what a group is of."""
     if by == "country":
@@ -416,8 +523,8 @@ def _named(by: str | None, row: Row) -> str | None:
     return name
 
 
-def _only(by: str | None) -> str:
-    return f"\n  AND {HAS_ERROR}" if by == "error" else ""
+def _is_by_latency(order: str) -> bool:
+    return "spread" in ORDERS[order.removeprefix("-")]
 
 
 def _ordered(order: str) -> str:
@@ -440,26 +547,6 @@ def _left_out(rows: Sequence[Row]) -> int:
 
 def _starts(chosen: Filter, step: int) -> range:
     return range(bucket_start(chosen.since_us, step), chosen.until_us, step)
-
-
-def _of_events(chosen: Filter, rules: Rules) -> tuple[str, list[object]]:
-    """Return what a row of ``events`` must fulfil: to be of the period, and of a message that is as the filter says."""
-    times = f"{_AT} >= {instant(chosen.since_us)} AND {_AT} < {instant(chosen.until_us)}"
-    bare = Filter(since_us=chosen.since_us, until_us=chosen.until_us, direction=())
-    own, given = attributes(replace(bare, account_id=chosen.account_id, origin=chosen.origin), rules)
-    plain = replace(bare, account_id=chosen.account_id, origin=chosen.origin, direction=chosen.direction,
-                    period=chosen.period, compare=chosen.compare)  # fmt: skip
-    if plain != chosen:
-        of_messages, more = attributes(chosen, rules)
-        return (
-            f"{times}{own}\n  AND message_uuid IN (SELECT message_uuid FROM messages WHERE true{of_messages})",
-            given + more,
-        )
-    if len(set(chosen.direction)) == 1:
-        # Nearly all are outbound: leaving out the others is less work than looking for every one.
-        among = "NOT IN" if chosen.direction[0] == "outbound" else "IN"
-        own += f"\n  AND message_uuid {among} (SELECT message_uuid FROM messages WHERE direction = 'inbound')"
-    return times + own, given
 
 
 def _volume_bucket(start: int, rows: Sequence[Row]) -> figures.VolumeBucket:

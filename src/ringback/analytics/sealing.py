@@ -7,22 +7,27 @@ again. The files of a database are in a directory of their own: another one's ar
 """
 
 import os
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
+from ringback.analytics import day_sums
 from ringback.analytics.days import KINDS, Days
 from ringback.analytics.private import close_to_others, make_directory
 from ringback.analytics.staging import quoted
 
 
-def to_seal(con: DuckDBPyConnection, settled: datetime) -> list[date]:
-    """Return days that ended before ``settled``, have no open message, and are not sealed as they are now."""
+def to_seal(con: DuckDBPyConnection, settled: datetime, countries: Sequence[str] = ()) -> list[date]:
+    """Return days that ended before ``settled``, have no open message, and are not sealed as they are now.
+
+    Nor are those that were summed up while sent counted as delivered in other countries.
+    """
     rows = con.execute(
-        """
+        f"""
         SELECT DISTINCT CAST(queued_at AS DATE) AS day FROM closed_messages WHERE queued_at < ?
-        EXCEPT SELECT day FROM sealed_days
+        EXCEPT SELECT day FROM sealed_days WHERE day IN ({day_sums.summed_with(countries)})
         EXCEPT SELECT CAST(queued_at AS DATE) FROM open_messages
         ORDER BY day
         """,
@@ -31,8 +36,11 @@ def to_seal(con: DuckDBPyConnection, settled: datetime) -> list[date]:
     return [row[0] for row in rows]
 
 
-def seal(con: DuckDBPyConnection, days: Days, day: date) -> None:
-    """Write a day's files; the transaction notes that they are there."""
+def seal(con: DuckDBPyConnection, days: Days, day: date, countries: Sequence[str] = ()) -> None:
+    """Write a day's files and sum it up; the transaction notes that both are there.
+
+    ``countries`` are those where a message counts as delivered when it is sent.
+    """
     make_directory(days.directory)
     tables = {"messages": ("closed_messages", "queued_at, message_uuid"), "events": ("events", "origin, log_offset")}
     for kind, (table, order) in tables.items():
@@ -46,6 +54,8 @@ def seal(con: DuckDBPyConnection, days: Days, day: date) -> None:
         close_to_others(unfinished)
         _to_disk(unfinished)
         unfinished.rename(path)
+    day_sums.note(con, day, countries)
+    con.execute("DELETE FROM sealed_days WHERE day = ?", [day])
     con.execute("INSERT INTO sealed_days VALUES (?)", [day])
 
 

@@ -1,6 +1,9 @@
 """The tables of the analytics file. Nothing in them is the only copy: they are made from the event log.
 
 Times are UTC, latencies whole milliseconds, sums of money in ``model.money``'s units. What is not known is NULL.
+What is summed of a day holds only while the day is in ``sealed_days``: a day that is corrected is taken out there, in
+the same transaction.
+
 A message is in ``open_messages`` while more is expected of it, and in ``closed_messages`` from then on; whoever asks
 reads the view ``messages``, which is both. Numbers of recipients and texts are not kept: ``dst_prefix`` is the number
 without its last four digits.
@@ -8,7 +11,7 @@ without its last four digits.
 
 from typing import Final
 
-SHAPE: Final = 1
+SHAPE: Final = 2
 """Number of the present shape: a file of another one is made anew."""
 
 MESSAGE_COLUMNS: Final = """
@@ -59,6 +62,47 @@ CREATE TABLE IF NOT EXISTS events (
     lag_ms BIGINT                     -- of what was received: from the provider's time to ours
 );
 CREATE TABLE IF NOT EXISTS sealed_days (day DATE NOT NULL);
+CREATE TABLE IF NOT EXISTS summed_days (
+    day DATE NOT NULL,
+    "by" VARCHAR NOT NULL,            -- as in the sums; there is none where there would be nearly as many as messages
+    assumed VARCHAR NOT NULL,         -- countries where sent counted as delivered
+    last_sent_at TIMESTAMP            -- of messages without a receipt
+);
+CREATE TABLE IF NOT EXISTS day_sums (
+    day DATE NOT NULL,
+    "by" VARCHAR NOT NULL,            -- hour, or what ``key`` is: country, carrier, ...
+    start_at TIMESTAMP NOT NULL,      -- of the hour, or of the day
+    key VARCHAR,
+    name VARCHAR,                     -- what the carrier is called
+    account_id VARCHAR NOT NULL,
+    origin VARCHAR NOT NULL,
+    direction VARCHAR NOT NULL,
+    accepted INTEGER NOT NULL,
+    waiting INTEGER NOT NULL,
+    receipts INTEGER NOT NULL,
+    undelivered INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    assumed INTEGER NOT NULL,
+    trackable INTEGER NOT NULL,
+    converted INTEGER NOT NULL,
+    converted_elsewhere INTEGER NOT NULL,
+    not_converted INTEGER NOT NULL,
+    units BIGINT NOT NULL,
+    spent BIGINT NOT NULL,
+    unpriced INTEGER NOT NULL,
+    flagged BIGINT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS event_sums (
+    day DATE NOT NULL,
+    start_at TIMESTAMP NOT NULL,      -- of the hour
+    account_id VARCHAR NOT NULL,
+    origin VARCHAR NOT NULL,
+    is_inbound BOOLEAN NOT NULL,      -- whether their message is
+    status VARCHAR NOT NULL,
+    counts BOOLEAN NOT NULL,          -- whether they changed a message
+    events INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS open_messages ({MESSAGE_COLUMNS});
 CREATE TABLE IF NOT EXISTS closed_messages ({MESSAGE_COLUMNS});
 CREATE VIEW IF NOT EXISTS messages AS SELECT * FROM closed_messages UNION ALL SELECT * FROM open_messages;

@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 from starlette.routing import BaseRoute
 
+from ringback.analytics.questions import Questions
 from ringback.inspector.capture import Inspector
 from ringback.inspector.keep import BinKeeper
 from ringback.messaging.accept import Acceptor
@@ -90,6 +91,7 @@ def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.sock
         max_waiting=core.settings.server.max_waiting_requests,
         metrics=core.metrics,
     )
+    questions = Questions(core.engine, core.settings.analytics, core.clock)
     dashboard = DashboardContext(
         store=core.store,
         clock=core.clock,
@@ -112,12 +114,13 @@ def web_server(core: Core, acceptor: Acceptor, probes: Probes, sock: socket.sock
         alerts=core.settings.alerts,
         engine=core.engine,
         analytics=core.settings.analytics,
+        questions=questions,
         peers=Peers(core.settings.server.trusted_proxies),
         sources=core.settings.sources,
     )
     app = build_app(
         [
-            *_api(core, acceptor, stopping),
+            *_api(core, acceptor, stopping, questions),
             *hook_routes(receiver, max_body_bytes=core.settings.server.max_body_bytes, proxies=proxies),
             *_carrier_hooks(core, acceptor, receiver, callers, proxies).routes(),
             *bin_routes(_bin_door(core, stopping)),
@@ -169,7 +172,7 @@ def bin_keeper(store: Store, clock: SystemClock, wakeups: Wakeups, settings: Set
     )
 
 
-def _api(core: Core, acceptor: Acceptor, stopping: asyncio.Event) -> list[BaseRoute]:
+def _api(core: Core, acceptor: Acceptor, stopping: asyncio.Event, questions: Questions) -> list[BaseRoute]:
     chance = Chance(
         new_id=new_id,
         new_app_id=new_app_id,
@@ -194,6 +197,7 @@ def _api(core: Core, acceptor: Acceptor, stopping: asyncio.Event) -> list[BaseRo
             keeper=bin_keeper(core.store, core.clock, core.wakeups, core.settings),
             stopping=stopping,
             engine=core.engine,
+            questions=questions,
         )
     )
 

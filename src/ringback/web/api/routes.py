@@ -82,6 +82,8 @@ class ApiParts(msgspec.Struct, frozen=True, kw_only=True):
     """Set when the server stops: nobody waits for anything then."""
     engine: Engine
     """Answers questions about deliveries."""
+    questions: Questions
+    """What it is asked; answers are kept for the dashboard too."""
 
 
 def api_routes(parts: ApiParts) -> list[BaseRoute]:
@@ -93,9 +95,7 @@ def api_routes(parts: ApiParts) -> list[BaseRoute]:
     }
     writing: dict[str, Any] = {**reading, "max_body_bytes": parts.settings.server.max_body_bytes}
     gate = Gate(new_id=parts.chance.new_id, wakeups=parts.wakeups, limits=parts.limits, meter=parts.meter, **writing)
-    analytics = AnalyticsApi(
-        questions=Questions(parts.engine, parts.settings.analytics, parts.clock), engine=parts.engine, **reading
-    )
+    analytics = AnalyticsApi(questions=parts.questions, engine=parts.engine, **reading)
     server = MediaServer(store=parts.store, clock=parts.clock, files=parts.files, urls=parts.media_urls)
     resources = [
         *_sending(parts, writing),

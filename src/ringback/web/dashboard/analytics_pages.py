@@ -194,7 +194,7 @@ class AnalyticsPages:
         by = asked.one_of("by", DIMENSIONS, "country")
         order = asked.address.first("order", "accepted")
         now, series, earlier, found = await asyncio.gather(
-            ask.totals(chosen),
+            ask.sums(chosen),
             ask.series(chosen),
             self._compared(chosen, ask.series),
             ask.breakdown(chosen, by, limit=asked.rows, order=order),
@@ -250,7 +250,7 @@ class AnalyticsPages:
         """Failures as issues."""
         ask, chosen = self._questions, asked.chosen
         now, series, earlier, found, codes = await asyncio.gather(
-            ask.totals(chosen),
+            ask.sums(chosen),
             ask.series(chosen),
             self._compared(chosen, ask.series),
             ask.issues(chosen, limit=asked.rows),
@@ -265,7 +265,7 @@ class AnalyticsPages:
     async def _heatmap(self, asked: Asked) -> View:
         """The hours of the week."""
         shown = asked.one_of("measure", views.HEAT, "accepted")
-        now, found = await asyncio.gather(self._questions.totals(asked.chosen), self._questions.heatmap(asked.chosen))
+        now, found = await asyncio.gather(self._questions.sums(asked.chosen), self._questions.heatmap(asked.chosen))
         facts = {"measure": shown, "measures": views.HEAT, "heat": heat(found, shown), "days": views.DAYS}
         return View(grids={"hours": views.hours_of_week(found)}, facts=facts, accepted=now.accepted)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ringback.analytics.away import NoEngine
 from ringback.analytics.engine import Engine
+from ringback.analytics.questions import Questions
 from ringback.dialect.media import MediaUrls
 from ringback.model.ids import NewId
 from ringback.receiver.explained import Explainer
@@ -46,6 +47,8 @@ class DashboardContext:
     engine: Engine = field(default_factory=NoEngine)
     """Answers what the analytics pages ask."""
     analytics: AnalyticsSettings = field(default_factory=AnalyticsSettings)
+    questions: Questions | None = None
+    """What the engine is asked, if programs ask the same: an answer that they have had is kept for the pages."""
     peers: Peers = field(default_factory=lambda: Peers(()))
     """Names the clients of requests."""
     sources: Mapping[str, SourceSettings] = field(default_factory=dict)

@@ -116,7 +116,7 @@ def _login_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -
 def _analytics_routes(context: DashboardContext, pages: Pages, sessions: Sessions) -> list[Route]:
     """Return the pages of the analytics; SQL looks at all accounts, and is for operators."""
     # One for all pages: an answer that one of them has had is kept for the others.
-    questions = Questions(context.engine, context.analytics, context.clock)
+    questions = context.questions or Questions(context.engine, context.analytics, context.clock)
     alerts, ask = Alerts(context, pages, questions), AskPage(context, pages)
     shared = [
         *AnalyticsPages(context, pages, questions).routes(),
