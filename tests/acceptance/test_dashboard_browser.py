@@ -208,11 +208,12 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
     await page.goto(f"{dashboard.base_url}/dashboard/messages?status=queued")
     await expect(page.get_by_role("status")).to_have_text("live")
     reached = []
-    for _ in range(22):
+    for _ in range(23):
         await page.keyboard.press("Tab")
         reached.append(
             await page.evaluate(
-                "(document.activeElement.name || document.activeElement.textContent).trim().replace(/\\s+/g, ' ')"
+                "((element) => element.name || element.ariaLabel || element.textContent)(document.activeElement)"
+                ".trim().replace(/\\s+/g, ' ')"
             )
         )
         assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
@@ -230,6 +231,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(dashboard: Dashb
         "Received",
         "Bins",
         "operator",
+        "Colours: as the system. Change to: light.",
         "Log out",
         "Pause",
         "Send an inbound message",
