@@ -31,8 +31,10 @@ RATE: Final = 12_000
 PAINTS: Final = 3
 MADE: Final = "made.json"
 """In a history that is copied: what the command printed when it was made."""
-QUIET_S: Final = 60.0
+QUIET_S: Final = 600.0
 """So long, at most, for days to be sealed before pages are asked for."""
+SEALED_AFTER_S: Final = 15.0
+"""When none has been sealed for so long, all are."""
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +72,7 @@ def run(directory: Path, size: Size | None = None) -> Report:
     until_us = made["until_us"]
     with ringback(place.environment, directory / "rebuild.log") as server:
         _rebuild(place, server.processes[0], made["events"], figures)
-        _wait_for_days(place)
+        _wait_for_days(place, figures)
     figures["analytics_file_size"] = Figure((place.analytics / FILE).stat().st_size / 1e6, "MB")
     figures["analytics_days_size"] = Figure(_bytes(place.analytics.rglob("*.parquet")) / 1e6, "MB")
     _forget(place.analytics / FILE)
@@ -141,14 +143,17 @@ def _rebuild(place: _Place, process: Process, events: int, figures: dict[str, Fi
     progress(f"analytics: rebuilt at {events / took_s:,.0f} events/s, {usage.peak_rss_mb:,.0f} MB at most")
 
 
-def _wait_for_days(place: _Place) -> None:
-    until_s, before = time.monotonic() + QUIET_S, -1
-    while time.monotonic() < until_s:
-        found = len(list(place.analytics.rglob("*.parquet")))
-        if found == before and found > 0:
-            return
-        before = found
-        time.sleep(2)
+def _wait_for_days(place: _Place, figures: dict[str, Figure]) -> None:
+    progress("analytics: sealing days ...")
+    began_s = last_s = time.monotonic()
+    sealed = 0
+    while time.monotonic() - began_s < QUIET_S and time.monotonic() - last_s < SEALED_AFTER_S:
+        found = len(list(place.analytics.rglob("messages-*.parquet")))
+        if found > sealed:
+            sealed, last_s = found, time.monotonic()
+        time.sleep(0.2)
+    figures["sealed_days"] = Figure(sealed, "days")
+    figures["seal_rate"] = Figure(sealed / max(last_s - began_s, 0.001), "days/s")
 
 
 def _bytes(paths: Iterable[Path]) -> int:

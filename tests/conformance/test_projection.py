@@ -1,5 +1,6 @@
 """The projection on every database: what is in the file is what the store says, whatever happens on the way."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from ringback.analytics import offsets
+from ringback.analytics import offsets, projection
 from ringback.analytics.received import Sources
 from ringback.settings_analytics import AnalyticsSettings
 from ringback.store import received, received_log, schema
@@ -176,3 +177,18 @@ async def test_a_corrected_day_is_sealed_again(bench: Bench) -> None:
     await bench.report(1, "delivered", error_code="000")
     await bench.projection.catch_up()
     assert (await bench.engine.ask("SELECT count(*) FROM sealed_days")).rows == [(0,)]
+
+
+async def test_days_are_sealed_without_a_rest_between_them(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "IDLE_S", 3_600)
+    for number in (1, 2, 3):
+        await bench.accept(number)
+        await bench.report(number, "failed", error_code="200")
+        bench.clock.advance(24 * 3600)
+    bench.clock.advance(7 * 24 * 3600)
+    running = asyncio.create_task(bench.projection.run())
+    async with asyncio.timeout(60):
+        while len(bench.projection._days.sealed()) < 3:
+            await asyncio.sleep(0)
+    bench.projection.stop()
+    await running

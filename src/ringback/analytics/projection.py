@@ -136,8 +136,12 @@ class Projection:
                 except (StoreUnavailable, AnalyticsAway, duckdb.Error) as error:
                     # What was begun is rolled back, and is begun again from the offset in the file.
                     self._is_prepared = False
+                    self._unsealed = []
                     log.warning("analytics_not_taken_in", error=str(error).partition("\n")[0])
-                if not self._stopping.is_set() and await self._hint.wait(IDLE_S):
+                if self._stopping.is_set() or self._unsealed:
+                    # What is new goes first, then the next day.
+                    continue
+                if await self._hint.wait(IDLE_S):
                     await self._rest(began_s + self._settings.interval_s - time.monotonic())
         finally:
             self._hint.close()
