@@ -69,8 +69,11 @@ class Entrance(msgspec.Struct, frozen=True):
         page = self.context.new_page()
         try:
             page.goto(self.url + path)
-            page.wait_for_function(f"({PAINTED}) >= 0")
-            painted: float = page.evaluate(PAINTED)
+            # Waiting for a function would have the page evaluate a text, which its policy does not allow.
+            painted: float = page.evaluate(
+                f"new Promise((done) => {{ const look = () => {{ const at = {PAINTED};"
+                " at < 0 ? requestAnimationFrame(look) : done(at); }; look(); })"
+            )
             return painted
         finally:
             page.close()
