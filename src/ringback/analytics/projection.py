@@ -370,20 +370,19 @@ class Projection:
         """Now and then close what nothing comes of any more; seal a day that is settled, one at a time."""
         if self._stopping.is_set() or self._rebuilding is not None:
             return
-        now_s = time.monotonic()
+        now_s, countries = time.monotonic(), self._settings.sent_counts_as_delivered
         if now_s - self._kept_at_s >= HOUSEKEEPING_S:
             self._kept_at_s = now_s
             horizon = self._horizon()
             if await self._file.write(lambda con: drain(con, horizon)):
                 self._changes += 1
-            settled, countries = at(horizon.queued_before_us), self._settings.sent_counts_as_delivered
+            settled = at(horizon.queued_before_us)
             self._unsealed, open_messages = await self._file.write(
                 lambda con: (sealing.to_seal(con, settled, countries), _count(con, "open_messages"))
             )
             self._metrics.analytics_size(open_messages=open_messages, file_bytes=self._days.size_bytes())
         if self._unsealed:
             day = self._unsealed.pop(0)
-            countries = self._settings.sent_counts_as_delivered
             await self._file.write(partial(sealing.seal, days=self._days, day=day, countries=countries))
             log.info("analytics_day_sealed", day=str(day))
 

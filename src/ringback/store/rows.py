@@ -51,22 +51,29 @@ class TextAnswer(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def stream(connection: sa.Connection, query: sa.Select[Any], failures: type[Exception]) -> Iterator[RowStream]:
-    """Begin an answer in a transaction of its own, which lasts as long as the context.
-
-    ``failures`` are the driver's, which SQLAlchemy does not see while rows are fetched: ``StoreUnavailable`` is raised.
-    """
-    connection.exec_driver_sql("BEGIN")
+def in_transaction(connection: sa.Connection, begin: str = "BEGIN") -> Iterator[None]:
+    """Commit what is done in the context, or roll it back when that fails; the driver begins none by itself."""
+    connection.exec_driver_sql(begin)
     try:
-        result = connection.execute(query)
-        kinds = [(column.name, _kind(column.type)) for column in query.selected_columns]
-        yield RowStream(kinds, _fetch(result, failures))
-        result.close()
+        yield
         connection.exec_driver_sql("COMMIT")
     except BaseException:
         with contextlib.suppress(sa.exc.DBAPIError):
             connection.exec_driver_sql("ROLLBACK")
         raise
+
+
+@contextlib.contextmanager
+def stream(connection: sa.Connection, query: sa.Select[Any], failures: type[Exception]) -> Iterator[RowStream]:
+    """Begin an answer in a transaction of its own, which lasts as long as the context.
+
+    ``failures`` are the driver's, which SQLAlchemy does not see while rows are fetched: ``StoreUnavailable`` is raised.
+    """
+    with in_transaction(connection):
+        result = connection.execute(query)
+        kinds = [(column.name, _kind(column.type)) for column in query.selected_columns]
+        yield RowStream(kinds, _fetch(result, failures))
+        result.close()
 
 
 def as_text(connection: sa.Connection, query: sa.Select[Any]) -> TextAnswer:
@@ -74,17 +81,9 @@ def as_text(connection: sa.Connection, query: sa.Select[Any]) -> TextAnswer:
 
     A value that has a separator in it, which a sender's or a carrier's name might, gets a space for it.
     """
-    connection.exec_driver_sql("BEGIN")
-    try:
+    with in_transaction(connection):
         answer = _ask_for_text(connection, query, lambda value: value)
-        if not _is_sound(answer):
-            answer = _ask_for_text(connection, query, _without_separators)
-        connection.exec_driver_sql("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sa.exc.DBAPIError):
-            connection.exec_driver_sql("ROLLBACK")
-        raise
-    return answer
+        return answer if _is_sound(answer) else _ask_for_text(connection, query, _without_separators)
 
 
 _Cleaning = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]]

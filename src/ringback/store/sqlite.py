@@ -107,15 +107,8 @@ def _transact(engine: sa.Engine, begin: str, work: Callable[[Transaction], T], *
         if synchronous and connection.info.get("synchronous") != synchronous:
             connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
             connection.info["synchronous"] = synchronous
-        connection.exec_driver_sql(begin)
-        try:
-            result = work(connection)
-            connection.exec_driver_sql("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sa.exc.DBAPIError):
-                connection.exec_driver_sql("ROLLBACK")
-            raise
-        return result
+        with rows.in_transaction(connection, begin):
+            return work(connection)
 
 
 class ChangeWatch:
