@@ -12,7 +12,7 @@ from playwright.async_api import Browser, Page, expect
 from ringback.analytics.duck import DuckEngine
 from ringback.analytics.engine import Standing
 from ringback.settings_analytics import AnalyticsSettings
-from tests.acceptance.browsing import COLOURS, barriers, chromium, log_in
+from tests.acceptance.browsing import COLOURS, barriers, log_in
 from tests.acceptance.test_dashboard_browser import accept, one_message
 from tests.data.analytics.week import is_open, traffic
 from tests.data.dashboard.serving import Dashboard, serve
@@ -40,12 +40,6 @@ class Open:
     async def see(self, path: str = "") -> None:
         """Open an analytics page."""
         await self.page.goto(self.dashboard.base_url + ROOT + path)
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as launched:
-        yield launched
 
 
 @pytest.fixture

@@ -1,31 +1,17 @@
 """Light, dark, or as the system says: chosen by a button, kept by the browser, and there before anything is drawn."""
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.acceptance.browsing import WCAG, barriers, chromium, log_in
-from tests.data.dashboard.serving import Dashboard, serve
+from tests.acceptance.browsing import WCAG, barriers, log_in
+from tests.data.dashboard.serving import Dashboard
 
 LIGHT: Final = "rgb(250, 250, 249)"
 DARK: Final = "rgb(16, 17, 20)"
 SHOTS: Final = os.environ.get("RINGBACK_SHOTS")
-
-
-@pytest.fixture
-async def dashboard(tmp_path: Path) -> AsyncIterator[Dashboard]:
-    async with serve(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as launched:
-        yield launched
 
 
 async def background(page: Page) -> str:

@@ -1,9 +1,5 @@
 """The dashboard in a real browser: what pages do by themselves, and what they do without JavaScript."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 from playwright.async_api import Browser, expect
 
 from ringback.delivery.replay import Replayer
@@ -15,23 +11,11 @@ from ringback.store import captures
 from ringback.store.captures import Answered, Planned
 from ringback.store.port import Transaction
 from ringback.store.wakeups import Wakeups
-from tests.acceptance.browsing import chromium, log_in
+from tests.acceptance.browsing import log_in
 from tests.data.dashboard.everything import capture, fill_bin
-from tests.data.dashboard.serving import Dashboard, serve
+from tests.data.dashboard.serving import Dashboard
 from tests.fakes.engine import Engine
 from tests.fakes.messages import message, message_uuid
-
-
-@pytest.fixture
-async def dashboard(tmp_path: Path) -> AsyncIterator[Dashboard]:
-    async with serve(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as launched:
-        yield launched
 
 
 def one_message(dashboard: Dashboard, number: int, **fields: object) -> Message:

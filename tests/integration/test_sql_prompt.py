@@ -33,6 +33,13 @@ async def prompt(data: Path) -> AsyncIterator[Terminal]:
         yield screen
 
 
+async def leave(screen: Terminal, way_out: str = CTRL_D) -> None:
+    """Leave the prompt, once it is there, and see that it ends well."""
+    await screen.until("sql> ")
+    screen.press(way_out)
+    assert await screen.end() == 0
+
+
 async def test_a_statement_of_several_lines_is_asked_once_it_ends(data: Path) -> None:
     async with prompt(data) as screen:
         screen.press("SELECT status, count(*) AS n\n")
@@ -44,9 +51,7 @@ async def test_a_statement_of_several_lines_is_asked_once_it_ends(data: Path) ->
         # An empty line ends it too; before a statement it is nothing.
         screen.press("\nSELECT 6 * 7 AS answer\n\n")
         assert "42" in await screen.until("1 row, took")
-        await screen.until("sql> ")
-        screen.press("\\q\n")
-        assert await screen.end() == 0
+        await leave(screen, "\\q\n")
 
 
 @pytest.mark.parametrize("way_out", [CTRL_D, "\\q\n", "exit;\n", "QUIT\n"])
@@ -60,9 +65,7 @@ async def test_a_mistake_is_told_and_the_prompt_goes_on_until_it_is_left(data: P
         assert "Traceback" not in await screen.until("sql> ")
         screen.press("SELECT count(*) FROM messages;\n")
         await screen.until("1 row, took")
-        await screen.until("sql> ")
-        screen.press(way_out)
-        assert await screen.end() == 0
+        await leave(screen, way_out)
 
 
 async def test_ctrl_c_takes_back_what_is_typed_and_keeps_the_prompt(data: Path) -> None:
@@ -75,9 +78,7 @@ async def test_ctrl_c_takes_back_what_is_typed_and_keeps_the_prompt(data: Path) 
         shown = await screen.until("1 row, took")
         assert "Error" not in shown
         assert "once" in shown
-        await screen.until("sql> ")
-        screen.press(CTRL_D)
-        assert await screen.end() == 0
+        await leave(screen)
 
 
 async def test_ctrl_c_ends_a_question_and_keeps_the_prompt(data: Path) -> None:
@@ -90,18 +91,14 @@ async def test_ctrl_c_ends_a_question_and_keeps_the_prompt(data: Path) -> None:
         assert "Traceback" not in shown
         screen.press("SELECT 'still here';\n")
         assert "still here" in await screen.until("1 row, took")
-        await screen.until("sql> ")
-        screen.press(CTRL_D)
-        assert await screen.end() == 0
+        await leave(screen)
 
 
 async def test_questions_are_remembered_for_the_user_only(data: Path) -> None:
     async with prompt(data) as screen:
         screen.press("SELECT 'remembered';\n")
         await screen.until("1 row, took")
-        await screen.until("sql> ")
-        screen.press(CTRL_D)
-        assert await screen.end() == 0
+        await leave(screen)
     history = data / HISTORY
     assert "remembered" in history.read_text()
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
