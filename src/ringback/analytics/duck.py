@@ -23,6 +23,7 @@ from duckdb import DuckDBPyConnection
 
 from ringback.analytics import exports, staging
 from ringback.analytics.ask import asked_rows, let_through
+from ringback.analytics.definitions import literal
 from ringback.analytics.engine import EXPORT_LIMITS, PAGE_LIMITS, Answer, FileIsHeld, Limits, Standing
 from ringback.analytics.exports import Kind, as_cells, copying, file_for, first_rows, sent
 from ringback.analytics.private import close_to_others, make_directory
@@ -270,8 +271,7 @@ def remove(directory: Path) -> None:
 def _shut_in(database: DuckDBPyConnection, directory: Path) -> None:
     """Let the database touch files in the directory only, for all cursors and until it is closed."""
     database.execute("SET GLOBAL TimeZone = 'UTC'")
-    inside = str(directory.resolve()).replace("'", "''")
-    database.execute(f"SET allowed_directories = ['{inside}/']")
+    database.execute(f"SET allowed_directories = [{literal(f'{directory.resolve()}/')}]")
     database.execute("SET enable_external_access = false")
     database.execute("SET lock_configuration = true")
 

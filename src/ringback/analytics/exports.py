@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Literal
 from uuid import uuid4
 
+from ringback.analytics.definitions import literal
 from ringback.analytics.private import make_directory
 
 Kind = Literal["csv", "ndjson", "parquet"]
@@ -54,8 +55,7 @@ def as_cells(sql: str, columns: Sequence[tuple[str, str]]) -> str:
 
 def copying(sql: str, path: Path, kind: Kind) -> str:
     """Return the statement that writes the rows of one to a file."""
-    quoted = str(path).replace("'", "''")
-    return f"COPY (\n{sql}\n) TO '{quoted}' ({_COPIED_AS[kind]})"
+    return f"COPY (\n{sql}\n) TO {literal(str(path))} ({_COPIED_AS[kind]})"
 
 
 def first_rows(sql: str, rows: int) -> str:

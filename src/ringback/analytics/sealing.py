@@ -15,8 +15,8 @@ from duckdb import DuckDBPyConnection
 
 from ringback.analytics import day_sums
 from ringback.analytics.days import KINDS, Days
+from ringback.analytics.definitions import literal
 from ringback.analytics.private import close_to_others, make_directory
-from ringback.analytics.staging import quoted
 
 
 def to_seal(con: DuckDBPyConnection, settled: datetime, countries: Sequence[str] = ()) -> list[date]:
@@ -49,7 +49,7 @@ def seal(con: DuckDBPyConnection, days: Days, day: date, countries: Sequence[str
         unfinished = path.with_suffix(".unfinished")
         con.execute(
             f"COPY (SELECT * FROM {table} WHERE {column} >= '{day}' AND {column} < '{day + timedelta(days=1)}' "
-            f"ORDER BY {order}) TO '{quoted(unfinished)}' (FORMAT parquet, COMPRESSION zstd)"
+            f"ORDER BY {order}) TO {literal(str(unfinished))} (FORMAT parquet, COMPRESSION zstd)"
         )
         close_to_others(unfinished)
         _to_disk(unfinished)
@@ -63,11 +63,11 @@ def restore(con: DuckDBPyConnection, days: Days) -> int:
     """Put back from sealed days the messages that the store has no longer, with their events; returns how many."""
     restored = 0
     for day in days.sealed():
-        messages, events = (quoted(days.path(kind, day)) for kind in KINDS)
+        messages, events = (literal(str(days.path(kind, day))) for kind in KINDS)
         con.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE gone AS
-            SELECT p.* FROM read_parquet('{messages}') p WHERE NOT EXISTS (
+            SELECT p.* FROM read_parquet({messages}) p WHERE NOT EXISTS (
                 SELECT 1 FROM messages m WHERE m.queued_at >= '{day}' AND m.queued_at < '{day + timedelta(days=1)}'
                 AND m.message_uuid = p.message_uuid AND m.origin = p.origin
             )
@@ -78,7 +78,7 @@ def restore(con: DuckDBPyConnection, days: Days) -> int:
         con.execute("CREATE TEMP TABLE IF NOT EXISTS put_back AS SELECT message_uuid, origin FROM gone LIMIT 0")
         con.execute("INSERT INTO put_back SELECT message_uuid, origin FROM gone")
         con.execute(
-            f"INSERT INTO events BY NAME SELECT e.* FROM read_parquet('{events}') e "
+            f"INSERT INTO events BY NAME SELECT e.* FROM read_parquet({events}) e "
             "WHERE EXISTS (SELECT 1 FROM put_back g WHERE g.message_uuid = e.message_uuid AND g.origin = e.origin)"
         )
         restored += int(con.execute("SELECT count(*) FROM gone").fetchall()[0][0])

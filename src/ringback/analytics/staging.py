@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from duckdb import DuckDBPyConnection
 
+from ringback.analytics.definitions import literal
 from ringback.store.rows import NEXT_VALUE, RowStream, TextAnswer
 
 MONEY: Final = "CAST(round(TRY_CAST(NULLIF({0}, '') AS DECIMAL(18, 8)) * 100000) AS BIGINT)"
@@ -138,7 +139,7 @@ def _stage_text(con: DuckDBPyConnection, table: str, answer: TextAnswer, directo
         path.touch(mode=0o600)
         path.write_bytes(answer.text.encode())
         con.execute(
-            f"CREATE OR REPLACE TEMP VIEW incoming AS SELECT * FROM read_csv('{quoted(path)}', {_AS_IT_IS}, "
+            f"CREATE OR REPLACE TEMP VIEW incoming AS SELECT * FROM read_csv({literal(str(path))}, {_AS_IT_IS}, "
             f"delim = '{NEXT_VALUE}', columns = {{{columns}}})"
         )
         con.execute(f"CREATE OR REPLACE {table} AS {select}")
@@ -151,8 +152,3 @@ def remove_left(directory: Path) -> None:
     """Delete what a process that was killed has left."""
     for path in directory.glob(f"{PASSING}*"):
         path.unlink(missing_ok=True)
-
-
-def quoted(path: Path) -> str:
-    """Return a path as it stands between the quotes of a text in SQL."""
-    return str(path).replace("'", "''")
