@@ -1,6 +1,7 @@
 """Accounts, their tokens, and login links."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -53,6 +54,21 @@ async def test_create_find_and_list(store: Store, clock: FakeClock) -> None:
     with pytest.raises(sa.exc.IntegrityError):
         await create(store, clock, MAIN, "another")
     assert await find(store, clock, MAIN) == expected[1]
+
+
+async def test_lists_keep_their_order_whatever_is_changed(store: Store, clock: FakeClock) -> None:
+    """Both were made in the same microsecond: a changed row lies elsewhere in a table of PostgreSQL."""
+    for auth_id in (MAIN, OTHER):
+        await create(store, clock, auth_id, f"z-{auth_id}")
+        await store.write(add_token(auth_id, f"a-{auth_id}", now_us=clock.now_us(), expires_at_us=None))
+
+    def lists(tx: Transaction) -> tuple[list[AccountId], list[str], tuple[str, ...]]:
+        listed = accounts.list_all(tx, clock.now_us())
+        return [each.auth_id for each in listed], [name for name, _ in accounts.names(tx, limit=2)], listed[0].tokens
+
+    for auth_id in (MAIN, OTHER, MAIN):
+        await store.write(partial(accounts.set_enabled, auth_id=auth_id, enabled=False))
+        assert await store.read(lists) == ([MAIN, OTHER], [MAIN, OTHER], (f"a-{MAIN}", f"z-{MAIN}"))
 
 
 async def test_tokens_are_newest_first_until_they_expire(store: Store, clock: FakeClock) -> None:

@@ -43,6 +43,8 @@ class Account(msgspec.Struct, frozen=True):
         return self.enabled and self.main_enabled
 
 
+_OLDEST_FIRST: Final = (accounts.c.created_at_us, accounts.c.auth_id)
+
 # Asked for by every API call and every signature, as far as the cache does not know: built once.
 
 _PARENT: Final = accounts.alias("parent")
@@ -152,7 +154,7 @@ def find(tx: Transaction, auth_id: str, now_us: int) -> Account | None:
 
 def list_all(tx: Transaction, now_us: int) -> list[Account]:
     """Return every account that was not deleted, oldest first."""
-    query = sa.select(accounts.c.auth_id).where(accounts.c.deleted_at_us.is_(None)).order_by(accounts.c.created_at_us)
+    query = sa.select(accounts.c.auth_id).where(accounts.c.deleted_at_us.is_(None)).order_by(*_OLDEST_FIRST)
     ids = tx.execute(query).scalars().all()
     return [account for auth_id in ids if (account := find(tx, auth_id, now_us))]
 
@@ -162,7 +164,7 @@ def _tokens(tx: Transaction, auth_id: str, now_us: int) -> tuple[str, ...]:
     query = (
         sa.select(auth_tokens.c.token)
         .where(auth_tokens.c.account_id == auth_id, alive)
-        .order_by(auth_tokens.c.created_at_us.desc())
+        .order_by(auth_tokens.c.created_at_us.desc(), auth_tokens.c.token)
     )
     return tuple(tx.execute(query).scalars())
 
@@ -213,7 +215,7 @@ class AccountCache:
 
 def names(tx: Transaction, *, limit: int, only: Collection[str] | None = None) -> list[tuple[str, str]]:
     """Return (id, name) of accounts, or ``only`` of some, oldest first."""
-    query = sa.select(accounts.c.auth_id, accounts.c.name).order_by(accounts.c.created_at_us).limit(limit)
+    query = sa.select(accounts.c.auth_id, accounts.c.name).order_by(*_OLDEST_FIRST).limit(limit)
     if only is not None:
         query = query.where(accounts.c.auth_id.in_(only))
     return [(row.auth_id, row.name) for row in tx.execute(query)]

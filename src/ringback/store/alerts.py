@@ -146,7 +146,8 @@ def page(
 
 def muted(tx: Transaction, now_us: int) -> list[Alert]:
     """Return the alerts that are muted now, whether they are open or not."""
-    query = sa.select(alerts.c.content).where(alerts.c.muted_until_us > now_us).order_by(alerts.c.raised_at_us.desc())
+    newest_first = (alerts.c.raised_at_us.desc(), alerts.c.id.desc())
+    query = sa.select(alerts.c.content).where(alerts.c.muted_until_us > now_us).order_by(*newest_first)
     return [_decoder.decode(content) for content in tx.execute(query).scalars()]
 
 

@@ -162,7 +162,7 @@ def tokens(tx: Transaction, auth_ids: list[str], now_us: int) -> dict[str, list[
     query = (
         sa.select(auth_tokens.c.account_id, auth_tokens.c.token)
         .where(auth_tokens.c.account_id.in_(auth_ids), alive)
-        .order_by(auth_tokens.c.created_at_us.desc())
+        .order_by(auth_tokens.c.created_at_us.desc(), auth_tokens.c.token)
     )
     found: dict[str, list[str]] = {auth_id: [] for auth_id in auth_ids}
     for row in tx.execute(query):

@@ -47,7 +47,8 @@ def add(tx: Transaction, reply: Reply) -> None:
 
 def of_message(tx: Transaction, message_uuid: str) -> list[Reply]:
     """Return what was made of the answers about an inbound message, oldest first."""
-    query = sa.select(xml_replies).where(xml_replies.c.message_uuid == message_uuid).order_by(xml_replies.c.at_us)
+    oldest_first = (xml_replies.c.at_us, xml_replies.c.callback_id)
+    query = sa.select(xml_replies).where(xml_replies.c.message_uuid == message_uuid).order_by(*oldest_first)
     return [_reply(row) for row in tx.execute(query)]
 
 
