@@ -192,3 +192,16 @@ async def test_days_are_sealed_without_a_rest_between_them(bench: Bench, monkeyp
             pass
     bench.projection.stop()
     await running
+
+
+async def test_what_came_just_before_the_end_is_taken_in(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "IDLE_S", 3_600)
+    await bench.accept(1)
+    running = asyncio.create_task(bench.projection.run())
+    async with asyncio.timeout(60):
+        while (await bench.engine.ask("SELECT count(*) FROM events")).rows != [(1,)]:
+            pass
+    await bench.report(1, "sent")
+    bench.projection.stop()
+    await running
+    assert (await bench.engine.ask("SELECT status FROM messages")).rows == [("sent",)]

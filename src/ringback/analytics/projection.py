@@ -52,6 +52,8 @@ LARGE_BATCH: Final = 200_000
 RECEIVED_BATCH: Final = 50_000
 """The same for received events, whose requests are read one by one for the provider's times."""
 MUCH: Final = 50_000
+LAST_S: Final = 2.0
+"""How long what is new is still taken in when the process ends: the usual second takes a fraction of it."""
 IDLE_S: Final = 5.0
 """Without a hint the log is looked at so seldom."""
 HOUSEKEEPING_S: Final = 60.0
@@ -121,13 +123,16 @@ class Projection:
         self._per_s = 0.0
         self._is_prepared = False
         self._stopping = asyncio.Event()
+        self._end_at_s = float("inf")
         self._kept_at_s = float("-inf")
         self._unsealed: list[date] = []
 
     async def run(self) -> None:
-        """Take in what is new until stopped; a batch in hand is finished."""
+        """Take in what is new until stopped, and then what came meanwhile, for ``LAST_S`` at most."""
+        is_last = False
         try:
-            while not self._stopping.is_set():
+            while not is_last:
+                is_last = self._stopping.is_set()
                 began_s = time.monotonic()
                 try:
                     await self._look_for_wish()
@@ -153,9 +158,13 @@ class Projection:
                 await self._stopping.wait()
 
     def stop(self) -> None:
-        """Begin no further batch."""
+        """Begin no further batch after ``LAST_S``."""
+        self._end_at_s = time.monotonic() + LAST_S
         self._stopping.set()
         self._hint.wake()
+
+    def _must_end(self) -> bool:
+        return time.monotonic() >= self._end_at_s
 
     async def catch_up(self) -> None:
         """Take in everything that is in the log now. Raises ``StoreUnavailable``, DuckDB's errors."""
@@ -171,9 +180,9 @@ class Projection:
         await self._take_conversions(said_until)
         await self._take_received()
         await self._settle()
-        if self._rebuilding is not None and not self._stopping.is_set():
+        if self._rebuilding is not None and not self._must_end():
             await self._end_rebuild()
-        if not self._stopping.is_set():
+        if not self._must_end():
             self._note("current", behind=0, as_of_us=as_of_us)
             self._as_of_us = as_of_us
 
@@ -189,7 +198,7 @@ class Projection:
 
     async def _look_for_wish(self) -> None:
         wish = self._days.whole / REBUILD_WANTED
-        if wish.exists():
+        if wish.exists() and not self._stopping.is_set():
             await self._begin_anew("asked_for")
             # Not before: whoever waits for it to go looks at the standing then.
             wish.unlink()
@@ -223,7 +232,7 @@ class Projection:
         place = self._next_place(before, until)
         reading = asyncio.create_task(self._read(slot, *place, events=True))
         try:
-            while place[0] < until and not self._stopping.is_set():
+            while place[0] < until and not self._must_end():
                 batch_s = time.perf_counter()
                 await reading
                 following = self._next_place(place[1], until)
@@ -291,7 +300,7 @@ class Projection:
         before = until if first is None else min(first - 1, until)
         if before > after:
             await self._write(lambda con: offsets.note(con, settled=before), settled=before)
-        while self._offsets.settled < until and not self._stopping.is_set():
+        while self._offsets.settled < until and not self._must_end():
             await self._settle_batch(*self._next_place(self._offsets.settled, until), horizon)
 
     async def _settle_batch(self, after: int, until: int, horizon: Horizon) -> None:
@@ -306,7 +315,7 @@ class Projection:
         await self._file.stage(lambda con: empty(con, 0))
 
     async def _take_conversions(self, until: int) -> None:
-        while self._offsets.conversions < until and not self._stopping.is_set():
+        while self._offsets.conversions < until and not self._must_end():
             after = self._offsets.conversions
             to = min(after + self._large_batch, until)
 
@@ -321,7 +330,7 @@ class Projection:
     async def _take_received(self) -> None:
         until = await self._store.read(received_log.last_position)
         began_s, taken = time.monotonic(), 0
-        while self._offsets.received < until and not self._stopping.is_set():
+        while self._offsets.received < until and not self._must_end():
             behind = until - self._offsets.received
             batch = self._received_batch if behind > MUCH else self._settings.batch
             batch_s = time.perf_counter()
