@@ -51,7 +51,7 @@ MOST_GROUPS: Final = 5_000
 KEPT_US: Final = 5_000_000
 MEANWHILE_US: Final = 60_000_000
 LONG_US: Final = 8 * 86_400_000_000
-"""Of periods that are longer, an answer that is up to ``MEANWHILE_US`` old is given while the next one is made."""
+"""Periods that are longer are long: an answer that is up to ``MEANWHILE_US`` old is given while the next is made."""
 _MANY: Final = ("carrier", "sender")
 """Of these there are usually many more than are shown: only those have their percentiles worked out."""
 _MONDAY_HOURS: Final = 4 * 24
@@ -389,6 +389,9 @@ class Questions:
         raw = of_messages or (as_it_is if counts.spread else around)
         rules = self._rules()
         by = day_sums.sums_for(chosen, counts.by, in_hours=counts.step_us % day_sums.DAY_US != 0)
+        if counts.spread and not _is_long(chosen):
+            # All messages are read for the percentiles: of so few of them, counting the rest costs less than sums do.
+            by = None
         own, given = attributes(chosen, rules)
 
         def question(cut: Split | None) -> tuple[str, list[object]]:
@@ -450,9 +453,19 @@ class Questions:
     async def _cut(self, by: str, chosen: Filter, rules: Rules) -> Split | None:
         if not day_sums.may_be_whole(chosen.since_us, min(chosen.until_us, rules.stale_before_us)):
             return None
-        days = [row["number"] for row in await self._rows(day_sums.whole_days(by, rules), ())]
+        days = await self._days(by, rules)
         cut = day_sums.split(by, days, chosen.since_us, chosen.until_us)
         return cut if cut.whole else None
+
+    async def _days(self, by: str, rules: Rules) -> list[int]:
+        """Return the days that have these sums; all the questions of a page look at the same."""
+
+        async def find() -> list[int]:
+            return [row["number"] for row in await self._rows(day_sums.whole_days(by, rules), ())]
+
+        mark = (await self._engine.standing()).mark
+        found: list[int] = await self._kept.get(("days", by), find, version=(mark, rules), for_us=KEPT_US)
+        return found
 
     # ---- how they are asked ----
 
@@ -460,9 +473,12 @@ class Questions:
         """Return the answer that is kept while nothing new has come in, else find one."""
         mark = (await self._engine.standing()).mark
         chosen = key[1]
-        is_long = chosen.until_us - chosen.since_us > LONG_US
         found: _Found = await self._kept.get(
-            key, find, version=(mark, self._rules()), for_us=KEPT_US, meanwhile_us=MEANWHILE_US if is_long else 0
+            key,
+            find,
+            version=(mark, self._rules()),
+            for_us=KEPT_US,
+            meanwhile_us=MEANWHILE_US if _is_long(chosen) else 0,
         )
         return found
 
@@ -521,6 +537,10 @@ def _named(by: str | None, row: Row) -> str | None:
         return MEANINGS.get(row["key"])
     name: str | None = row["name"]
     return name
+
+
+def _is_long(chosen: Filter) -> bool:
+    return chosen.until_us - chosen.since_us > LONG_US
 
 
 def _is_by_latency(order: str) -> bool:
