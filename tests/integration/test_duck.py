@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+import duckdb
 import pytest
 from duckdb import DuckDBPyConnection
 
@@ -136,6 +137,21 @@ async def test_a_file_of_another_shape_is_made_anew(tmp_path: Path) -> None:
     async with DuckEngine(tmp_path, SETTINGS) as engine:
         assert await count(engine) == 0
         assert (await engine.ask("SELECT value FROM meta")).rows == [(str(SHAPE),)]
+
+
+async def test_reading_only_needs_a_file_of_this_shape(tmp_path: Path) -> None:
+    async with DuckEngine(tmp_path, SETTINGS) as engine:
+        await engine.write(lambda con: add_event(1, con))
+        await engine.write(lambda con: con.execute("UPDATE meta SET value = '0' WHERE name = 'shape'"))
+    with pytest.raises(AnalyticsAway, match="ringback analytics rebuild"):
+        async with DuckEngine(tmp_path, SETTINGS, read_only=True):
+            pass
+    with duckdb.connect(tmp_path / FILE, read_only=True) as con:
+        assert con.execute("SELECT count(*) FROM events").fetchall() == [(1,)]
+    (tmp_path / FILE).write_bytes(b"something else" * 1_000)
+    with pytest.raises(AnalyticsAway, match=r"damaged .* ringback analytics rebuild"):
+        async with DuckEngine(tmp_path, SETTINGS, read_only=True):
+            pass
 
 
 async def test_reading_only_needs_a_file(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ _SPILLED: Final = "8GiB"
 """The most that is put on disk because it does not fit into memory."""
 _CHECKPOINT_AT: Final = "64MiB"
 """What is written is put into its place when there is so much of it: each time costs, and so does a crash before."""
+_MADE_ANEW: Final = "run ringback serve, or ringback analytics rebuild, which makes it anew"
 _OWN_ASKERS: Final = 2
 """The same for questions of somebody's own, which may take long, and for exports."""
 _NOT_YET: Final = Standing(state="rebuilding", events=0, behind=0, as_of_us=0, mark=0)
@@ -193,7 +194,7 @@ class DuckEngine:
     def _open(self) -> DuckDBPyConnection:
         path = self._directory / FILE
         if self._read_only:
-            return self._connect(path)
+            return self._connect_to_look(path)
         make_directory(self._directory)
         make_directory(self._directory / _SPILL)
         database, self.begun_anew = self._connect_or_not(path)
@@ -210,6 +211,19 @@ class DuckEngine:
         database.execute("INSERT OR IGNORE INTO meta VALUES ('shape', ?)", [str(SHAPE)])
         database.execute("ATTACH ':memory:' AS staging")
         return database
+
+    def _connect_to_look(self, path: Path) -> DuckDBPyConnection:
+        """Open the file as it is. Raises ``AnalyticsAway`` also if it is of no use."""
+        try:
+            database = self._connect(path)
+        except AnalyticsAway as error:
+            if is_damage(error):
+                raise AnalyticsAway(f"the analytics file is damaged ({error.__cause__}): {_MADE_ANEW}") from error
+            raise
+        if _shape(database) == str(SHAPE):
+            return database
+        database.close()
+        raise AnalyticsAway(f"another version of Ringback has written the analytics file: {_MADE_ANEW}")
 
     def _connect_or_not(self, path: Path) -> tuple[DuckDBPyConnection | None, str | None]:
         """Open the file; or say why what is there is of no use."""
