@@ -1,5 +1,6 @@
 """The prompt of ``ringback sql`` in a terminal: statements of several lines, mistakes, and the ways out."""
 
+import contextlib
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,6 +55,19 @@ async def test_a_statement_of_several_lines_is_asked_once_it_ends(data: Path) ->
         await leave(screen, "\\q\n")
 
 
+async def take_back(screen: Terminal) -> None:
+    """Press Ctrl-C until the prompt is there again.
+
+    Python loses the first one if it comes between writing a prompt and waiting for keys, on a busy machine.
+    """
+    for _ in range(10):
+        screen.press(CTRL_C)
+        with contextlib.suppress(AssertionError):
+            await screen.until("sql> ", timeout_s=5)
+            return
+    raise AssertionError(f"Ctrl-C was never heard: {screen.written[-3000:]}")
+
+
 @pytest.mark.parametrize("way_out", [CTRL_D, "\\q\n", "exit;\n", "QUIT\n"])
 async def test_a_mistake_is_told_and_the_prompt_goes_on_until_it_is_left(data: Path, way_out: str) -> None:
     async with prompt(data) as screen:
@@ -72,8 +86,9 @@ async def test_ctrl_c_takes_back_what_is_typed_and_keeps_the_prompt(data: Path) 
     async with prompt(data) as screen:
         screen.press("SELECT 'never\n")
         await screen.until("...> ")
-        screen.press("asked" + CTRL_C)
-        await screen.until("sql> ")
+        screen.press("asked")
+        await screen.until("asked")
+        await take_back(screen)
         screen.press("SELECT 'once';\n")
         shown = await screen.until("1 row, took")
         assert "Error" not in shown
