@@ -59,6 +59,20 @@ def wait_until_current(directory: Path, events: int, *, longest_s: float = LONGE
     return asyncio.run(wait())
 
 
+def wait_until_summed(directory: Path, days: int, *, longest_s: float) -> None:
+    """Wait until so many days are sealed and summed up."""
+
+    async def wait() -> None:
+        until_s = time.monotonic() + longest_s
+        async with RemoteEngine(directory) as engine:
+            while (await engine.ask("SELECT count(*) FROM sealed_days")).rows[0][0] < days:
+                if time.monotonic() > until_s:
+                    raise SystemExit(f"analytics: {days} days were not sealed within {longest_s:.0f} s")
+                await asyncio.sleep(LOOK_S)
+
+    asyncio.run(wait())
+
+
 def ingest(data_dir: Path, analytics_dir: Path, *, rate: int, seconds: float) -> Ingested:
     """Write traffic for so many seconds, and follow it into the analytics."""
     command = [sys.executable, "-m", "benchmarks.analytics_traffic", str(data_dir), str(rate), str(seconds)]

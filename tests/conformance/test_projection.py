@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
-from ringback.analytics import offsets, projection
+from ringback.analytics import from_days, offsets, projection
+from ringback.analytics.days import KINDS
 from ringback.analytics.received import Sources
 from ringback.settings_analytics import AnalyticsSettings
-from ringback.store import received, received_log, schema
+from ringback.store import facts, received, received_log, schema
 from ringback.store.port import Store, Transaction
 from ringback.store.postgres import PostgresStore
 from tests.conformance.test_received import CAME, request
@@ -164,6 +166,102 @@ async def test_sealed_days_give_back_what_the_store_has_pruned(bench: Bench) -> 
     await bench.projection.catch_up()
     assert (await bench.engine.ask("SELECT * FROM messages ORDER BY message_uuid")).rows == before
     assert (await bench.engine.ask("SELECT * FROM events ORDER BY log_offset")).rows == events
+
+
+async def test_what_is_sealed_is_not_read_from_the_log_again(bench: Bench) -> None:
+    await _a_sealed_day(bench)
+    await bench.accept(4)
+    await bench.begin_anew()
+    with capture_logs() as told:
+        await bench.check()
+    assert [each["events"] for each in told if each["event"] == "analytics_days_taken"] == [6]
+    assert await bench.tables() == (1, 3)
+
+
+async def test_a_day_that_was_corrected_before_the_file_was_lost_is_read_again(bench: Bench) -> None:
+    await _a_sealed_day(bench)
+    await bench.report(2, "delivered", error_code="000")
+    await bench.convert(1, "CONVERTED")
+    await bench.projection.catch_up()
+    await bench.begin_anew()
+    await bench.check()
+
+
+async def test_a_day_that_was_not_sealed_again_is_known_to_be_old(bench: Bench) -> None:
+    await _a_sealed_day(bench)
+    [day] = bench.projection._days.sealed()
+    files = [bench.projection._days.path(kind, day) for kind in KINDS]
+    contents = [path.read_bytes() for path in files]
+    await bench.report(2, "delivered", error_code="000")
+    await bench.convert(1, "CONVERTED")
+    await bench.accept(4)
+    await bench.report(4, "failed", error_code="200")
+    await bench.projection.catch_up()
+    bench.clock.advance(3 * 86_400)
+    await bench.seal_all()
+    assert len(bench.projection._days.sealed()) == 2
+    for path, content in zip(files, contents, strict=True):
+        path.write_bytes(content)
+    await bench.begin_anew()
+    await bench.check()
+
+
+async def test_a_log_that_is_another_one_is_not_mixed_with_days(bench: Bench) -> None:
+    """As when the database was restored, and went on with the same numbers."""
+    await _a_sealed_day(bench)
+    first = await bench.store.read(_first_event)
+    await bench.forget(1, 2, 3)
+    await bench.accept(5, 6)
+    by = first - await bench.store.read(_first_event)
+    await bench.store.write(lambda tx: tx.execute(schema.events.update().values(id=schema.events.c.id + by)).close())
+    await bench.begin_anew()
+    await bench.projection.catch_up()
+    asked = "SELECT log_offset FROM events GROUP BY 1 HAVING count(*) > 1 ORDER BY 1"
+    assert [row[0] for row in (await bench.engine.ask(asked)).rows] == [first, first + 1]
+    assert (await bench.engine.ask("SELECT count(*), count(DISTINCT message_uuid) FROM messages")).rows == [(5, 5)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("where", ["all of it", "in the middle"])
+async def test_a_day_that_cannot_be_read_is_left_to_the_log(bench: Bench, kind: str, where: str) -> None:
+    await _a_sealed_day(bench)
+    [day] = bench.projection._days.sealed()
+    path = bench.projection._days.path(kind, day)
+    content = path.read_bytes()
+    path.write_bytes(b"no more" if where == "all of it" else content[:4] + bytes(100) + content[104:])
+    await bench.begin_anew()
+    with capture_logs() as told:
+        await bench.check()
+    assert any(each["event"].endswith("cannot_be_read") for each in told)
+
+
+async def test_going_on_with_days_after_a_break_takes_nothing_twice(bench: Bench) -> None:
+    await _a_sealed_day(bench)
+    await bench.accept(4, 5)
+    await bench.convert(1, "CONVERTED")
+    await bench.begin_anew()
+    logged = await bench.store.read(partial(facts.stretches, until=1 << 40, size=3))
+    days = bench.projection._days
+    await bench.engine.write(lambda con: from_days.take(con, days, days.sealed(), logged, 3))
+    assert await bench.tables() == (0, 3)
+    bench.projected()
+    await bench.check()
+    assert await bench.tables() == (2, 3)
+
+
+def _first_event(tx: Transaction) -> int:
+    return int(tx.execute(sa.select(sa.func.min(schema.events.c.id))).scalar_one())
+
+
+async def _a_sealed_day(bench: Bench) -> None:
+    """Have three messages with two events each in a day that is sealed; one is sent, the others have ended."""
+    await bench.accept(1, 2, 3)
+    for number in (1, 2):
+        await bench.report(number, "sent")
+    await bench.report(3, "failed", error_code="200")
+    await bench.projection.catch_up()
+    bench.clock.advance(3 * 86_400)
+    await bench.seal_all()
 
 
 async def test_a_corrected_day_is_sealed_again(bench: Bench) -> None:

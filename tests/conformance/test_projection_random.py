@@ -45,6 +45,8 @@ class Life:
         elif kind == "house":
             bench.projection._kept_at_s = float("-inf")
             await bench.projection._keep_house()
+        elif kind == "seal":
+            await bench.seal_all()
         elif kind == "restart":
             bench.projected()
         elif kind == "accept" and status is None:
@@ -82,5 +84,45 @@ async def _check(happening: list[Step]) -> None:
                 await bench.check()
                 await bench.begin_anew()
                 await bench.check()
+        finally:
+            await store.close()
+
+
+lives = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ("accept", "accept", "sent", "sent", "end", "end", "duplicate", "convert", "wait", "wait", "take", "seal")
+        ),
+        st.integers(min_value=0, max_value=MESSAGES - 1),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(lives, lives, st.sets(st.integers(min_value=0, max_value=4)))
+def test_what_is_made_of_sealed_days_is_what_the_log_says(
+    before: list[Step], after: list[Step], lost: set[int]
+) -> None:
+    asyncio.run(_check_days(before, after, lost))
+
+
+async def _check_days(before: list[Step], after: list[Step], lost: set[int]) -> None:
+    """Lose the file twice, some of the days with it, and each time what was not taken in yet."""
+    with tempfile.TemporaryDirectory() as directory:
+        store = sqlite.open_store(Path(directory), busy_timeout_s=4)
+        try:
+            bench = Bench(store, FakeClock(), Path(directory) / "analytics")
+            async with bench.engine:
+                life = Life(bench)
+                for happening in (before, after):
+                    for kind, number in happening:
+                        await life.step(kind, number)
+                    days = bench.projection._days
+                    for place, day in enumerate(days.sealed()):
+                        if place in lost:
+                            days.path("messages", day).unlink()
+                    await bench.begin_anew()
+                    await bench.check()
         finally:
             await store.close()

@@ -47,6 +47,7 @@ class Bench:
             metrics=Metrics(),
             days=Days(self.directory / "days" / identity),
             large_batch=LARGE_BATCH,
+            stretch=3,
             sources=self.sources,
         )
         return self.projection

@@ -10,7 +10,7 @@ larger batches, where what is old enough needs no second look.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
 from typing import Final, Protocol, TypeVar
@@ -20,10 +20,11 @@ import msgspec
 import structlog
 from duckdb import DuckDBPyConnection
 
-from ringback.analytics import offsets, received, sealing
+from ringback.analytics import from_days, offsets, received, sealing
 from ringback.analytics.days import REBUILD_WANTED, Days
 from ringback.analytics.engine import Standing
 from ringback.analytics.fold import Folded, Horizon, at, convert, drain, fold
+from ringback.analytics.from_days import Taken
 from ringback.analytics.offsets import Offsets
 from ringback.analytics.staging import (
     empty,
@@ -49,6 +50,8 @@ GRACE_S: Final = 60.0
 """So long after it ended a message may still get a conversion or a callback may end, without being a correction."""
 LARGE_BATCH: Final = 200_000
 """Events of one batch while there is much to catch up with: each costs a fraction of what it costs in a small one."""
+STRETCH: Final = 50_000
+"""Offsets of a stretch of the log that is taken from sealed days as a whole or not at all."""
 RECEIVED_BATCH: Final = 50_000
 """The same for received events, whose requests are read one by one for the provider's times."""
 MUCH: Final = 50_000
@@ -59,6 +62,8 @@ IDLE_S: Final = 5.0
 HOUSEKEEPING_S: Final = 60.0
 PROGRESS_S: Final = 5.0
 _HOUR_US: Final = 3_600_000_000
+_FROM_THE_LOG: Final = ("asked_for", "ahead_of_the_log")
+"""Why a file is made anew from the log alone: somebody does not trust it, or the log is not what it was."""
 
 
 class AnalyticsFile(Protocol):
@@ -94,6 +99,7 @@ class Projection:
         metrics: Metrics,
         days: Days,
         large_batch: int = LARGE_BATCH,
+        stretch: int = STRETCH,
         begun_anew: str | None = None,
         sources: received.Sources = received.NO_SOURCES,
     ) -> None:
@@ -112,6 +118,7 @@ class Projection:
         self._metrics = metrics
         self._days = days
         self._large_batch = large_batch
+        self._stretch = stretch
         self._hint = wakeups.listen("events", "received")
         self._mark = facts.Mark()
         self._offsets = Offsets()
@@ -174,8 +181,7 @@ class Projection:
         until = await feed.complete_to(self._store)
         said_until = await self._mark.conversions_complete_to(self._store)
         if self._rebuilding is not None and self._offsets.events == 0 and self._offsets.conversions == 0:
-            # Messages are read with what has been said of them: there is nothing to add to that.
-            await self._write(lambda con: offsets.note(con, conversions=said_until), conversions=said_until)
+            await self._begin_with_days(until, said_until)
         await self._take_events(until)
         await self._take_conversions(said_until)
         await self._take_received()
@@ -185,6 +191,53 @@ class Projection:
         if not self._must_end():
             self._note("current", behind=0, as_of_us=as_of_us)
             self._as_of_us = as_of_us
+
+    async def _begin_with_days(self, until: int, said_until: int) -> None:
+        """Begin a rebuild with what the sealed days have, and read from the log what they have not."""
+        taken = None
+        if self._events:
+            # It has been begun before: the log goes on from its beginning, and what is there is left out.
+            return
+        if self._rebuilding not in _FROM_THE_LOG and self._days.sealed():
+            logged = await self._store.read(lambda tx: facts.stretches(tx, until, size=self._stretch))
+            taken = await self._with_days(partial(self._take_days, logged=logged))
+        if taken is None:
+            # Messages are read with what has been said of them: there is nothing to add to that.
+            await self._write(lambda con: offsets.note(con, conversions=said_until), conversions=said_until)
+            return
+        self._took(conversions=taken.conversions)
+        self._events = await self._file.write(lambda con: _count(con, "events"))
+        log.info("analytics_days_taken", events=self._events)
+        for after, to in taken.places:
+            if self._must_end():
+                return
+            await self._skip_to(after)
+            await self._take_events(min(to, until))
+        if not self._must_end():
+            await self._skip_to(until)
+
+    def _take_days(
+        self, con: DuckDBPyConnection, sealed: Sequence[date], logged: Sequence[facts.Stretch]
+    ) -> Taken | None:
+        taken = from_days.take(con, self._days, sealed, logged, self._stretch)
+        if taken is not None:
+            offsets.note(con, conversions=taken.conversions)
+        return taken
+
+    async def _with_days(self, work: Callable[[DuckDBPyConnection, Sequence[date]], T]) -> T:
+        """Do work that reads the sealed days, as one transaction; if it fails, without those that cannot be read."""
+        try:
+            return await self._file.write(lambda con: work(con, self._days.sealed()))
+        except duckdb.Error:
+            readable = await self._file.write(partial(sealing.readable, days=self._days), transaction=False)
+            return await self._file.write(lambda con: work(con, readable))
+
+    async def _skip_to(self, offset: int) -> None:
+        """Go on to an offset up to which everything is there: of days that are sealed, so it needs no second look."""
+        to = {"events": offset}
+        if self._offsets.settled == self._offsets.events:
+            to["settled"] = offset
+        await self._write(lambda con: offsets.note(con, **to), **to)
 
     async def make_anew(self, why: str) -> None:
         """Empty the file and take in everything again."""
@@ -278,6 +331,8 @@ class Projection:
 
         def take(con: DuckDBPyConnection) -> tuple[Folded, int]:
             show(con, slot)
+            if self._rebuilding is not None:
+                from_days.leave_out(con, after, until)
             folded = fold(con, horizon)
             # What is old enough needs no second look.
             through = until if settled == after and folded.newest_us < horizon.ended_before_us else settled
@@ -361,12 +416,12 @@ class Projection:
         return folded
 
     async def _end_rebuild(self) -> None:
-        def end(con: DuckDBPyConnection) -> int:
-            put_back = sealing.restore(con, self._days)
+        def end(con: DuckDBPyConnection, readable: Sequence[date]) -> int:
+            put_back = sealing.restore(con, self._days, readable)
             offsets.rebuilt(con)
             return put_back
 
-        restored = await self._file.write(end)
+        restored = await self._with_days(end)
         self._events = await self._file.write(lambda con: _count(con, "events"))
         log.info(
             "analytics_rebuilt", reason=self._rebuilding, events=self._events, restored=restored,

@@ -11,12 +11,16 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import duckdb
+import structlog
 from duckdb import DuckDBPyConnection
 
-from ringback.analytics import day_sums
+from ringback.analytics import day_sums, offsets
 from ringback.analytics.days import KINDS, Days
 from ringback.analytics.definitions import literal
 from ringback.analytics.private import close_to_others, make_directory
+
+log = structlog.stdlib.get_logger("ringback.analytics")
 
 
 def to_seal(con: DuckDBPyConnection, settled: datetime, countries: Sequence[str] = ()) -> list[date]:
@@ -42,6 +46,9 @@ def seal(con: DuckDBPyConnection, days: Days, day: date, countries: Sequence[str
     ``countries`` are those where a message counts as delivered when it is sent.
     """
     make_directory(days.directory)
+    # How far it knows the logs, for a file that is made anew of it.
+    _, known = offsets.read(con)
+    knows = f"KV_METADATA {{events: '{known.events}', conversions: '{known.conversions}'}}"
     tables = {"messages": ("closed_messages", "queued_at, message_uuid"), "events": ("events", "origin, log_offset")}
     for kind, (table, order) in tables.items():
         column = "queued_at" if kind == "messages" else '"at"'
@@ -49,7 +56,7 @@ def seal(con: DuckDBPyConnection, days: Days, day: date, countries: Sequence[str
         unfinished = path.with_suffix(".unfinished")
         con.execute(
             f"COPY (SELECT * FROM {table} WHERE {column} >= '{day}' AND {column} < '{day + timedelta(days=1)}' "
-            f"ORDER BY {order}) TO {literal(str(unfinished))} (FORMAT parquet, COMPRESSION zstd)"
+            f"ORDER BY {order}) TO {literal(str(unfinished))} (FORMAT parquet, COMPRESSION zstd, {knows})"
         )
         close_to_others(unfinished)
         _to_disk(unfinished)
@@ -59,30 +66,50 @@ def seal(con: DuckDBPyConnection, days: Days, day: date, countries: Sequence[str
     con.execute("INSERT INTO sealed_days VALUES (?)", [day])
 
 
-def restore(con: DuckDBPyConnection, days: Days) -> int:
+def restore(con: DuckDBPyConnection, days: Days, readable: Sequence[date]) -> int:
     """Put back from sealed days the messages that the store has no longer, with their events; returns how many."""
     restored = 0
-    for day in days.sealed():
-        messages, events = (literal(str(days.path(kind, day))) for kind in KINDS)
-        con.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE gone AS
-            SELECT p.* FROM read_parquet({messages}) p WHERE NOT EXISTS (
-                SELECT 1 FROM messages m WHERE m.queued_at >= '{day}' AND m.queued_at < '{day + timedelta(days=1)}'
-                AND m.message_uuid = p.message_uuid AND m.origin = p.origin
-            )
-            """
-        )
-        con.execute("INSERT INTO closed_messages BY NAME SELECT * FROM gone")
-        # The events of a message may be spread over days: each file gives those of all that have been put back.
-        con.execute("CREATE TEMP TABLE IF NOT EXISTS put_back AS SELECT message_uuid, origin FROM gone LIMIT 0")
-        con.execute("INSERT INTO put_back SELECT message_uuid, origin FROM gone")
-        con.execute(
-            f"INSERT INTO events BY NAME SELECT e.* FROM read_parquet({events}) e "
-            "WHERE EXISTS (SELECT 1 FROM put_back g WHERE g.message_uuid = e.message_uuid AND g.origin = e.origin)"
-        )
-        restored += int(con.execute("SELECT count(*) FROM gone").fetchall()[0][0])
+    con.execute("CREATE OR REPLACE TEMP TABLE put_back AS SELECT message_uuid, origin FROM closed_messages LIMIT 0")
+    for day in readable:
+        restored += _restore_day(con, days, day)
     return restored
+
+
+def readable(con: DuckDBPyConnection, days: Days) -> list[date]:
+    """Read all sealed days, and return those that can be read; the log names the others.
+
+    Not to be done within a transaction, which an error would end.
+    """
+    found = []
+    for day in days.sealed():
+        try:
+            for path in (literal(str(days.path(kind, day))) for kind in KINDS):
+                con.execute(f"SELECT bit_xor(hash(row)) FROM read_parquet({path}) row").fetchall()
+            found.append(day)
+        except duckdb.Error as error:
+            log.warning("analytics_day_cannot_be_read", day=str(day), error=str(error).partition("\n")[0])
+    return found
+
+
+def _restore_day(con: DuckDBPyConnection, days: Days, day: date) -> int:
+    messages, events = (literal(str(days.path(kind, day))) for kind in KINDS)
+    con.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE gone AS
+        SELECT p.* FROM read_parquet({messages}) p WHERE NOT EXISTS (
+            SELECT 1 FROM messages m WHERE m.queued_at >= '{day}' AND m.queued_at < '{day + timedelta(days=1)}'
+            AND m.message_uuid = p.message_uuid AND m.origin = p.origin
+        )
+        """
+    )
+    con.execute("INSERT INTO closed_messages BY NAME SELECT * FROM gone")
+    # The events of a message may be spread over days: each file gives those of all that have been put back.
+    con.execute("INSERT INTO put_back SELECT message_uuid, origin FROM gone")
+    con.execute(
+        f"INSERT INTO events BY NAME SELECT e.* FROM read_parquet({events}) e "
+        "WHERE EXISTS (SELECT 1 FROM put_back g WHERE g.message_uuid = e.message_uuid AND g.origin = e.origin)"
+    )
+    return int(con.execute("SELECT count(*) FROM gone").fetchall()[0][0])
 
 
 def _to_disk(path: Path) -> None:
