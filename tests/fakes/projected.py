@@ -33,6 +33,7 @@ class Bench:
         self.directory = directory
         self.engine = DuckEngine(directory, SETTINGS)
         self.sources = NO_SOURCES
+        self.stretch = 3
         self.projection = self.projected()
 
     def projected(self, *, identity: str = "store-1", settings: AnalyticsSettings = SETTINGS) -> Projection:
@@ -47,7 +48,7 @@ class Bench:
             metrics=Metrics(),
             days=Days(self.directory / "days" / identity),
             large_batch=LARGE_BATCH,
-            stretch=3,
+            stretch=self.stretch,
             sources=self.sources,
         )
         return self.projection

@@ -52,6 +52,8 @@ LARGE_BATCH: Final = 200_000
 """Events of one batch while there is much to catch up with: each costs a fraction of what it costs in a small one."""
 STRETCH: Final = 50_000
 """Offsets of a stretch of the log that is taken from sealed days as a whole or not at all."""
+STRETCHES_AT_ONCE: Final = 20
+"""So many are summed up in one statement."""
 RECEIVED_BATCH: Final = 50_000
 """The same for received events, whose requests are read one by one for the provider's times."""
 MUCH: Final = 50_000
@@ -199,8 +201,7 @@ class Projection:
             # It has been begun before: the log goes on from its beginning, and what is there is left out.
             return
         if self._rebuilding not in _FROM_THE_LOG and self._days.sealed():
-            logged = await self._store.read(lambda tx: facts.stretches(tx, until, size=self._stretch))
-            taken = await self._with_days(partial(self._take_days, logged=logged))
+            taken = await self._with_days(partial(self._take_days, logged=await self._stretches(until)))
         if taken is None:
             # Messages are read with what has been said of them: there is nothing to add to that.
             await self._write(lambda con: offsets.note(con, conversions=said_until), conversions=said_until)
@@ -215,6 +216,16 @@ class Projection:
             await self._take_events(min(to, until))
         if not self._must_end():
             await self._skip_to(until)
+
+    async def _stretches(self, until: int) -> list[facts.Stretch]:
+        """Sum up the log, so much of it at a time that a database with a limit of time gets through."""
+        first, last = await self._store.read(lambda tx: facts.span(tx, 0, until))
+        step = self._stretch * STRETCHES_AT_ONCE
+        found: list[facts.Stretch] = []
+        for after in range(first // step * step, last, step):
+            read = partial(facts.stretches, after=after, until=min(after + step, last), size=self._stretch)
+            found += await self._store.read(read)
+        return found
 
     def _take_days(
         self, con: DuckDBPyConnection, sealed: Sequence[date], logged: Sequence[facts.Stretch]

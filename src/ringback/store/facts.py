@@ -83,14 +83,14 @@ class Stretch(msgspec.Struct, frozen=True):
     """The same of their times in microseconds."""
 
 
-def stretches(tx: Transaction, until: int, *, size: int) -> list[Stretch]:
-    """Sum up the log up to an offset, in stretches of so many offsets."""
+def stretches(tx: Transaction, after: int, until: int, *, size: int) -> list[Stretch]:
+    """Sum up the log after an offset up to another, in stretches of ``size`` offsets; ``after`` ends one."""
     number = (events.c.id - 1) // sa.literal_column(str(size))
     query = (
         sa.select(
             number, sa.func.count(), sa.func.sum(events.c.id % 1_000_003), sa.func.sum(events.c.at_us % 1_000_003)
         )
-        .where(events.c.id <= until)
+        .where(events.c.id > after, events.c.id <= until)
         .group_by(number)
         .order_by(number)
     )
