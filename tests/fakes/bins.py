@@ -56,7 +56,7 @@ async def until_ended(ringback: Running, name: str = "t", *, count: int = 1) -> 
 async def _until(ringback: Running, name: str, enough: Callable[[list[Capture]], bool]) -> list[Capture]:
     hint = ringback.platform.wakeups.listen("captures")
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not enough(found := await captured(ringback, name)):
                 await hint.wait(1)
     finally:
@@ -77,6 +77,6 @@ async def connection(ringback: Running) -> AsyncIterator[tuple[asyncio.StreamRea
 
 async def exchange(ringback: Running, request: bytes) -> bytes:
     """Send bytes, and read until the server hangs up."""
-    async with connection(ringback) as (reader, writer), asyncio.timeout(15):
+    async with connection(ringback) as (reader, writer), asyncio.timeout(60):
         writer.write(request)
         return await reader.read()

@@ -46,7 +46,7 @@ def need_capturing() -> None:
         if subprocess.run(["which", program], capture_output=True, check=False).returncode:
             pytest.fail(f"{program} is missing, install tshark: make system-packages")
     tried = subprocess.run(["dumpcap", "-q", "-i", "lo", "-c", "1", "-a", "duration:0", "-w", os.devnull],
-                           capture_output=True, text=True, check=False, timeout=20)  # fmt: skip
+                           capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
     if tried.returncode:
         said = [line for line in tried.stderr.splitlines() if line.startswith("dumpcap: ")]
         pytest.skip(f"capturing takes root or CAP_NET_RAW and CAP_NET_ADMIN; {said[-1] if said else tried.stderr}")
@@ -72,7 +72,7 @@ async def captured(file: Path, port: int) -> AsyncIterator[None]:
 
 
 async def _until_seen(marker: socket.socket, file: Path, what: bytes) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not _has(file, what):
             marker.sendto(what, marker.getsockname())
             await asyncio.sleep(LOOK_AGAIN_S)
@@ -85,7 +85,7 @@ def _has(file: Path, what: bytes) -> bool:
 def dissected(file: Path, port: int) -> list[Dissected]:
     """Have tshark take a capture apart; gives the PDUs in the order in which they passed."""
     command = ["tshark", "-r", str(file), "-d", f"tcp.port=={port},smpp", "-Y", "smpp || tcp.len > 0", "-T", "pdml"]
-    shown = subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    shown = subprocess.run(command, capture_output=True, check=True, timeout=180).stdout
     # Texts are shown as they are, and XML has no place for what some of them contain.
     readable = _CONTROL.sub("?", shown.decode(errors="replace"))
     found = []

@@ -42,7 +42,7 @@ class RecordingEndpoint:
         """Answer every request so that nothing else was said about, and keep none: for load."""
         self._otherwise = answer
 
-    async def wait_for(self, count: int, *, timeout_s: float = 10) -> list[Recorded]:
+    async def wait_for(self, count: int, *, timeout_s: float = 60) -> list[Recorded]:
         """Wait until so many requests have arrived, and give them."""
         async with asyncio.timeout(timeout_s), self._changed:
             await self._changed.wait_for(lambda: len(self.requests) >= count)

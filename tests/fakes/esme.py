@@ -64,7 +64,7 @@ class Esme:
         self.news.set()
         return status, MessageResp() if status == names.OK else None
 
-    async def until(self, condition: Callable[[], bool], *, timeout_s: float = 15) -> None:
+    async def until(self, condition: Callable[[], bool], *, timeout_s: float = 60) -> None:
         """Wait until ``condition()`` is true, looking after each thing that it is told."""
         async with asyncio.timeout(timeout_s):
             while not condition():
@@ -88,7 +88,7 @@ class Esme:
 async def connect(port: int, *, window: int = 100, timers: Timers | None = None) -> Esme:
     """Open a connection that is not bound yet."""
     esme, clock = Esme(), SystemClock()
-    session = Session("esme", timers or Timers(response_s=10), now_us=clock.now_us())
+    session = Session("esme", timers or Timers(response_s=60, bind_s=60), now_us=clock.now_us())
     _, esme.connection = await asyncio.get_running_loop().create_connection(
         lambda: Connection(session, clock=clock, handler=esme.take, window=Window(window)), "127.0.0.1", port
     )
@@ -114,7 +114,7 @@ async def bound_esme(port: int, *, window: int = 100, **login: Any) -> AsyncIter
     finally:
         if not esme.connection.closed.done():
             esme.connection.unbind()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asyncio.shield(esme.connection.closed)
 
 
@@ -133,7 +133,7 @@ class RawEsme:
 
     async def read(self) -> Pdu | None:
         """Read one PDU; ``None`` when the connection has ended."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while not self._frames:
                 data = await self.reader.read(65_536)
                 if not data:

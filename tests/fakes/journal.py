@@ -165,7 +165,7 @@ async def journalling(kind: str, port: int, file: Path) -> AsyncIterator[Served]
     )  # fmt: skip
     try:
         assert process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (line := await process.stderr.readline()) != b"ready\n":
                 assert line, f"the {kind} ended before it was ready"
         drain = asyncio.create_task(_drain(process.stderr))

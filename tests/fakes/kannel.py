@@ -122,7 +122,7 @@ class Kannel:
         async with self._session.get(f"http://127.0.0.1:{self._admin}/status.txt?password=x") as response:
             return await response.text()
 
-    async def until_heard(self, done: Callable[[], bool], *, within_s: float = 20) -> None:
+    async def until_heard(self, done: Callable[[], bool], *, within_s: float = 60) -> None:
         """Wait until something holds of what has come."""
         async with asyncio.timeout(within_s):
             while not done():
@@ -181,7 +181,7 @@ async def kannel(place: Path, upstream: Upstream) -> AsyncIterator[Kannel]:
         for name, is_up in (("bearerbox", one._is_bound), ("smsbox", one._takes)):
             program = running(SBIN / name, "-v", "3", str(file), log=place / f"{name}.out")
             process = await stack.enter_async_context(program)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await is_up(len(modes)):
                     assert process.returncode is None, (place / f"{name}.out").read_text()
                     await asyncio.sleep(LOOK_AGAIN_S)

@@ -30,7 +30,7 @@ async def output_of(*arguments: str, stdin: str = "", env: dict[str, str] | None
         "node", *arguments, cwd=here, env=env,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         out, err = await process.communicate(stdin.encode())
     assert process.returncode == 0, err.decode()
     return out.decode()

@@ -19,7 +19,7 @@ BINARIES = Path("/usr/lib/postgresql")
 OWNER = "postgres"
 GUARDED = "guarded"
 """The one role that needs its password; it is not there until a test creates it."""
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
 LOOK_AGAIN_S = 0.01
 
 
@@ -122,7 +122,7 @@ class PostgresServer:
 
     def _is_ready(self) -> bool:
         try:
-            psycopg.connect(self.url(), connect_timeout=2).close()
+            psycopg.connect(self.url(), connect_timeout=10).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -15,12 +15,14 @@ from typing import Any
 import aiohttp
 
 ALLOWED = {"RINGBACK_DELIVERY__EGRESS_ALLOW": "127.0.0.0/8"}
-READY_S = 60
+PATIENT = {"RINGBACK_STORE__BUSY_TIMEOUT_S": "30"}
+"""Another process may be stopped by the machine while it writes."""
+READY_S = 180
 """Where many tests share the cores, loading the program alone takes some of it."""
 COMMAND = [str(Path(sys.executable).parent / "ringback")]
 
 
-def run(*arguments: str, timeout_s: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, timeout_s: float = 180, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
@@ -28,7 +30,7 @@ def run(*arguments: str, timeout_s: float = 60, **environment: str) -> subproces
         text=True,
         timeout=timeout_s,
         check=False,
-        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
+        env={**PATIENT, "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", **environment},
     )
 
 
@@ -64,7 +66,7 @@ class Served:
         self.process.kill()
         await self.process.wait()
 
-    async def terminate(self, *, timeout_s: float = 20) -> int:
+    async def terminate(self, *, timeout_s: float = 60) -> int:
         """End it orderly; gives its exit code."""
         self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(timeout_s):
@@ -94,7 +96,7 @@ async def served(
     """Run a command that serves, with flags of the caller's, on a free port unless they say otherwise."""
     process = await asyncio.create_subprocess_exec(
         *COMMAND, command, "--data-dir", str(data_dir), "--port", "0", *flags,
-        env={**ALLOWED, "PATH": "/usr/bin:/bin", "NO_COLOR": "1", **environment},
+        env={**ALLOWED, **PATIENT, "PATH": "/usr/bin:/bin", "NO_COLOR": "1", **environment},
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     drain: asyncio.Task[None] | None = None

@@ -16,7 +16,7 @@ from ringback.runtime import SystemClock
 @asynccontextmanager
 async def scripted_smsc(*, port: int = 0, **script: Any) -> AsyncIterator[tuple[ScriptedSmsc, int]]:
     """Run one; gives it and its port."""
-    server = ScriptedSmsc(msgspec.convert(script, Script), clock=SystemClock(), timers=Timers(response_s=2))
+    server = ScriptedSmsc(msgspec.convert(script, Script), clock=SystemClock(), timers=Timers(bind_s=60))
     taken = await server.open("127.0.0.1", port)
     running = asyncio.create_task(server.run())
     try:

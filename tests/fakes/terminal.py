@@ -23,7 +23,7 @@ class Terminal:
         self._seen = 0
         """Where what was waited for last ends."""
 
-    async def until(self, text: str, *, timeout_s: float = 30) -> str:
+    async def until(self, text: str, *, timeout_s: float = 60) -> str:
         """Wait until the program has written a text, after what was waited for before; returns what came up to it."""
         began = self._seen
         try:
@@ -41,7 +41,7 @@ class Terminal:
         """Press keys."""
         os.write(self._master, keys.encode())
 
-    async def end(self, *, timeout_s: float = 20) -> int:
+    async def end(self, *, timeout_s: float = 60) -> int:
         """Wait for the program's end, reading what it writes; returns its exit code."""
         async with asyncio.timeout(timeout_s):
             # Reading from a terminal that nobody has open any more fails.

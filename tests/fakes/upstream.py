@@ -23,7 +23,7 @@ _numbers = itertools.count(1)
 
 def settings(url: str, **more: Any) -> PlivoSettings:
     """Name the account of an endpoint."""
-    given = {"auth_id": AUTH_ID, "auth_token": TOKEN, "public_url": "https://ringback.example", "deadline_s": 5.0}
+    given = {"auth_id": AUTH_ID, "auth_token": TOKEN, "public_url": "https://ringback.example", "deadline_s": 15.0}
     return PlivoSettings(**{"base_url": url, **given, **more})
 
 

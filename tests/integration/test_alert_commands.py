@@ -47,7 +47,7 @@ class Prepared:
         """Read or write what the commands do."""
 
         async def run() -> Any:
-            store = open_store(self.directory, busy_timeout_s=4)
+            store = open_store(self.directory, busy_timeout_s=30)
             try:
                 return await store.write(work)
             finally:

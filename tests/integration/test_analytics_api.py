@@ -169,7 +169,7 @@ async def test_figures_follow_what_is_sent(tmp_path: Path) -> None:
         for _ in range(3):
             assert (await ringback.send())[0] == 202
         url = f"{ringback.url}/v1/Account/{ringback.account.auth_id}/Analytics/totals/"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 async with ringback.http.get(url, headers=ringback.auth) as response:
                     found = await response.json()

@@ -118,7 +118,7 @@ async def test_an_export_that_is_not_read_holds_nobody_up_and_leaves_no_file(
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - files have no event
             await asyncio.sleep(0.01)
 

@@ -185,7 +185,7 @@ async def test_what_is_held_is_exported(ringback: Running, operator: aiohttp.Cli
 async def test_the_stream_brings_what_changes(ringback: Running, operator: aiohttp.ClientSession) -> None:
     await make_bin(ringback, captures=3)
     await put(ringback, b"a=1")
-    async with operator.get("/dashboard/live?rows=captures&bin=t&q=a%3D") as stream, asyncio.timeout(15):
+    async with operator.get("/dashboard/live?rows=captures&bin=t&q=a%3D") as stream, asyncio.timeout(60):
         first = await frame(stream, lambda found: found["shown"] == [1])
         assert first["held"] == f"1 in {(await captured(ringback))[0].size} bytes"
         await put(ringback, b"b=1")

@@ -78,7 +78,7 @@ async def test_no_bin_nothing_stored(ringback: Running) -> None:
 @pytest.mark.parametrize("framing", [b"Content-Length: 900000000000", b"Transfer-Encoding: chunked"])
 async def test_an_endless_body_is_kept_up_to_the_cap(ringback: Running, framing: bytes) -> None:
     await make_bin(ringback)
-    async with connection(ringback) as (reader, writer), asyncio.timeout(15):
+    async with connection(ringback) as (reader, writer), asyncio.timeout(60):
         writer.write(b"POST /bin/t HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
         part = b"ffff\r\n" + bytes(0xFFFF) + b"\r\n" if framing.endswith(b"chunked") else bytes(0xFFFF)
         sent = 0
@@ -126,7 +126,7 @@ async def test_huge_heads_are_refused(ringback: Running, shape: str) -> None:
     await make_bin(ringback)
     start = b"GET /bin/t" + (b"?" if shape == "line" else b" HTTP/1.1\r\nHost: x\r\nX: ")
     part = b"X: y\r\n" * 5_000 if shape == "many" else b"a" * 30_000
-    async with connection(ringback) as (reader, writer), asyncio.timeout(15):
+    async with connection(ringback) as (reader, writer), asyncio.timeout(60):
         sent = 0
         with contextlib.suppress(ConnectionError):
             writer.write(start)

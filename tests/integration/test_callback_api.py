@@ -222,7 +222,7 @@ async def test_ctrl_c_leaves_the_replay_and_says_how_to_cancel_it(tmp_path: Path
         )  # fmt: skip
         await endpoint.wait_for(8 + 1)
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             said, complained = await process.communicate()
         [running_on] = await ringback.platform.store.read(lambda tx: replays.page(tx, limit=5))
         assert (process.returncode, said, running_on.state) == (130, b"", "running")
@@ -255,11 +255,11 @@ async def test_the_command_line_says_that_nobody_does_its_replay_and_follows_who
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             warned = (await process.stderr.readline()).decode()
         assert warned.startswith("nothing happens: no process with the role deliver seems to work on this database;")
         assert warned.endswith("such as ringback serve --role deliver\n")
-        async with running(settings_for(tmp_path, delivery=FAST)), asyncio.timeout(20):
+        async with running(settings_for(tmp_path, delivery=FAST)), asyncio.timeout(60):
             said, complained = await process.communicate()
     assert (process.returncode, complained) == (0, b""), "it is said once"
     assert said.decode().endswith(" finished: 2 of 2 callbacks sent once more\n")
@@ -402,9 +402,9 @@ async def test_a_form_brings_a_retry_plan_as_text(tmp_path: Path) -> None:
 
 async def wait_until(data_dir: Path, condition: Callable[[Transaction], object]) -> None:
     """Look at another process's database until something is true there."""
-    store = sqlite.open_store(data_dir, busy_timeout_s=4)
+    store = sqlite.open_store(data_dir, busy_timeout_s=30)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 if await store.read(condition):
                     return

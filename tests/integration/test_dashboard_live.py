@@ -40,7 +40,7 @@ class Stream:
     async def block(self) -> list[str]:
         """Return the lines up to the next empty one; none at the end of the stream."""
         lines: list[str] = []
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while line := (await self.answer.content.readline()).decode():
                 if line == "\n":
                     break
@@ -213,7 +213,7 @@ async def test_the_server_stops_with_streams_open(tmp_path: Path) -> None:
             await stream.block()
         dashboard.context.stopping.set()
         dashboard.server.should_exit = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await dashboard.serving
         assert [await stream.block() for stream in streams] == [[], []]
 
@@ -222,6 +222,6 @@ async def test_a_reader_who_leaves_holds_nothing_up(dashboard: Dashboard, operat
     async with operator.get("/dashboard/live") as answer:
         await Stream(answer).block()
     dashboard.server.should_exit = True
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await dashboard.serving
     assert dashboard.context.wakeups._waiting["events"] == set()

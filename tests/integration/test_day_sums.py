@@ -24,7 +24,7 @@ DAY_S = 86_400
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    store = sqlite.open_store(tmp_path, busy_timeout_s=4)
+    store = sqlite.open_store(tmp_path, busy_timeout_s=30)
     try:
         made = Bench(store, FakeClock(), tmp_path / "analytics")
         async with made.engine:

@@ -94,7 +94,7 @@ Get = Callable[[str], Awaitable[str]]
 @asynccontextmanager
 async def client(*allow: str, resolver: AbstractResolver | None = None, dns_cache_s: int = 30) -> AsyncIterator[Get]:
     connector = guarded_connector(EgressPolicy.parse(allow), resolver=resolver, dns_cache_s=dns_cache_s)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session:
 
         async def get(url: str) -> str:
             async with session.get(yarl.URL(url, encoded=True)) as response:

@@ -57,7 +57,7 @@ async def test_our_links_with_their_server(settings: dict[str, Any]) -> None:
     )
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await process.stdout.readline() == b"ready\n"
         async with bound(port, takers, **settings) as carrier:
             refs: list[str] = []

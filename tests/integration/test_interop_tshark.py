@@ -55,7 +55,7 @@ class Raw:
         """Say it, and wait for as many PDUs."""
         self._writer.write(b"".join(said))
         waiting = len(said)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while waiting > 0 and (data := await self._reader.read(65_536)):
                 waiting -= len(self._framer.feed(data))
 
@@ -105,7 +105,7 @@ async def test_messages_receipts_and_phones(tmp_path: Path) -> None:
                         answers[isinstance(await carrier.submit(one), Accepted)] += 1
                     for dst in ("15005550011", "15005550058"):
                         answers[isinstance(await carrier.submit(outbound(dst=dst)), Accepted)] += 1
-                    async with asyncio.timeout(10):
+                    async with asyncio.timeout(60):
                         while smsc._tasks:
                             await asyncio.wait(smsc._tasks)
         submitted = list(smsc.submitted)

@@ -75,7 +75,7 @@ class Kannel:
         }  # fmt: skip
         url = f"http://127.0.0.1:{self._http_port}/cgi-bin/sendsms?{urlencode(query)}"
         async with aiohttp.ClientSession() as http:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 # Until the box listens.
                 while True:
                     with contextlib.suppress(aiohttp.ClientConnectionError):
@@ -109,7 +109,7 @@ async def kannel(directory: Path, port: int, url: str) -> AsyncIterator[Kannel]:
 
 
 async def _listens(port: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -141,7 +141,7 @@ async def test_kannel_sends_is_told_and_takes(tmp_path: Path) -> None:
         await gateway.send(UNDELIVERED, "hello")
         await gateway.send("15005550002", LONG)
         await bring(ringback, FROM_PHONE)
-        requests = await endpoint.wait_for(4, timeout_s=60)
+        requests = await endpoint.wait_for(4)
         await ringback.until(lambda tx: not smpp_owed.waiting(tx))
         said = [
             {name: values[0] for name, values in parse_qs(urlsplit(each.target).query).items()} for each in requests

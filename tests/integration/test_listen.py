@@ -27,7 +27,7 @@ async def endpoint() -> AsyncIterator[RecordingEndpoint]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as found:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as found:
         yield found
 
 
@@ -40,7 +40,7 @@ class Piped:
     async def line(self) -> dict[str, Any]:
         """Give the next line."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             line = await self.process.stdout.readline()
         assert line, await self.process.stderr.read() if self.process.stderr else b""
         found: dict[str, Any] = json.loads(line)
@@ -49,7 +49,7 @@ class Piped:
     async def end(self) -> int:
         """Press Ctrl-C, and wait."""
         self.process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
 
@@ -155,7 +155,7 @@ async def test_whoever_reads_the_lines_may_go(tmp_path: Path, http: aiohttp.Clie
         listen.process.stdout._transport.close()  # type: ignore[attr-defined]
         async with http.get(url):
             pass
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await listen.process.wait() == 0
         assert listen.process.stderr is not None
         assert b"Traceback" not in await listen.process.stderr.read()

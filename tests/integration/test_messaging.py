@@ -91,7 +91,7 @@ class Messaging:
     """The messaging package between a scripted carrier and a database."""
 
     def __init__(self, directory: Path) -> None:
-        self.store = FailingStore(open_store(directory, busy_timeout_s=4))
+        self.store = FailingStore(open_store(directory, busy_timeout_s=30))
         self.clock = FakeClock()
         self.connector = ScriptedConnector()
         shared: dict[str, Any] = {

@@ -107,7 +107,7 @@ async def nothing_is_left(ringback: Running, directory: Path) -> None:
 
 async def until_files(ringback: Running, directory: Path, count: int) -> None:
     """Wait until there are so many: they go after the message has failed."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(on_disk(directory)) != count:
             await ringback.platform.store.read(fetches.waiting)
 

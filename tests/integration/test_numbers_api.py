@@ -459,7 +459,7 @@ async def test_messages_of_a_powerpack_say_so(api: Api) -> None:
         fields = {"powerpack_uuid": uuid, "dst": "12125550123<14155550123", "text": "hi", "url": endpoint.url}
         status, answer = await api("POST", "Message/", fields)
         assert status == 202
-        request = (await endpoint.wait_for(1, timeout_s=15))[0]
+        request = (await endpoint.wait_for(1))[0]
     assert dict(parse_qsl(request.body.decode()))["PowerpackUUID"] == uuid
     shown = [(await api("GET", f"Message/{each}/"))[1] for each in answer["message_uuid"]]
     # Each recipient sees a number of its own area.

@@ -56,7 +56,7 @@ def series(text: str) -> dict[str, float]:
 async def until_shown(ringback: Running, expected: dict[str, float]) -> tuple[dict[str, float], str]:
     """Look until the series stand as expected, for a while: things are counted just after they are committed."""
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 text = (await get(ringback, "/metrics"))[1]
                 found = series(text)

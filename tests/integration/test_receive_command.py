@@ -34,7 +34,7 @@ async def endpoint() -> AsyncIterator[RecordingEndpoint]:
 
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)) as found:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as found:
         yield found
 
 
@@ -106,7 +106,7 @@ async def test_a_stream_goes_on_where_it_was_cut_off(tmp_path: Path, http: aioht
     async def read(server: Served, count: int, **headers: str) -> list[tuple[str, dict[str, object]]]:
         events, frame = [], {}
         async with (
-            asyncio.timeout(15),
+            asyncio.timeout(60),
             http.get(server.url + "/events/stream?after=0", headers={**auth, **headers}) as s,
         ):
             assert s.headers["content-type"].startswith("text/event-stream")

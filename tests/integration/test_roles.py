@@ -36,7 +36,7 @@ async def test_roles_in_processes_of_their_own_share_the_work(tmp_path: Path) ->
         aiohttp.ClientSession() as http,
     ):
         answers = [await ringback.send(http, dst="15005550001", url=endpoint.url) for _ in range(40)]
-        requests = await endpoint.wait_for(120, timeout_s=20)
+        requests = await endpoint.wait_for(120)
     assert {status for status, _ in answers} == {202}
     said = [dict(parse_qsl(request.body.decode())) for request in requests]
     pairs = [(each["MessageUUID"], each["Status"]) for each in said]
@@ -55,8 +55,8 @@ async def test_two_processes_listen_on_one_port_only_when_both_are_told(tmp_path
 
 
 async def test_a_change_by_somebody_else_is_signalled(tmp_path: Path) -> None:
-    ours = open_store(tmp_path, busy_timeout_s=2)
-    theirs = open_store(tmp_path, busy_timeout_s=2)
+    ours = open_store(tmp_path, busy_timeout_s=30)
+    theirs = open_store(tmp_path, busy_timeout_s=30)
     wakeups = Wakeups()
     hint = wakeups.listen("events")
     watch = ours.watch(wakeups)
@@ -158,7 +158,7 @@ async def test_background_writes_are_large_only_where_no_request_waits(
     shares_process: bool,  # noqa: FBT001
     batch: int,
 ) -> None:
-    store = open_store(tmp_path, busy_timeout_s=2, shares_process=shares_process)
+    store = open_store(tmp_path, busy_timeout_s=30, shares_process=shares_process)
     assert store.background_batch() == batch
     await store.close()
 

@@ -51,7 +51,7 @@ async def test_logins_by_command(tmp_path: Path) -> None:
             assert (shown["system_id"], shown["kind"]) == ("acme", "transceiver")
             assert "acme" in (await asyncio.to_thread(smpp, tmp_path, "binds"))[0]
             await asyncio.to_thread(smpp, tmp_path, "disconnect", "acme")
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 await esme.connection.closed
     assert lines(smpp(tmp_path, "list", "--json")[0])[0]["allow"] == ["127.0.0.1/32", "10.0.0.0/8"]
     assert "acme" in smpp(tmp_path, "list")[0]

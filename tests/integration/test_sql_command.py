@@ -118,7 +118,7 @@ def test_from_standard_input(data: Path) -> None:
 
 def test_a_saved_question(data: Path) -> None:
     async def save() -> None:
-        store = open_store(data, busy_timeout_s=4)
+        store = open_store(data, busy_timeout_s=30)
         query = SavedQuery(account_id=None, name="by status", sql=COUNT, saved_by="ann", saved_at_us=1)
         await store.write(lambda tx: saved_queries.save(tx, query))
         await store.close()

@@ -160,7 +160,7 @@ async def test_ctrl_c_tells_what_has_happened(endpoint: RecordingEndpoint) -> No
         *COMMAND, "trigger", "queued", "--url", endpoint.url, "--token-env", "T", "--count", "1000", "--rate", "20",
         env={"PATH": "/usr/bin:/bin", "T": TOKEN}, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    await endpoint.wait_for(3, timeout_s=30)
+    await endpoint.wait_for(3)
     process.send_signal(signal.SIGINT)
     out, _ = await process.communicate()
     assert process.returncode == 130

@@ -274,7 +274,7 @@ async def test_a_file_that_is_gone_is_the_messages_end(tmp_path: Path) -> None:
 
 async def until(account: UpstreamAccount, state: str) -> None:
     """Wait until an account is in a state; a connector tells nobody of it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while account.snapshot().state != state:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
 
@@ -381,7 +381,7 @@ async def test_messages_of_before_a_restart_are_asked_about() -> None:
         account = connector(endpoint.url, poll_per_s=1000.0)
         account.deliver_receipts_to(sink)
         account.resume(awaiting(*records))
-        async with at_work(account), asyncio.timeout(10):
+        async with at_work(account), asyncio.timeout(60):
             await everything.wait()
             seen = account.snapshot()
     assert asked == list(records)
