@@ -16,15 +16,17 @@ from tests.fakes.raw_server import OK, Handler, server
 EMPTY = OK + b"Content-Length: 0\r\n\r\n"
 TRAP = b"HTTP/1.1 500 Trap\r\nContent-Length: 0\r\n\r\n"
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+PATIENT_S = 30
+"""Nothing here is about who is slow."""
 
 
 @asynccontextmanager
-async def pool(*, fresh_s: float = 1.0, keep_s: float = 15.0, body_cap: int = 100) -> AsyncIterator[Pool]:
+async def pool(*, fresh_s: float = 60, keep_s: float = 60, body_cap: int = 100) -> AsyncIterator[Pool]:
     """A pool that may dial this machine."""
     opened = Pool(
         EgressPolicy.parse(["127.0.0.1"]),
         tls=ssl.create_default_context(),
-        connect_timeout_s=2,
+        connect_timeout_s=PATIENT_S,
         body_cap=body_cap,
         fresh_s=fresh_s,
         keep_s=keep_s,
@@ -65,7 +67,7 @@ async def asked(script: Handler, *, times: int = 1, body_cap: int = 100) -> list
     """Ask so often."""
     async with server(script) as port, pool(body_cap=body_cap) as connections:
         place = Place(False, "127.0.0.1", port)
-        return [await connections.ask(place, ASK, deadline_s=2) for _ in range(times)]
+        return [await connections.ask(place, ASK, deadline_s=PATIENT_S) for _ in range(times)]
 
 
 async def test_a_connection_is_used_again() -> None:
@@ -136,20 +138,20 @@ async def test_nothing_but_an_answer_to_a_request_is_taken() -> None:
     answered, hung_up = asyncio.Event(), asyncio.Event()
     async with server(speaks_unasked) as port, pool() as connections:
         place = Place(False, "127.0.0.1", port)
-        await connections.ask(place, ASK, deadline_s=2)
+        await connections.ask(place, ASK, deadline_s=PATIENT_S)
         answered.set()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENT_S):
             await hung_up.wait()
-        assert (await connections.ask(place, ASK, deadline_s=2)).status == 200
+        assert (await connections.ask(place, ASK, deadline_s=PATIENT_S)).status == 200
 
 
 async def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
     script = Scripted([EMPTY, None], [EMPTY])
     async with server(script) as port, pool(fresh_s=0) as connections:
         place = Place(False, "127.0.0.1", port)
-        await connections.ask(place, ASK, deadline_s=2)
+        await connections.ask(place, ASK, deadline_s=PATIENT_S)
         await script.closed.wait()
-        assert (await connections.ask(place, ASK, deadline_s=2)).status == 200
+        assert (await connections.ask(place, ASK, deadline_s=PATIENT_S)).status == 200
     assert script.connections == 2
 
 
@@ -166,9 +168,9 @@ async def test_a_server_that_hangs_up_on_each_request_is_asked_once() -> None:
     requests = 0
     async with server(hangs_up) as port, pool() as connections:
         place = Place(False, "127.0.0.1", port)
-        await connections.ask(place, ASK, deadline_s=2)
+        await connections.ask(place, ASK, deadline_s=PATIENT_S)
         with pytest.raises(Stale):
-            await connections.ask(place, ASK, deadline_s=2)
+            await connections.ask(place, ASK, deadline_s=PATIENT_S)
     assert requests == 2
 
 
@@ -180,8 +182,8 @@ async def test_half_an_answer_is_not_asked_for_again() -> None:
 async def test_a_connection_is_not_kept_for_ever() -> None:
     script = Scripted([EMPTY, EMPTY])
     async with server(script) as port, pool(keep_s=0.01) as connections:
-        await connections.ask(Place(False, "127.0.0.1", port), ASK, deadline_s=2)
-        async with asyncio.timeout(2):
+        await connections.ask(Place(False, "127.0.0.1", port), ASK, deadline_s=PATIENT_S)
+        async with asyncio.timeout(PATIENT_S):
             await script.closed.wait()
 
 

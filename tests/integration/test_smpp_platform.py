@@ -1,8 +1,12 @@
 """A whole Ringback whose carrier is an SMSC over SMPP: API to submission, receipt to callback, phone to application."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
+
+import pytest
 
 from ringback.model import segments
 from tests.fakes.endpoint import recording_endpoint
@@ -57,12 +61,14 @@ async def test_a_message_from_a_phone_reaches_its_application(tmp_path: Path) ->
         running(settings_for(tmp_path, smpp=smpp(port))) as ringback,
     ):
         await own_number(ringback.platform.store, ringback.account.auth_id, message_url=endpoint.url)
-        (request,) = await endpoint.wait_for(1, timeout_s=15)
+        (request,) = await endpoint.wait_for(1)
     said = dict(parse_qsl(request.body.decode()))
     assert (said["From"], said["To"], said["Text"]) == (PHONE, OURS, LONG)
 
 
-async def test_messages_wait_for_a_carrier_and_receipts_for_a_platform(tmp_path: Path) -> None:
+async def test_messages_wait_for_a_carrier_and_receipts_for_a_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with scripted_smsc() as (_, port):
         pass
     settings = settings_for(tmp_path, smpp=smpp(port))
@@ -71,10 +77,17 @@ async def test_messages_wait_for_a_carrier_and_receipts_for_a_platform(tmp_path:
             _, answer = await ringback.send()
             (uuid,) = answer["message_uuid"]
             # The carrier comes only now; its receipt, when Ringback has gone.
-            rules = [{"receipts": [{"after_ms": 2000}]}]
-            smsc, _ = await stack.enter_async_context(scripted_smsc(port=port, rule=rules))
+            smsc, _ = await stack.enter_async_context(scripted_smsc(port=port))
+            deliver, has_gone = smsc._deliver, asyncio.Event()
+
+            async def later(*receipt: Any) -> None:
+                await has_gone.wait()
+                await deliver(*receipt)
+
+            monkeypatch.setattr(smsc, "_deliver", later)
             await ringback.until_status(uuid, "sent")
         assert smsc.counts["receipts"] == 0
+        has_gone.set()
         async with running(settings, account=ringback.account) as again:
             await again.until_status(uuid, "delivered")
         assert smsc.counts["ok"] == 1
