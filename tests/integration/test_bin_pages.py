@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 
 from ringback.dialect.signatures import callback_headers
 from ringback.store import bins
+from ringback.web.dashboard.present import duration
 from ringback.web.dashboard.sessions import make_login_link
 from tests.data.dashboard.serving import log_in, page, plain
 from tests.data.media import PNG
-from tests.fakes.bins import captured, keeper, make_bin
+from tests.fakes.bins import captured, keeper, make_bin, until_ended
 from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.platform import Running, running, settings_for
 
@@ -136,10 +138,12 @@ async def test_attempts_are_shown_with_their_pauses_against_the_ladder(
     body = b"MessageUUID=m&Status=sent&From=1&To=2"
     for number in range(3):
         await put(ringback, body + b"&Nonce=%d" % number, **FORM)
+    attempts = await until_ended(ringback, count=3)
     words = plain(await page(operator, "/dashboard/bins/t/3"))
     assert "Attempts at the same" in words
-    assert "1 m 00 s early" in words
-    assert "2 m 00 s early" in words
+    for (before, after), planned_s in zip(pairwise(attempts), (60, 120), strict=True):
+        pause_us = after.received_at_us - before.received_at_us - (before.duration_us or 0)
+        assert f"{duration(planned_s * 1_000_000 - pause_us)} early" in words
     compared = await page(operator, "/dashboard/bins/t/compare?left=1&right=3")
     assert compared.count('class="differs"') == 1
     assert "Nonce field, differs 0 2" in plain(compared)

@@ -19,8 +19,7 @@ BINARY = bytes(range(256)) * 5
 @pytest.fixture
 async def ringback(tmp_path: Path) -> AsyncIterator[Running]:
     """A platform whose bins take bodies of up to 100,000 bytes."""
-    settings = settings_for(tmp_path, bins={"max_body_bytes": 100_000, "body_timeout_s": 1})
-    async with running(settings) as started:
+    async with running(settings_for(tmp_path, bins={"max_body_bytes": 100_000})) as started:
         yield started
 
 
@@ -103,11 +102,12 @@ async def test_a_body_a_little_over_the_cap_gets_its_413(ringback: Running) -> N
     assert item.body == bytes(100_000)
 
 
-async def test_a_body_that_does_not_come_is_kept_as_far_as_it_came(ringback: Running) -> None:
-    await make_bin(ringback)
-    answer = await exchange(ringback, b"POST /bin/t HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
-    assert answer.startswith(b"HTTP/1.1 408 ")
-    (item,) = await until_ended(ringback)
+async def test_a_body_that_does_not_come_is_kept_as_far_as_it_came(tmp_path: Path) -> None:
+    async with running(settings_for(tmp_path, bins={"body_timeout_s": 1})) as ringback:
+        await make_bin(ringback)
+        answer = await exchange(ringback, b"POST /bin/t HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        (item,) = await until_ended(ringback)
     assert (item.cut, item.body) == ("timeout", b"abc")
 
 
