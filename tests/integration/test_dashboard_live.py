@@ -14,6 +14,7 @@ from ringback.messaging.progress import Change, Progress
 from ringback.model.status import Status
 from ringback.store import messages
 from ringback.store.port import Transaction
+from ringback.web.dashboard import live
 from ringback.web.dashboard.live import EVENTS_PER_FRAME, MOST_ROWS
 from tests.data.dashboard.serving import Dashboard, serve
 from tests.fakes.messages import message, message_uuid
@@ -144,7 +145,14 @@ async def test_a_long_break_is_made_up_for_in_few_frames(dashboard: Dashboard, o
     assert frames[-1].data["rows"][-1]["id"] == message_uuid(count - 1)
 
 
-async def test_what_happens_between_two_frames_becomes_one(tmp_path: Path) -> None:
+async def test_what_happens_between_two_frames_becomes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses, is_over = list[float](), asyncio.Event()
+
+    async def pause(_: asyncio.Event, seconds: float) -> None:
+        pauses.append(seconds)
+        await is_over.wait()
+
+    monkeypatch.setattr(live, "_wait", pause)
     async with (
         serve(tmp_path, frame_interval_s=1) as dashboard,
         dashboard.operator() as operator,
@@ -156,7 +164,9 @@ async def test_what_happens_between_two_frames_becomes_one(tmp_path: Path) -> No
         assert (await stream.frame()).data["events"] == 1
         for number in range(1, 9):
             await dashboard.commit(store_messages(dashboard, number, 1))
+        is_over.set()
         assert (await stream.frame()).data["events"] == 8
+        assert pauses[0] == 1
 
 
 async def test_filters_apply(dashboard: Dashboard, operator: aiohttp.ClientSession) -> None:

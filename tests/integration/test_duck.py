@@ -77,7 +77,7 @@ async def test_a_question_whose_asker_went_away_is_ended(engine: DuckEngine) -> 
 
 async def test_a_question_that_needs_too_much_memory_is_ended(engine: DuckEngine) -> None:
     with pytest.raises(QuestionTooLong, match="memory"):
-        await engine.ask("SELECT list(range) FROM range(1000000000)")
+        await engine.ask("SELECT list(range) FROM range(1000000000)", limits=Limits(timeout_s=600, rows=1))
     assert await count(engine) == 0
 
 

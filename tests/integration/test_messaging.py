@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ringback.carriers.port import Accepted, Deferred, Receipt, Rejected, SubmitOutcome
@@ -605,7 +605,7 @@ async def check_everything(sms: Messaging, world: World) -> None:
     assert len(recorded) + len(left_over) == world.receipts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(steps, max_size=14))
 async def test_whatever_happens_the_record_is_consistent(
     tmp_path_factory: pytest.TempPathFactory, script: list[Step]
