@@ -21,7 +21,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Record = Callable[[str, object], None]
 
 MANY = 10_000
-NORMAL_S = 8.0
+NORMAL_S = 30.0
 """Within this everything else is answered meanwhile; a healthy process on an idle machine takes some milliseconds."""
 MOST_RSS_MB = 700
 
@@ -101,7 +101,7 @@ def rss_mb(server: Served) -> float:
     return int(found[1]) / 1024
 
 
-async def closed(streams: Sequence[Streams], *, timeout_s: float = 30) -> list[bytes]:
+async def closed(streams: Sequence[Streams], *, timeout_s: float = 60) -> list[bytes]:
     """Wait until the server has closed connections; gives what it said last."""
 
     async def read(reader: asyncio.StreamReader) -> bytes:
@@ -149,7 +149,7 @@ async def test_too_many_connections_push_out_those_that_say_nothing(
 
 
 async def test_who_is_slow_is_let_go(tmp_path: Path, http: aiohttp.ClientSession, crowd: Crowd) -> None:
-    async with started(tmp_path, RINGBACK_SERVER__REQUEST_TIMEOUT_S="1") as server:
+    async with started(tmp_path, RINGBACK_SERVER__REQUEST_TIMEOUT_S="5") as server:
         auth = aiohttp.encode_basic_auth(server.account["auth_id"], server.account["auth_token"])
         send = f"POST /v1/Account/{server.account['auth_id']}/Message/ HTTP/1.1\r\nAuthorization: {auth}\r\n"
         requests = (

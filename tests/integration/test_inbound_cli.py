@@ -22,6 +22,9 @@ async def ringback(tmp_path: Path) -> AsyncIterator[Running]:
         yield platform
 
 
+SIMULATE = ("simulate", "inbound", "--wait", "60")
+
+
 async def cli(path: Path, *arguments: str, code: int = 0) -> Any:
     ended = await asyncio.to_thread(run, *arguments, "--json", "--data-dir", str(path))
     assert ended.returncode == code, ended.stderr
@@ -30,15 +33,15 @@ async def cli(path: Path, *arguments: str, code: int = 0) -> Any:
 
 async def test_a_message_is_simulated_and_its_uuid_printed(ringback: Running, tmp_path: Path) -> None:
     await own_number(ringback.platform.store, ringback.account.auth_id)
-    told = await cli(tmp_path, "simulate", "inbound", "--from", PHONE, "--to", f"+{OURS}", "--text", "hello")
+    told = await cli(tmp_path, *SIMULATE, "--from", PHONE, "--to", f"+{OURS}", "--text", "hello")
     found = await ringback.platform.store.read(lambda tx: messages.find(tx, None, told["message_uuid"]))
     assert found is not None
     assert (found.src, found.dst, found.text, found.type) == (PHONE, OURS, "hello", "sms")
-    told = await cli(tmp_path, "simulate", "inbound", "--from", PHONE, "--to", OURS, "--media", "https://a.example/1")
+    told = await cli(tmp_path, *SIMULATE, "--from", PHONE, "--to", OURS, "--media", "https://a.example/1")
     found = await ringback.platform.store.read(lambda tx: messages.find(tx, None, told["message_uuid"]))
     assert found is not None
     assert found.type == "mms"
-    told = await cli(tmp_path, "simulate", "inbound", "--from", PHONE, "--to", "14155550111", code=1)
+    told = await cli(tmp_path, *SIMULATE, "--from", PHONE, "--to", "14155550111", code=1)
     assert told["refusal"] == "the number belongs to no account"
 
 

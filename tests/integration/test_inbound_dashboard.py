@@ -12,6 +12,7 @@ from aiohttp import web
 from ringback.carriers.port import Inbound, Taken
 from ringback.settings import DashboardSettings
 from ringback.store import messages, replies
+from ringback.web.dashboard import simulate
 from ringback.web.dashboard.sessions import make_login_link
 from tests.data.dashboard.serving import log_in
 from tests.fakes.endpoint import recording_endpoint
@@ -23,7 +24,8 @@ FORM = {"from": PHONE, "to": OURS, "text": "Grüße <b>"}
 
 
 @pytest.fixture
-async def ringback(tmp_path: Path) -> AsyncIterator[Running]:
+async def ringback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    monkeypatch.setattr(simulate, "WAIT_S", 60.0)
     async with running(settings_for(tmp_path)) as platform:
         yield platform
 

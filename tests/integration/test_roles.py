@@ -61,9 +61,9 @@ async def test_a_change_by_somebody_else_is_signalled(tmp_path: Path) -> None:
     hint = wakeups.listen("events")
     watch = ours.watch(wakeups)
     watching = asyncio.create_task(watch.run())
-    assert await hint.wait(5)
+    assert await hint.wait(60)
     await theirs.write(lambda tx: messages.insert(tx, [message()]))
-    assert await hint.wait(5)
+    assert await hint.wait(60)
     watch.stop()
     await watching
     await ours.close()
@@ -71,7 +71,7 @@ async def test_a_change_by_somebody_else_is_signalled(tmp_path: Path) -> None:
 
 
 def _hold(path: Path, pipe: Connection, is_urgent: bool = False) -> None:  # noqa: FBT001, FBT002
-    with Turn(path, timeout_s=5, is_urgent=is_urgent):
+    with Turn(path, timeout_s=60, is_urgent=is_urgent):
         pipe.send("held")
         pipe.recv()
     pipe.send("released")
@@ -79,7 +79,7 @@ def _hold(path: Path, pipe: Connection, is_urgent: bool = False) -> None:  # noq
 
 def _take_many(path: Path, pipe: Connection, count: int) -> None:
     """Take turns until each of two processes had `count` of them, or one had them twenty times over."""
-    turn = Turn(path, timeout_s=20)
+    turn = Turn(path, timeout_s=60)
     taken: list[int] = []
     pipe.send("ready")
     pipe.recv()
@@ -118,7 +118,7 @@ def test_a_process_that_dies_loses_its_turn(tmp_path: Path) -> None:
     holder.start()
     assert ours.recv() == "held"
     holder.kill()
-    with Turn(path, timeout_s=10):
+    with Turn(path, timeout_s=60):
         holder.join()
 
 
@@ -126,7 +126,7 @@ def test_a_process_that_dies_loses_its_turn(tmp_path: Path) -> None:
 def test_whoever_ends_a_turn_knows_of_urgent_ones_that_wait(tmp_path: Path, is_urgent: bool) -> None:  # noqa: FBT001
     path = tmp_path / "turn"
     ours, theirs = multiprocessing.Pipe()
-    turn = Turn(path, timeout_s=5)
+    turn = Turn(path, timeout_s=60)
     with turn:
         waiting = multiprocessing.get_context("spawn").Process(target=_hold, args=(path, theirs, is_urgent))
         waiting.start()

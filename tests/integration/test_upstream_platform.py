@@ -81,7 +81,7 @@ async def test_the_official_sdk_meets_every_ending(
     async with recording_endpoint() as application:
 
         def send() -> dict[str, str]:
-            with plivo.RestClient(ours.account.auth_id, ours.account.tokens[0]) as client:
+            with plivo.RestClient(ours.account.auth_id, ours.account.tokens[0], timeout=60) as client:
                 return {dst: _send(client, dst, application.url) for dst in ENDINGS}
 
         uuids = await asyncio.to_thread(send)
@@ -306,7 +306,7 @@ async def _page(ours: Running, path: str) -> str:
 
 async def test_no_upstream_and_no_answer_hold_messages_back(tmp_path: Path) -> None:
     async with recording_endpoint() as account:
-        account.answer_next(*[status(503) for _ in range(3)])
+        account.answer_next(*[status(503)] * 100)
         plivo_settings = msgspec.structs.asdict(settings_of_account(account.url))
         async with running(settings_for(tmp_path, plivo=plivo_settings)) as ours:
             _, answer = await ours.send()
