@@ -90,12 +90,13 @@ def replay(
         now_us = clock.now_us()
 
         def note(tx: Transaction, replay: Replay) -> None:
+            # It goes on once this is committed, whether this process comes to hear of it or not.
+            begun[:] = [replay.id]
             audit.note(tx, actor(), "replay start", replay.id, now_us=now_us)
 
         started = await replaying.start(
             store, wanted, rate_per_s=rate, account_id=None, new_id=new_id, now_us=now_us, also=note
         )
-        begun.append(started.id)
         return started if detach else await _watch(store, clock, started)
 
     try:
