@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from aiohttp import web
 from plivo.utils import validate_v3_signature
 
 from ringback.cli.lives import KINDS, Wish, lives
@@ -25,7 +26,7 @@ from tests.fakes.process import COMMAND, run
 
 TOKEN = "the-token"
 ACCOUNT = Account(AccountId("MATRIGGER00000000000"), "t", True, None, (TOKEN,), (TOKEN,))
-LOCAL = DeliverySettings(egress_allow=("127.0.0.0/8",))
+LOCAL = DeliverySettings(egress_allow=("127.0.0.0/8",), deadline_s=60, connect_timeout_s=60)
 
 
 @pytest.fixture
@@ -135,13 +136,28 @@ async def test_signed_and_in_order(endpoint: RecordingEndpoint, method: str) -> 
 
 
 async def test_a_failed_attempt_is_made_again_beside_what_follows(endpoint: RecordingEndpoint) -> None:
-    endpoint.answer_next(status(500), status(200), status(200), status(503))
+    refusals, last_is_there = [status(500), status(503)], asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        """Refuse the first of the three twice, the second time once the last one has come."""
+        said = dict(parse_qsl((await request.read()).decode()))["Status"]
+        if said == "delivered":
+            last_is_there.set()
+        if said != "queued" or not refusals:
+            return await status(200)(request)
+        if len(refusals) == 1:
+            await last_is_there.wait()
+        return await refusals.pop(0)(request)
+
+    endpoint.answer_next(*[answer] * 5)
     engine = await triggered(wish(url=endpoint.url, count=1))
     tally = engine.tally
     assert (tally.callbacks, tally.attempts, tally.answered_2xx, tally.retried, tally.given_up) == (3, 5, 3, 1, 0)
     assert dict(tally.failures) == {"500": 1, "503": 1}
     said = [params(request)["Status"] for request in endpoint.requests]
-    assert said == ["queued", "sent", "delivered", "queued", "queued"]
+    assert (said[0], said[-1]) == ("queued", "queued")
+    assert [each for each in said if each != "queued"] == ["sent", "delivered"]
+    assert said.count("queued") == 3
 
 
 async def test_the_command_counts_what_was_given_up(endpoint: RecordingEndpoint) -> None:
