@@ -191,6 +191,10 @@ async def test_who_hangs_up_leaves_nothing(ringback: Running, tmp_path: Path) ->
     )
     writer.write(head.encode() + PART + PNG)
     await writer.drain()
+    async with asyncio.timeout(60):
+        # Only who is being heard leaves something behind.
+        while not on_disk(tmp_path):
+            await get(ringback, media_url(ringback))
     writer.close()
     await reader.read()
     # Whatever comes after it on this platform finds nothing left over.
