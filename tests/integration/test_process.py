@@ -199,9 +199,9 @@ async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, capsys
     account = create_account(tmp_path)
     environment = {
         **FAST,
-        "RINGBACK_DELIVERY__DEADLINE_S": "1",
-        "RINGBACK_DELIVERY__LEASE_S": "1.5",
-        "RINGBACK_MESSAGING__SUBMIT_LEASE_S": "1",
+        "RINGBACK_DELIVERY__DEADLINE_S": "3",
+        "RINGBACK_DELIVERY__LEASE_S": "4",
+        "RINGBACK_MESSAGING__SUBMIT_LEASE_S": "4",
         # What a busy machine does not bring to its endpoint within the deadline comes again soon.
         "RINGBACK_DELIVERY__RETRY_DELAYS_S": "1,1,1,1,1",
     }
