@@ -58,6 +58,7 @@ async def get(ringback: Running, path: str = "") -> tuple[int, dict[str, str], d
 
 async def test_too_many_requests_are_refused_and_say_when_to_come_back(ringback: Running) -> None:
     await configure(ringback, requests_per_5_s=3)
+    ringback.stop_clock()
     before = await rows(ringback)
     answers = [await get(ringback) for _ in range(4)]
     assert [answer[0] for answer in answers] == [200, 200, 200, 429]
@@ -88,6 +89,7 @@ async def test_others_are_not_limited_by_somebodys_wrong_password(ringback: Runn
 
 async def test_the_settings_limit_accounts_without_limits_of_their_own(tmp_path: Path) -> None:
     async with running(settings_for(tmp_path, limits={"requests_per_5_s": 1})) as ringback:
+        ringback.stop_clock()
         assert [(await get(ringback))[0] for _ in range(2)] == [200, 429]
     async with running(settings_for(tmp_path / "other", limits={"requests_per_5_s": 1})) as ringback:
         await configure(ringback, requests_per_5_s=0)

@@ -149,6 +149,7 @@ async def test_too_many(ringback: Running) -> None:
     changes = {"concurrent_requests": 1, "requests_per_5_s": 1}
     id_ = ringback.account.auth_id
     await ringback.platform.store.write(lambda tx: limits.configure(tx, id_, changes))
+    ringback.stop_clock()
     status, _ = await ringback.send(dst="zzz")
     assert status == 400
     body = {"src": "15005550100", "dst": "15005550001", "text": "hello"}
