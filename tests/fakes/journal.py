@@ -26,7 +26,7 @@ from ringback.carriers.smpp.names import Command
 from ringback.carriers.smpp.pdu import Bind, Body, MessageResp, Pdu, ShortMessage
 from ringback.carriers.smpp.session import Timers
 from ringback.runtime import SystemClock
-from tests.fakes.process import Served
+from tests.fakes.process import READY_S, Served
 
 RECEIPT_AFTER_S: Final = 0.15
 AGAIN_S: Final = 0.3
@@ -64,6 +64,8 @@ class Journal:
         with self.path.open("rb") as file:
             file.seek(self._read)
             for raw in file:
+                if not raw.endswith(b"\n"):
+                    return
                 self._read += len(raw)
                 yield msgspec.json.decode(raw, type=Line)
 
@@ -86,7 +88,7 @@ class JournallingSmsc:
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener = Listener(
             name="journal", clock=SystemClock(), authenticate=self._authenticate, handler=self._asked,
-            timers=Timers(response_s=2, enquire_link_s=5), window=100,
+            timers=Timers(response_s=10), window=100,
         )  # fmt: skip
 
     async def serve(self, port: int) -> None:
@@ -163,9 +165,10 @@ async def journalling(kind: str, port: int, file: Path) -> AsyncIterator[Served]
         stderr=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"},
         cwd=Path(__file__).parents[2],
     )  # fmt: skip
+    drain: asyncio.Task[None] | None = None
     try:
         assert process.stderr is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(READY_S):
             while (line := await process.stderr.readline()) != b"ready\n":
                 assert line, f"the {kind} ended before it was ready"
         drain = asyncio.create_task(_drain(process.stderr))
@@ -174,7 +177,8 @@ async def journalling(kind: str, port: int, file: Path) -> AsyncIterator[Served]
         if process.returncode is None:
             process.kill()
         await process.wait()
-        await drain
+        if drain is not None:
+            await drain
 
 
 async def _drain(stream: asyncio.StreamReader) -> None:

@@ -13,12 +13,14 @@ from ringback.store import messages, sqlite
 from ringback.store.messages import Filter
 from tests.fakes.process import run
 from tests.integration.crash.test_crash import (
+    BUSY_S,
     PATIENCE_S,
     SETTINGS,
     account_for,
     at_work,
     check_database,
     stop_sending,
+    until_finished,
 )
 
 KILLS = int(os.environ.get("KILLS", "30"))
@@ -49,7 +51,7 @@ def set_first(directory: Path, **own: object) -> None:
 async def test_one_of_two_carriers_dies_under_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "dead.toml"
     script.write_text(DEAD)
-    store = sqlite.open_store(tmp_path, busy_timeout_s=4)
+    store = sqlite.open_store(tmp_path, busy_timeout_s=BUSY_S)
     set_first(tmp_path, speed=20)
     command(tmp_path, "carriers", "set", "second", "--kind", "simulator")
     command(tmp_path, "routes", "set", "cheap", "--carrier", "first")
@@ -69,7 +71,8 @@ async def test_one_of_two_carriers_dies_under_load(tmp_path: Path, capsys: pytes
             kills += 2
         await stop_sending(senders)
         await traffic.until_complete()
-        duplicates = account_for(traffic, stations)
+        await until_finished(traffic, store)
+        duplicates = await account_for(traffic, stations, store)
         by_carrier = {
             route: await store.read(lambda tx, it=route: sum(m.route == it for m in _all(tx)))  # type: ignore[misc]
             for route in ("cheap", "dear")

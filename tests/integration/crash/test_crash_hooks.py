@@ -19,7 +19,7 @@ from ringback.store import postgres, received_log, sqlite
 from ringback.store.port import Store, Transaction
 from tests.fakes.callers import PUBLIC, TOKEN, call, said
 from tests.fakes.process import create_account, served
-from tests.integration.crash.test_crash import KILLS, PATIENCE_S, Station, server  # noqa: F401 - a fixture
+from tests.integration.crash.test_crash import BUSY_S, KILLS, PATIENCE_S, Station, server  # noqa: F401 - a fixture
 
 TARGET: Final = "/hooks/prov/sms_status"
 WEB: Final = 2
@@ -89,9 +89,9 @@ async def test_killed_receivers_lose_nothing_and_count_nothing_twice(
     if driver == "postgres":
         running = request.getfixturevalue("server")
         settings["RINGBACK_STORE__URL"] = running.url(running.create_database())
-        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=4)
+        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=BUSY_S)
     else:
-        store = sqlite.open_store(tmp_path, busy_timeout_s=4)
+        store = sqlite.open_store(tmp_path, busy_timeout_s=BUSY_S)
     account = create_account(tmp_path, **settings)
     stations = [Station(partial(served, tmp_path, account, "--role", "web", **settings)) for _ in range(WEB)]
     provider, dice, kills = Provider(stations), random.Random(20261129), 0

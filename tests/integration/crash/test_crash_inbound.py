@@ -26,6 +26,7 @@ from tests.fakes.numbers import OURS, own_number
 from tests.fakes.process import Served
 from tests.integration.crash.test_crash import (
     AT_ONCE,
+    BUSY_S,
     KILLS,
     PATIENCE_S,
     Station,
@@ -117,9 +118,9 @@ async def test_conversations_survive_kills(
     if driver == "postgres":
         running = request.getfixturevalue("server")
         settings = {"RINGBACK_STORE__URL": running.url(running.create_database())}
-        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=4)
+        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=BUSY_S)
     else:
-        store = sqlite.open_store(tmp_path, busy_timeout_s=4)
+        store = sqlite.open_store(tmp_path, busy_timeout_s=BUSY_S)
     dice, kills = random.Random(20261124), 0
     async with at_work(tmp_path, settings, Conversation) as (stations, traffic, senders):
         assert stations[0].now is not None

@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -27,9 +26,10 @@ from ringback.store.port import Store
 from tests.fakes.cutter import Cutter, cutter
 from tests.fakes.journal import Journal, journalling
 from tests.fakes.postgres import PostgresServer
-from tests.fakes.process import create_account, free_port, served
+from tests.fakes.process import create_account, held_port, served
 from tests.integration.crash.test_crash import (
     AT_ONCE,
+    BUSY_S,
     CREW,
     KILLS,
     LEASE_S,
@@ -39,19 +39,23 @@ from tests.integration.crash.test_crash import (
     Station,
     Traffic,
     _patiently,
+    answered_too_late,
+    duplicates,
     server,  # noqa: F401 - a fixture
     stop_sending,
 )
 
 KILLS_HERE: Final = max(AT_ONCE, KILLS // 5)
-SUBMIT_LEASE_S: Final = 3.0
+RESPONSE_S: Final = 10.0
+SUBMIT_LEASE_S: Final = 15.0
+"""A busy machine stops a process for seconds, which is to end neither a link nor a lease."""
 LOOK_S: Final = 0.05
 ALL: Final = "all in one"
 ALL_IN_ONE: Final = ((),)
 OURS: Final = {
     **SETTINGS,
     "RINGBACK_MESSAGING__SUBMIT_LEASE_S": str(SUBMIT_LEASE_S),
-    "RINGBACK_SMPP__RESPONSE_S": "1.5",
+    "RINGBACK_SMPP__RESPONSE_S": str(RESPONSE_S),
     "RINGBACK_SMPP__HOST": "127.0.0.1",
     "RINGBACK_SMPP__SYSTEM_ID": "ringback",
     # An endpoint that is away for a second is no reason to leave it alone for half a minute.
@@ -113,7 +117,8 @@ async def whole_way(
     directory: Path, settings: Mapping[str, str], crew: tuple[tuple[str, ...], ...]
 ) -> AsyncIterator[Way]:
     """Run Ringback between an SMSC and an endpoint that write journals, under load."""
-    smsc_port, endpoint_port = free_port(), free_port()
+    with held_port() as smsc_port, held_port() as endpoint_port:
+        pass
     async with cutter(smsc_port) as links, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
         given = {**OURS, "RINGBACK_SMPP__PORT": str(links.port), **settings}
         account = create_account(directory, **given)
@@ -137,16 +142,6 @@ async def whole_way(
                 task.cancel()
             ended = await asyncio.gather(*way.senders, *running, return_exceptions=True)
     assert [each for each in ended if not isinstance(each, asyncio.CancelledError)] == []
-
-
-def duplicates(times: Mapping[object, list[float]], kills: list[float], lease_s: float) -> int:
-    """Check that whatever came twice was in flight at a kill; returns how often that was."""
-    found = 0
-    for key, at_s in times.items():
-        for earlier, later in pairwise(at_s):
-            found += 1
-            assert any(earlier - lease_s <= kill <= later for kill in kills), f"{key} came twice without a kill"
-    return found
 
 
 def _known(tx: sa.Connection) -> set[str]:
@@ -198,9 +193,9 @@ async def test_nothing_is_lost_from_request_to_final_callback(
             "RINGBACK_STORE__URL": database.url(database.create_database()),
             "RINGBACK_STORE__BUSY_TIMEOUT_S": "2",
         }
-        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=4)
+        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=BUSY_S)
     else:
-        store = sqlite.open_store(tmp_path, busy_timeout_s=4)
+        store = sqlite.open_store(tmp_path, busy_timeout_s=BUSY_S)
     begun_s = time.monotonic()
     async with whole_way(tmp_path, settings, crew) as way:
         ledger = way.ledger
@@ -210,11 +205,11 @@ async def test_nothing_is_lost_from_request_to_final_callback(
         async with asyncio.timeout(PATIENCE_S):
             while await _patiently(store) or ledger.submitted - ledger.acknowledged:
                 await ledger.something_arrives(within_s=0.5)
-        known = await store.read(_known)
+        known, too_late = await store.read(_known), await store.read(answered_too_late)
     await store.close()
     assert ledger.missing() == set()
     assert ledger.acknowledged - known == set(), "receipts that were acknowledged, and are nowhere"
-    called = duplicates(ledger.arrived_at_s, way.kills_of(ALL, "deliver", "endpoint"), LEASE_S)
+    called = duplicates(ledger.arrived_at_s, way.kills_of(ALL, "deliver", "endpoint"), LEASE_S, too_late)
     submitted = duplicates(ledger.taken_at_s, way.kills_of(ALL, "submit", "smsc", "links"), SUBMIT_LEASE_S)
     told = (
         f"{driver}, {len(crew)} processes: {kills} kills in {time.monotonic() - begun_s:.0f} s: "

@@ -24,7 +24,7 @@ from ringback.store import postgres, sqlite
 from ringback.store.port import Store
 from tests.fakes.esme import PASSWORD, Esme, bind, connect, receipt
 from tests.fakes.process import create_account, run, served
-from tests.integration.crash.test_crash import KILLS, PATIENCE_S, SETTINGS, Station, server  # noqa: F401 - a fixture
+from tests.integration.crash.test_crash import BUSY_S, KILLS, PATIENCE_S, SETTINGS, Station, server  # noqa: F401 - a fixture
 from tests.integration.test_smpp_peers import free_port
 
 KILLS_HERE = max(4, KILLS // 10)
@@ -114,9 +114,9 @@ async def test_nothing_that_a_customer_was_told_is_lost(
     if driver == "postgres":
         running = request.getfixturevalue("server")
         settings["RINGBACK_STORE__URL"] = running.url(running.create_database())
-        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=4)
+        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=BUSY_S)
     else:
-        store = sqlite.open_store(tmp_path, busy_timeout_s=4)
+        store = sqlite.open_store(tmp_path, busy_timeout_s=BUSY_S)
     account = create_account(tmp_path, **settings)
     made = run(
         "account", "smpp", "create", account["auth_id"], "acme", "--password", PASSWORD, "--data-dir", str(tmp_path),

@@ -26,6 +26,7 @@ from tests.fakes.process import create_account, served
 from tests.fakes.upstream import nowhere
 from tests.integration.crash.test_crash import (
     AT_ONCE,
+    BUSY_S,
     KILLS,
     PATIENCE_S,
     Station,
@@ -105,14 +106,14 @@ async def test_nothing_is_lost_between_two_platforms(
     if driver == "postgres":
         below = request.getfixturevalue("server")
         settings = {"RINGBACK_STORE__URL": below.url(below.create_database())}
-        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=4)
+        store: Store = postgres.open_store(settings["RINGBACK_STORE__URL"], busy_timeout_s=BUSY_S)
     else:
-        store = sqlite.open_store(directory, busy_timeout_s=4)
+        store = sqlite.open_store(directory, busy_timeout_s=BUSY_S)
     public_url = nowhere()
     web_flags = ("--port", str(urlsplit(public_url).port))
     dice, kills = random.Random(20261129), 0
     above = tmp_path / "upstream"
-    upstream = sqlite.open_store(above, busy_timeout_s=4)
+    upstream = sqlite.open_store(above, busy_timeout_s=BUSY_S)
     account = create_account(above)
     async with served(above, account, **PATIENT) as station:
         settings |= {
@@ -143,7 +144,7 @@ async def test_nothing_is_lost_between_two_platforms(
             async with asyncio.timeout(PATIENCE_S):
                 while await upstream.read(_still_to_be_told) or await store.read(_unfinished):
                     await traffic.something_arrives(within_s=0.2)
-            duplicates = account_for(traffic, stations)
+            duplicates = await account_for(traffic, stations, store)
         there, answered = await store.read(_inbound), await upstream.read(_taken)
         handed_over = await upstream.read(
             lambda tx: tx.execute(sa.text("SELECT count(*) FROM messages WHERE direction = 'outbound'")).scalar_one()
