@@ -37,7 +37,7 @@ class Database(msgspec.Struct, frozen=True):
 
     driver: str
     open: Callable[[], Store]
-    """Opens it with a busy timeout of 4 seconds, creating or upgrading its tables."""
+    """Opens it with a busy timeout of 30 seconds, creating or upgrading its tables."""
     url: str
     """For SQLAlchemy."""
     command: str
@@ -55,7 +55,7 @@ def server() -> Iterator[PostgresServer]:
 def template(server: PostgresServer) -> str:
     """The name of a database with all tables, empty."""
     name = server.create_database()
-    asyncio.run(postgres.open_store(server.url(name), busy_timeout_s=4).close())
+    asyncio.run(postgres.open_store(server.url(name), busy_timeout_s=30).close())
     return name
 
 
@@ -117,17 +117,17 @@ def engine(store: Store, clock: FakeClock) -> Engine:
 def _sqlite_database(directory: Path) -> Database:
     return Database(
         driver="sqlite",
-        open=lambda: sqlite.open_store(directory, busy_timeout_s=4),
+        open=lambda: sqlite.open_store(directory, busy_timeout_s=30),
         url=f"sqlite:///{directory / sqlite.FILE_NAME}",
         command=f"from pathlib import Path; from ringback.store.sqlite import open_store; "
-        f"open_store(Path({str(directory)!r}), busy_timeout_s=4)",
+        f"open_store(Path({str(directory)!r}), busy_timeout_s=30)",
     )
 
 
 def _postgres_database(url: str) -> Database:
     return Database(
         driver="postgres",
-        open=lambda: postgres.open_store(url, busy_timeout_s=4),
+        open=lambda: postgres.open_store(url, busy_timeout_s=30),
         url=url.replace("postgresql:", "postgresql+psycopg:"),
-        command=f"from ringback.store.postgres import open_store; open_store({url!r}, busy_timeout_s=4)",
+        command=f"from ringback.store.postgres import open_store; open_store({url!r}, busy_timeout_s=30)",
     )

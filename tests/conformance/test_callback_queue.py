@@ -19,7 +19,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.engine import LEASE_S, ORIGIN, PARK_AFTER, Engine, by_origin, ids, new_callback
 
 OTHER = "https://other.example"
-BOUND_S = 10
+BOUND_S = 60
 
 
 @pytest.fixture

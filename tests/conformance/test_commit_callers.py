@@ -214,7 +214,7 @@ def breaker(server: PostgresServer) -> Iterator[CommitBreaker]:
 @pytest.fixture
 async def new_desk(server: PostgresServer, shared: str, breaker: CommitBreaker) -> AsyncIterator[Callable[[], Desk]]:
     """Make desks over one database, each of which finds it empty."""
-    store = postgres.open_store(f"postgresql://postgres@127.0.0.1:{breaker.port}/{shared}", busy_timeout_s=4)
+    store = postgres.open_store(f"postgresql://postgres@127.0.0.1:{breaker.port}/{shared}", busy_timeout_s=30)
 
     def make() -> Desk:
         server.execute("; ".join(f"DELETE FROM {table.name}" for table in metadata.tables.values()), database=shared)  # noqa: S608 - own names

@@ -14,7 +14,7 @@ from ringback.store.port import Store, Transaction
 from tests.fakes.messages import QUEUED_AT_US, message_uuid
 from tests.fakes.postgres import PostgresServer
 
-BOUND_S = 20
+BOUND_S = 60
 WRITERS = 4
 WRITES = 30
 
@@ -74,7 +74,7 @@ async def open_after_adding(store: Store, number: int, *, then_give_up: bool = F
 @pytest.fixture
 async def servers_store(server: PostgresServer, template: str) -> AsyncIterator[Store]:
     """On a server, where several write at a time."""
-    opened = postgres.open_store(server.url(server.create_database(template=template)), busy_timeout_s=4)
+    opened = postgres.open_store(server.url(server.create_database(template=template)), busy_timeout_s=30)
     yield opened
     await opened.close()
 

@@ -22,7 +22,7 @@ ID = endpoints.key(ACCOUNT, ORIGIN)
 OTHER = "https://other.example"
 DAYS = 180
 LONG_S = 10 * DAYS * 86_400
-BOUND_S = 10
+BOUND_S = 60
 
 
 @pytest.fixture

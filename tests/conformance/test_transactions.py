@@ -15,7 +15,7 @@ from ringback.store.schema import messages as messages_table
 from tests.conformance.conftest import Database
 from tests.fakes.messages import QUEUED_AT_US, message, message_uuid
 
-BOUND_S = 10
+BOUND_S = 60
 
 
 def count(tx: Transaction) -> int:
