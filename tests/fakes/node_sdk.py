@@ -1,6 +1,7 @@
 """The official Node SDK: installed once, driven by scripts."""
 
 import asyncio
+import fcntl
 import json
 import os
 import subprocess
@@ -14,14 +15,19 @@ HERE = Path(__file__).parents[1] / "acceptance" / "sdk_node"
 def install(here: Path = HERE, package: str = "plivo") -> None:
     """Install a pinned package beside its drivers, unless it is there: the SDK, unless told otherwise."""
     installed = here / "node_modules" / package / "package.json"
-    wanted = json.loads((here / "package.json").read_text())["dependencies"][package]
-    if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
-        subprocess.run(
-            ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"],
-            cwd=here,
-            check=True,
-            timeout=300,
-        )
+    manifest = here / "package.json"
+    wanted = json.loads(manifest.read_text())["dependencies"][package]
+    with manifest.open() as door:
+        # Tests that run beside each other want it at the same time, and a package is not whole as soon as it is there.
+        fcntl.flock(door, fcntl.LOCK_EX)
+        if not installed.exists() or json.loads(installed.read_text())["version"] != wanted:
+            subprocess.run(
+                [
+                    "npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts",
+                    "--loglevel=error",
+                ],
+                cwd=here, check=True, timeout=300,
+            )  # fmt: skip
 
 
 async def output_of(*arguments: str, stdin: str = "", env: dict[str, str] | None = None, here: Path = HERE) -> str:
