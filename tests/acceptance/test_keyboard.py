@@ -51,6 +51,8 @@ async def follow(page: Page, name: str, heading: str) -> None:
     await tab_to(page, name)
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name=heading, level=1, exact=True)).to_be_visible()
+    # Scripts run by then, and listen for keys.
+    await page.wait_for_load_state()
 
 
 @pytest.fixture
