@@ -20,8 +20,9 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-# On a busy machine a page takes its time.
-expect.set_options(timeout=30_000)
+PATIENCE_MS = 60_000
+"""On a busy machine a page takes its time."""
+expect.set_options(timeout=PATIENCE_MS)
 
 AXE = Path(__file__).parent / "axe"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
@@ -55,7 +56,7 @@ class Tab:
 async def chromium() -> AsyncIterator[Browser]:
     """Run the browser for as long as the context lasts."""
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=2 * PATIENCE_MS)
         yield launched
         await launched.close()
 
@@ -63,6 +64,7 @@ async def chromium() -> AsyncIterator[Browser]:
 async def open_tab(context: BrowserContext) -> Tab:
     """Open a page. It complains of errors and warnings, and of requests that fail or are refused."""
     page = await context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     tab = Tab(page)
     note = tab.complaints.append
     page.on("console", lambda entry: note(entry.text) if entry.type in {"error", "warning"} else None)

@@ -65,7 +65,10 @@ def pointed_at(url: str) -> Iterator[None]:
 
 async def python_outcomes(ringback: Running, file: Path) -> dict[str, str]:
     """Call every method of the Python SDK."""
-    with pointed_at(ringback.url), plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0]) as client:
+    with (
+        pointed_at(ringback.url),
+        plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0], timeout=60) as client,
+    ):
         return await asyncio.to_thread(sdk_calls.outcomes, client, file)
 
 

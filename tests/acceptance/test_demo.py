@@ -6,7 +6,17 @@ from tests.fakes.process import run
 
 
 def test_two_hundred_messages_are_accounted_for() -> None:
-    ended = run("demo", "--messages", "200", "--exit", "--json", timeout_s=150, RINGBACK_SIMULATOR__SPEED="3")
+    ended = run(
+        "demo",
+        "--messages",
+        "200",
+        "--exit",
+        "--json",
+        "--timeout",
+        "240",
+        timeout_s=300,
+        RINGBACK_SIMULATOR__SPEED="3",
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     report = json.loads(ended.stdout)
     assert report["accepted"] == 200

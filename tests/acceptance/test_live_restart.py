@@ -16,7 +16,7 @@ from tests.fakes.process import create_account, run, served
 FAST = {"RINGBACK_SIMULATOR__SPEED": "5"}
 SHOWN = """() => Object.fromEntries([...document.querySelectorAll("tbody tr")].map((row) =>
   [row.id.slice(2), row.querySelector(".status").textContent.trim()]))"""
-UNTIL_S = 30
+UNTIL_S = 60
 
 
 async def stand(store: Store, uuids: list[str]) -> dict[str, str]:
@@ -60,7 +60,7 @@ async def test_what_changes_while_the_server_is_away_is_shown_when_it_is_back(tm
             # These are on their way when the server dies: the other process goes on with them.
             await send(first, http, 14)
             await first.kill()
-        store = open_store(tmp_path, busy_timeout_s=4)
+        store = open_store(tmp_path, busy_timeout_s=30)
         try:
             await expect(tab.page.locator("[data-state]")).to_have_text("reconnecting")
             await until_at_rest(store, uuids)

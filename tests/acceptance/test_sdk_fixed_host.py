@@ -20,7 +20,7 @@ async def test_the_python_sdk_sends_to_its_own_host(tmp_path: Path, monkeypatch:
     files = certificates(tmp_path / "tls")
     async with running(settings_for(tmp_path, server=tls_settings(files))) as ringback:
         resolve_to_loopback(monkeypatch, FIXED_HOST, int(ringback.platform.tls_url.rpartition(":")[2]))
-        with plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0]) as client:
+        with plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0], timeout=60) as client:
             client.session.verify = str(files.authority)
             assert client.base_uri == f"https://{FIXED_HOST}/v1/Account"
             fields = {"src": "+15005550100", "dst": "+15005550001", "text": "Hello"}
@@ -41,7 +41,7 @@ async def test_the_python_sdk_takes_no_heed_of_the_environments_authorities(
     async with running(settings_for(tmp_path, server=tls_settings(files))) as ringback:
         resolve_to_loopback(monkeypatch, FIXED_HOST, int(ringback.platform.tls_url.rpartition(":")[2]))
         with (
-            plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0]) as client,
+            plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0], timeout=60) as client,
             pytest.raises(requests.exceptions.SSLError),
         ):
             await asyncio.to_thread(client.messages.list)

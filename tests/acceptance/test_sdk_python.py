@@ -28,7 +28,7 @@ def client(ringback: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[plivo
         "API_VOICE_BASE_URI_FALLBACK_2",
     ):
         monkeypatch.setattr(plivo.rest.client, name, f"{ringback.url}/v1/Account")
-    with plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0]) as made:
+    with plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0], timeout=60) as made:
         yield made
 
 
@@ -64,7 +64,7 @@ async def test_errors_are_the_sdks_own(ringback: Running, client: plivo.RestClie
     with pytest.raises(ResourceNotFoundError, match="not found"):
         await call(client.messages.get, "db3ce55a-7f1d-11e1-8ea7-1231380bc196")
     with (
-        plivo.RestClient(ringback.account.auth_id, "wrong") as stranger,
+        plivo.RestClient(ringback.account.auth_id, "wrong", timeout=60) as stranger,
         pytest.raises(AuthenticationError),
     ):
         # Not list(): there this SDK trips over any error body before it looks at the status.

@@ -38,7 +38,7 @@ def sdk(ringback: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[plivo.Re
         "API_VOICE_BASE_URI_FALLBACK_2",
     ):
         monkeypatch.setattr(plivo.rest.client, name, f"{ringback.url}/v1/Account")
-    with plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0]) as made:
+    with plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0], timeout=60) as made:
         yield made
 
 
@@ -50,7 +50,7 @@ def client(ringback: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[plivo
 
 @contextmanager
 def as_subaccount(made: Any) -> Iterator[plivo.RestClient]:
-    with plivo.RestClient(made.auth_id, made.auth_token) as client:
+    with plivo.RestClient(made.auth_id, made.auth_token, timeout=60) as client:
         yield client
 
 

@@ -31,7 +31,7 @@ def client(ringback: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[plivo
         "API_VOICE_BASE_URI_FALLBACK_2",
     ):
         monkeypatch.setattr(plivo.rest.client, name, f"{ringback.url}/v1/Account")
-    with plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0]) as made:
+    with plivo.RestClient(ringback.account.auth_id, ringback.account.tokens[0], timeout=60) as made:
         yield made
 
 

@@ -29,7 +29,7 @@ async def exchange(ringback: Running, sent: bytes) -> tuple[int, dict[str, str],
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
     try:
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             status_line, *lines = head.strip().split("\r\n")
             headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}

@@ -19,7 +19,7 @@ async def test_the_table_is_as_expected(tmp_path: Path) -> None:
 
 
 def test_every_method_of_the_python_sdk_has_a_call() -> None:
-    with plivo.RestClient("MA" + "X" * 18, "token") as client:
+    with plivo.RestClient("MA" + "X" * 18, "token", timeout=60) as client:
         assert set(sdk_calls.offered(client)) - set(sdk_calls.CALLS) == set()
 
 

@@ -48,13 +48,13 @@ async def output_of(*command: str, env: dict[str, str]) -> str:
     process = await asyncio.create_subprocess_exec(
         *command, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     return out.decode()
 
 
-async def until(condition: Callable[[], Any], *, bound_s: float = 20) -> Any:
+async def until(condition: Callable[[], Any], *, bound_s: float = 60) -> Any:
     """Look again and again until something is there; fail after ``bound_s``."""
     async with asyncio.timeout(bound_s):
         while not (found := condition()):  # noqa: ASYNC110 - another process sets no event to wait for
