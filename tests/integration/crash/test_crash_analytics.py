@@ -34,7 +34,14 @@ SENDERS = 4
 LATER_S = 120
 """When everything has been looked at once more."""
 OTHERS = ("--role", "web", "--role", "submit", "--role", "deliver")
-SPEED = {"RINGBACK_SIMULATOR__SPEED": "20", "RINGBACK_ANALYTICS__INTERVAL_S": "0.05", "RINGBACK_ANALYTICS__BATCH": "50"}
+SPEED = {
+    "RINGBACK_SIMULATOR__SPEED": "20",
+    "RINGBACK_ANALYTICS__INTERVAL_S": "0.05",
+    "RINGBACK_ANALYTICS__BATCH": "50",
+    # Every send is to be taken, and every process to end in order, however busy the machine is.
+    "RINGBACK_STORE__BUSY_TIMEOUT_S": "30",
+    "RINGBACK_DRAIN_S": "50",
+}
 
 
 @asynccontextmanager

@@ -110,7 +110,13 @@ async def test_nothing_that_a_customer_was_told_is_lost(
     tmp_path: Path, driver: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = free_port()
-    settings = {**SETTINGS, "RINGBACK_SMPP_SERVER__PORT": str(port), "RINGBACK_SMPP_SERVER__RESPONSE_S": "2"}
+    settings = {
+        **SETTINGS,
+        "RINGBACK_SMPP_SERVER__PORT": str(port),
+        "RINGBACK_SMPP_SERVER__RESPONSE_S": "2",
+        # No submit is to be refused because another process of a busy machine holds the database.
+        "RINGBACK_STORE__BUSY_TIMEOUT_S": str(BUSY_S),
+    }
     if driver == "postgres":
         running = request.getfixturevalue("server")
         settings["RINGBACK_STORE__URL"] = running.url(running.create_database())

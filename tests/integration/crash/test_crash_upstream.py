@@ -117,13 +117,13 @@ async def test_nothing_is_lost_between_two_platforms(
     account = create_account(above)
     async with served(above, account, **PATIENT) as station:
         settings |= {
-            "RINGBACK_MESSAGING__SUBMIT_LEASE_S": "8",
+            "RINGBACK_MESSAGING__SUBMIT_LEASE_S": "16",
             "RINGBACK_PLIVO__AUTH_ID": account["auth_id"],
             "RINGBACK_PLIVO__AUTH_TOKEN": account["auth_token"],
             "RINGBACK_PLIVO__BASE_URL": station.url,
             "RINGBACK_PLIVO__PUBLIC_URL": public_url,
             "RINGBACK_PLIVO__POLL_PER_S": "0",
-            "RINGBACK_PLIVO__DEADLINE_S": "2.5",
+            "RINGBACK_PLIVO__DEADLINE_S": "5",
         }
         async with at_work(directory, settings, BothWays, web_flags) as (stations, traffic, senders):
             assert stations[0].now is not None
