@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
+import duckdb
 import msgspec
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from ringback.analytics import from_days, offsets, projection
 from ringback.analytics.days import KINDS
 from ringback.analytics.received import Sources
 from ringback.settings_analytics import AnalyticsSettings
-from ringback.store import facts, received, received_log, schema
+from ringback.store import received, received_log, schema
 from ringback.store.port import Store, Transaction
 from ringback.store.postgres import PostgresStore
 from tests.conformance.test_received import CAME, request
@@ -207,6 +208,67 @@ async def test_a_day_that_was_not_sealed_again_is_known_to_be_old(bench: Bench) 
     await bench.check()
 
 
+@pytest.mark.parametrize("late", ["duplicate", "conversion"])
+async def test_what_came_late_is_counted_once(bench: Bench, late: str) -> None:
+    """The day of the message was sealed again with it, the day on which it came was not sealed."""
+    await _a_sealed_day(bench)
+    if late == "conversion":
+        await bench.convert(1, "CONVERTED")
+    await bench.report(1, "sent", flag=late)
+    await bench.seal_all()
+    await bench.begin_anew()
+    await bench.check()
+
+
+async def test_a_day_of_which_one_file_is_older_is_read_from_the_log(bench: Bench) -> None:
+    """As when a process is killed while it seals a day again."""
+    await _a_sealed_day(bench)
+    [day] = bench.projection._days.sealed()
+    path = bench.projection._days.path("events", day)
+    content = path.read_bytes()
+    await bench.report(1, "sent", flag="duplicate")
+    await bench.seal_all()
+    path.write_bytes(content)
+    bench.stretch = 1
+    await bench.begin_anew()
+    with capture_logs() as told:
+        await bench.check()
+    assert not [each for each in told if each["event"] == "analytics_days_taken"]
+
+
+async def test_what_a_restored_database_has_no_more_is_not_taken_from_days(bench: Bench) -> None:
+    await _a_sealed_day(bench)
+    before = await bench.store.read(_first_event)
+    await bench.report(2, "delivered", error_code="000")
+    await bench.seal_all()
+
+    def restore(tx: Transaction) -> None:
+        tx.execute(schema.events.delete().where(schema.events.c.id >= before + 6))
+        tx.execute(schema.messages.update().where(schema.messages.c.uuid == message_uuid(2)).values(_SENT))
+
+    await bench.store.write(restore)
+    await bench.begin_anew()
+    await bench.check()
+
+
+@pytest.mark.parametrize("columns", ["* REPLACE ([1] AS units)", "*, 1 AS another"])
+async def test_days_with_other_columns_are_left_to_the_log(bench: Bench, columns: str) -> None:
+    await _a_sealed_day(bench)
+    [day] = bench.projection._days.sealed()
+    path = bench.projection._days.path("messages", day)
+    other = path.with_suffix(".other")
+    with duckdb.connect() as con:
+        con.execute(
+            f"COPY (SELECT {columns} FROM read_parquet('{path}')) TO '{other}' "  # noqa: S608 - its own words
+            "(FORMAT parquet, KV_METADATA {events: '6', conversions: '0'})"
+        )
+    other.rename(path)
+    await bench.begin_anew()
+    with capture_logs() as told:
+        await bench.check()
+    assert {each["day"] for each in told if each["event"] == "analytics_day_does_not_fit"} == {str(day)}
+
+
 async def test_a_log_that_is_another_one_is_not_mixed_with_days(bench: Bench) -> None:
     """As when the database was restored, and went on with the same numbers."""
     await _a_sealed_day(bench)
@@ -241,13 +303,17 @@ async def test_going_on_with_days_after_a_break_takes_nothing_twice(bench: Bench
     await bench.accept(4, 5)
     await bench.convert(1, "CONVERTED")
     await bench.begin_anew()
-    logged = await bench.store.read(partial(facts.stretches, after=0, until=1 << 40, size=1))
+    bench.stretch = 1
+    logged = await bench.projected()._stretches(1 << 40)
     days = bench.projection._days
     await bench.engine.write(lambda con: from_days.take(con, days, days.sealed(), logged, 1))
     assert await bench.tables() == (0, 3)
     bench.projected()
     await bench.check()
     assert await bench.tables() == (2, 3)
+
+
+_SENT = {"status": "sent", "sequence": 2, "error_code": None, "final_at_us": None}
 
 
 def _first_event(tx: Transaction) -> int:

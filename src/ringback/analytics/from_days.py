@@ -1,9 +1,10 @@
 """What a file that is made anew takes from the sealed days, many times as fast as from the log.
 
-A message of the platform is taken as it was sealed only if nothing about it can be missing: each of its events that
-was sealed lies in a stretch of the log that was sealed as a whole and is there as it was, and none of them is younger
-than what was known of the log when its day was sealed. All others, and what no sealed day has, are read from the log.
-So it does not matter how a day was lost, how far it was behind, or whether the log is another one by now.
+A message of the platform is taken as it was sealed only if it is what its sealed events make of it: each of them
+lies in a stretch of the log that was sealed as a whole and is there as it was; none is younger than what was known of
+the log when the message's day was sealed; and its status and its count of flagged events are theirs. All others, and
+what no sealed day has, are read from the log. So it does not matter which days are lost, how far one is behind, or
+whether the log is another one by now.
 """
 
 from collections.abc import Sequence
@@ -15,9 +16,8 @@ from duckdb import DuckDBPyConnection
 
 from ringback.analytics.days import KINDS, Days
 from ringback.analytics.definitions import literal
+from ringback.analytics.sealing import fits
 from ringback.store.facts import Stretch
-
-TABLES: Final = {"messages": "closed_messages", "events": "events"}
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -79,16 +79,17 @@ def leave_out(con: DuckDBPyConnection, after: int, until: int) -> None:
 
 
 def _usable(con: DuckDBPyConnection, days: Days, day: date) -> _Day | None:
-    """Return how far a day knew the log when it was sealed; ``None`` if it does not say so or has other columns."""
-    for kind, table in TABLES.items():
-        path = literal(str(days.path(kind, day)))
-        columns = con.execute(f"SELECT name FROM parquet_schema({path}) WHERE num_children IS NULL").fetchall()
-        if columns != con.execute(f"SELECT column_name FROM (DESCRIBE {table})").fetchall():
-            return None
-    said = dict(con.execute(f"SELECT decode(key), decode(value) FROM parquet_kv_metadata({path})").fetchall())
-    if not {"events", "conversions"} <= said.keys():
+    """Return how far a day knew the log when it was sealed, if both files say the same and have the right columns."""
+    if not fits(con, days, day):
         return None
-    return _Day(day, int(said["events"]), int(said["conversions"]))
+    of_messages, of_events = (
+        dict(con.execute("SELECT decode(key), decode(value) FROM parquet_kv_metadata(?)", [str(path)]).fetchall())
+        for path in (days.path(kind, day) for kind in KINDS)
+    )
+    # A process that is killed while it seals a day again leaves files of two times.
+    if of_messages != of_events or not all(of_events.get(name, "").isdecimal() for name in _Day.__struct_fields__[1:]):
+        return None
+    return _Day(day, int(of_events["events"]), int(of_events["conversions"]))
 
 
 def _places(missing: Sequence[int], size: int) -> tuple[tuple[int, int], ...]:
@@ -120,6 +121,13 @@ UNION
 SELECT m.message_uuid FROM {messages} m JOIN known ON known.day = CAST(m.queued_at AS DATE)
 JOIN {events} e ON e.message_uuid = m.message_uuid
 WHERE m.origin = 'ringback' AND e.origin = 'ringback' AND e.log_offset > known.up_to
+UNION
+SELECT m.message_uuid FROM {messages} m LEFT JOIN (
+    SELECT message_uuid, count(*) FILTER (flag IS NOT NULL) AS flagged,
+        arg_max(status, log_offset) FILTER (flag IS NULL) AS status
+    FROM {events} WHERE origin = 'ringback' GROUP BY message_uuid
+) e ON e.message_uuid = m.message_uuid
+WHERE m.origin = 'ringback' AND (m.flagged IS DISTINCT FROM e.flagged OR m.status IS DISTINCT FROM e.status)
 """
 
 _TAKE_MESSAGES: Final = """

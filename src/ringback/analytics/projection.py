@@ -201,7 +201,14 @@ class Projection:
             # It has been begun before: the log goes on from its beginning, and what is there is left out.
             return
         if self._rebuilding not in _FROM_THE_LOG and self._days.sealed():
-            taken = await self._with_days(partial(self._take_days, logged=await self._stretches(until)))
+            logged = await self._stretches(until)
+            if self._stopping.is_set():
+                # Taking days is one piece of work, which would be waited for.
+                return
+            try:
+                taken = await self._with_days(partial(self._take_days, logged=logged))
+            except duckdb.Error as error:
+                log.warning("analytics_days_not_taken", error=str(error).partition("\n")[0])
         if taken is None:
             # Messages are read with what has been said of them: there is nothing to add to that.
             await self._write(lambda con: offsets.note(con, conversions=said_until), conversions=said_until)
@@ -223,6 +230,8 @@ class Projection:
         step = self._stretch * STRETCHES_AT_ONCE
         found: list[facts.Stretch] = []
         for after in range(first // step * step, last, step):
+            if self._stopping.is_set():
+                break
             read = partial(facts.stretches, after=after, until=min(after + step, last), size=self._stretch)
             found += await self._store.read(read)
         return found
@@ -317,7 +326,8 @@ class Projection:
             await asyncio.gather(reading, return_exceptions=True)
 
     def _next_place(self, after: int, until: int) -> tuple[int, int]:
-        batch = self._large_batch if until - after > MUCH else self._settings.batch
+        is_much = until - after > MUCH or self._rebuilding is not None
+        batch = self._large_batch if is_much else self._settings.batch
         return after, min(after + batch, until)
 
     async def _read(self, slot: int, after: int, until: int, *, events: bool) -> None:

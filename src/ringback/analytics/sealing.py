@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import structlog
@@ -19,6 +20,12 @@ from ringback.analytics import day_sums, offsets
 from ringback.analytics.days import KINDS, Days
 from ringback.analytics.definitions import literal
 from ringback.analytics.private import close_to_others, make_directory
+
+_TABLES: Final = {
+    "messages": ("closed_messages", "queued_at, message_uuid"),
+    "events": ("events", "origin, log_offset"),
+}
+"""Of what a day has a file each: the table, and in which order its rows are written."""
 
 log = structlog.stdlib.get_logger("ringback.analytics")
 
@@ -49,8 +56,7 @@ def seal(con: DuckDBPyConnection, days: Days, day: date, countries: Sequence[str
     # How far it knows the logs, for a file that is made anew of it.
     _, known = offsets.read(con)
     knows = f"KV_METADATA {{events: '{known.events}', conversions: '{known.conversions}'}}"
-    tables = {"messages": ("closed_messages", "queued_at, message_uuid"), "events": ("events", "origin, log_offset")}
-    for kind, (table, order) in tables.items():
+    for kind, (table, order) in _TABLES.items():
         column = "queued_at" if kind == "messages" else '"at"'
         path = days.path(kind, day)
         unfinished = path.with_suffix(".unfinished")
@@ -71,8 +77,20 @@ def restore(con: DuckDBPyConnection, days: Days, readable: Sequence[date]) -> in
     restored = 0
     con.execute("CREATE OR REPLACE TEMP TABLE put_back AS SELECT message_uuid, origin FROM closed_messages LIMIT 0")
     for day in readable:
-        restored += _restore_day(con, days, day)
+        if fits(con, days, day):
+            restored += _restore_day(con, days, day)
     return restored
+
+
+def fits(con: DuckDBPyConnection, days: Days, day: date) -> bool:
+    """Say whether a day has the columns that the tables have; the log names one that was sealed with others."""
+    for kind, (table, _) in _TABLES.items():
+        described = "SELECT column_name, column_type FROM (DESCRIBE {})"
+        there = con.execute(described.format(f"FROM read_parquet({literal(str(days.path(kind, day)))})")).fetchall()
+        if there != con.execute(described.format(table)).fetchall():
+            log.warning("analytics_day_does_not_fit", day=str(day))
+            return False
+    return True
 
 
 def readable(con: DuckDBPyConnection, days: Days) -> list[date]:
