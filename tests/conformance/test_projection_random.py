@@ -91,10 +91,25 @@ async def _check(happening: list[Step]) -> None:
 lives = st.lists(
     st.tuples(
         st.sampled_from(
-            ("accept", "accept", "sent", "sent", "end", "end", "duplicate", "convert", "wait", "wait", "take", "seal")
+            (
+                "accept",
+                "accept",
+                "sent",
+                "end",
+                "end",
+                "duplicate",
+                "late",
+                "convert",
+                "wait",
+                "wait",
+                "take",
+                "seal",
+                "seal",
+            )
         ),
         st.integers(min_value=0, max_value=MESSAGES - 1),
     ),
+    min_size=12,
     max_size=60,
 )
 
