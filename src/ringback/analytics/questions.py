@@ -389,9 +389,6 @@ class Questions:
         raw = of_messages or (as_it_is if counts.spread else around)
         rules = self._rules()
         by = day_sums.sums_for(chosen, counts.by, in_hours=counts.step_us % day_sums.DAY_US != 0)
-        if counts.spread and not _is_long(chosen):
-            # All messages are read for the percentiles: of so few of them, counting the rest costs less than sums do.
-            by = None
         own, given = attributes(chosen, rules)
 
         def question(cut: Split | None) -> tuple[str, list[object]]:
