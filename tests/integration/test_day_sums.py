@@ -88,6 +88,7 @@ async def _without_rows(bench: Bench, ask: Callable[[Questions], Awaitable[Any]]
         lambda ask, chosen: ask.conversion(chosen, "sender"),
         lambda ask, chosen: ask.spend(chosen, "account"),
         lambda ask, chosen: ask.spend(chosen, "error"),
+        lambda ask, chosen: ask.breakdown(chosen, "carrier", timed=False),
     ],
 )
 async def test_what_is_counted_comes_from_the_sums(

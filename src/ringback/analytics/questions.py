@@ -165,14 +165,17 @@ class Questions:
         return await self._answer(("volume", chosen), find)
 
     async def breakdown(
-        self, chosen: Filter, by: str, *, limit: int = USUAL_LIMIT, order: str = "accepted"
+        self, chosen: Filter, by: str, *, limit: int = USUAL_LIMIT, order: str = "accepted", timed: bool = True
     ) -> figures.Breakdown:
-        """Count by one of ``DIMENSIONS``, ordered by one of ``ORDERS``; the most groups come first."""
+        """Count by one of ``DIMENSIONS``, ordered by one of ``ORDERS``; the most groups come first.
+
+        Without ``timed`` latencies are left out, which cost more than all else.
+        """
         column, ordered = _column(by), _ordered(order)
 
         async def find() -> figures.Breakdown:
             where, given = condition(chosen, self._rules())
-            counts = Counts(key=column, by=by, more=True, spread=True)
+            counts = Counts(key=column, by=by, more=True, spread=timed)
             shares = "count(*) OVER () AS groups, sum(accepted) OVER ()::BIGINT AS everything"
             first = f"ORDER BY {ordered} LIMIT {_limit(limit)}"
             # Which groups come first by a percentile is known only when all have theirs.
@@ -181,17 +184,23 @@ class Questions:
             spreads = f"SELECT {column} AS key, {TOTAL_SPREAD} FROM messages m WHERE {where}{only_of(by)}"
             if not late and (by in _MANY or limit < USUAL_LIMIT):
                 spreads += f" AND EXISTS (SELECT 1 FROM top WHERE top.key IS NOT DISTINCT FROM m.{column})"
+
+            def plainly(counted: str) -> str:
+                return f"SELECT *, {shares} FROM ({counted}) {first}"
+
             rows = await self._counted(
                 chosen,
                 counts,
-                lambda counted: (
+                plainly
+                if not timed
+                else lambda counted: (
                     f"WITH counted AS ({counted}), top AS ({top}), spreads AS ({spreads} GROUP BY 1),"
                     " timed AS (SELECT top.*, spread FROM top LEFT JOIN spreads"
                     " ON top.key IS NOT DISTINCT FROM spreads.key)"
                     f" SELECT *{f', {shares}' if late else ''} FROM timed {first}"
                 ),
-                given,
-                of_messages=lambda counted: f"SELECT *, {shares} FROM ({counted}) {first}",
+                given if timed else (),
+                of_messages=plainly,
             )
             return figures.Breakdown(
                 by=by,
@@ -208,7 +217,7 @@ class Questions:
                 ),
             )
 
-        return await self._answer(("breakdown", chosen, by, limit, order), find)
+        return await self._answer(("breakdown", chosen, by, limit, order, timed), find)
 
     async def heatmap(self, chosen: Filter) -> figures.Heatmap:
         """Count by the hour of the week, UTC, at which messages were queued."""
@@ -516,7 +525,7 @@ _NO_STATUSES: Final = figures.statuses(dict.fromkeys(_COUNTED, 0))
 
 
 def _total_spread(row: Row) -> dict[str, Any]:
-    p50, p95 = row["spread"] or (None, None)
+    p50, p95 = row.get("spread") or (None, None)
     return {"total_p50_ms": p50, "total_p95_ms": p95}
 
 

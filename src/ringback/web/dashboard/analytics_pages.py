@@ -162,12 +162,14 @@ class AnalyticsPages:
         """Everything at a glance, against the period before."""
         ask, chosen, before = self._questions, asked.chosen, self._before(asked.chosen)
         tops = ("country", "carrier", "sender", "error")
-        limit = asked.rows if asked.rows == EXPORT_ROWS else TOP_ROWS
+        is_export = asked.rows == EXPORT_ROWS
+        limit = asked.rows if is_export else TOP_ROWS
         (now, then, series, earlier), found = await asyncio.gather(
             asyncio.gather(
                 ask.totals(chosen), ask.totals(before), ask.series(chosen), self._compared(chosen, ask.series)
             ),
-            asyncio.gather(*(ask.breakdown(chosen, by, limit=limit) for by in tops)),
+            # The page shows no latencies in these lists; their exports have them.
+            asyncio.gather(*(ask.breakdown(chosen, by, limit=limit, timed=is_export) for by in tops)),
         )
         grids = {"over_time": views.cohorts(series, earlier)}
         for each in found:
