@@ -6,10 +6,8 @@ The reference reads the store a message at a time and counts with dicts and loop
 """
 
 import asyncio
-import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,11 +17,9 @@ from hypothesis import strategies as st
 from ringback.analytics.definitions import DIMENSIONS, MEASURES
 from ringback.analytics.filters import Filter
 from ringback.analytics.questions import Questions
-from ringback.store import sqlite
-from tests.conformance.test_projection_random import MESSAGES, Life, Step, steps
+from tests.conformance.test_projection_random import MESSAGES, Step, a_life, steps
 from tests.fakes import analytics_reference as reference
 from tests.fakes.analytics_answers import EPOCH, Answers, by_key
-from tests.fakes.clock import FakeClock
 from tests.fakes.projected import SETTINGS, Bench
 
 DAY_US = 86_400_000_000
@@ -51,25 +47,19 @@ def test_every_figure_is_what_the_store_says(
 async def _check(
     happening: list[Step], later: list[Step], fields: dict[str, Any], days: int, by: str
 ) -> None:  # fmt: skip
-    with tempfile.TemporaryDirectory() as directory:
-        store = sqlite.open_store(Path(directory), busy_timeout_s=4)
-        try:
-            bench = Bench(store, FakeClock(), Path(directory) / "analytics")
-            async with bench.engine:
-                life = Life(bench)
-                for kind, number in [*(("accept", each) for each in range(MESSAGES // 2)), *happening]:
-                    await life.step(kind, number)
-                await bench.projection.catch_up()
-                await _compare(bench, _of_days(bench, days, fields), by)
-                bench.clock.advance(3 * 86_400)
-                await bench.seal_all()
-                await _compare(bench, _of_days(bench, 90, fields), by)
-                for kind, number in later:
-                    await life.step(kind, number)
-                await bench.projection.catch_up()
-                await _compare(bench, _of_days(bench, 90, fields), by)
-        finally:
-            await store.close()
+    async with a_life() as life:
+        bench = life.bench
+        for kind, number in [*(("accept", each) for each in range(MESSAGES // 2)), *happening]:
+            await life.step(kind, number)
+        await bench.projection.catch_up()
+        await _compare(bench, _of_days(bench, days, fields), by)
+        bench.clock.advance(3 * 86_400)
+        await bench.seal_all()
+        await _compare(bench, _of_days(bench, 90, fields), by)
+        for kind, number in later:
+            await life.step(kind, number)
+        await bench.projection.catch_up()
+        await _compare(bench, _of_days(bench, 90, fields), by)
 
 
 def _of_days(bench: Bench, days: int, fields: dict[str, Any]) -> Filter:

@@ -2,6 +2,8 @@
 
 import asyncio
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -66,6 +68,19 @@ class Life:
             await bench.convert(number, SAID[number % 3])
 
 
+@asynccontextmanager
+async def a_life() -> AsyncIterator[Life]:
+    """Give a life that has just begun, on a store and a file of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        store = sqlite.open_store(Path(directory), busy_timeout_s=4)
+        try:
+            bench = Bench(store, FakeClock(), Path(directory) / "analytics")
+            async with bench.engine:
+                yield Life(bench)
+        finally:
+            await store.close()
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_small_batches_a_rebuild_and_the_reference_agree(happening: list[Step]) -> None:
@@ -73,19 +88,13 @@ def test_small_batches_a_rebuild_and_the_reference_agree(happening: list[Step]) 
 
 
 async def _check(happening: list[Step]) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        store = sqlite.open_store(Path(directory), busy_timeout_s=4)
-        try:
-            bench = Bench(store, FakeClock(), Path(directory) / "analytics")
-            async with bench.engine:
-                life = Life(bench)
-                for kind, number in happening:
-                    await life.step(kind, number)
-                await bench.check()
-                await bench.begin_anew()
-                await bench.check()
-        finally:
-            await store.close()
+    async with a_life() as life:
+        bench = life.bench
+        for kind, number in happening:
+            await life.step(kind, number)
+        await bench.check()
+        await bench.begin_anew()
+        await bench.check()
 
 
 lives = st.lists(
@@ -124,20 +133,14 @@ def test_what_is_made_of_sealed_days_is_what_the_log_says(
 
 async def _check_days(before: list[Step], after: list[Step], lost: set[int]) -> None:
     """Lose the file twice, some of the days with it, and each time what was not taken in yet."""
-    with tempfile.TemporaryDirectory() as directory:
-        store = sqlite.open_store(Path(directory), busy_timeout_s=4)
-        try:
-            bench = Bench(store, FakeClock(), Path(directory) / "analytics")
-            async with bench.engine:
-                life = Life(bench)
-                for happening in (before, after):
-                    for kind, number in happening:
-                        await life.step(kind, number)
-                    days = bench.projection._days
-                    for place, day in enumerate(days.sealed()):
-                        if place in lost:
-                            days.path("messages", day).unlink()
-                    await bench.begin_anew()
-                    await bench.check()
-        finally:
-            await store.close()
+    async with a_life() as life:
+        bench = life.bench
+        for happening in (before, after):
+            for kind, number in happening:
+                await life.step(kind, number)
+            days = bench.projection._days
+            for place, day in enumerate(days.sealed()):
+                if place in lost:
+                    days.path("messages", day).unlink()
+            await bench.begin_anew()
+            await bench.check()

@@ -17,7 +17,7 @@ from duckdb import DuckDBPyConnection
 from ringback.analytics.days import KINDS, Days
 from ringback.analytics.definitions import literal
 from ringback.analytics.sealing import fits
-from ringback.store.facts import Stretch
+from ringback.store.facts import DIVISOR, Stretch
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ _SUMS: Final = "(log_offset - 1) // {size} AS stretch, count(*) AS events"
 
 _WHOLE: Final = f"""
 CREATE OR REPLACE TEMP TABLE whole AS SELECT stretch FROM logged JOIN (
-    SELECT {_SUMS}, sum(log_offset % 1000003)::BIGINT AS ids, sum(epoch_us("at") % 1000003)::BIGINT AS times
+    SELECT {_SUMS}, sum(log_offset % {DIVISOR})::BIGINT AS ids, sum(epoch_us("at") % {DIVISOR})::BIGINT AS times
     FROM {{events}} WHERE origin = 'ringback' GROUP BY 1
 ) sealed USING (stretch, events, ids, times)
 """

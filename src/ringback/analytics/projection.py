@@ -53,7 +53,7 @@ LARGE_BATCH: Final = 200_000
 STRETCH: Final = 50_000
 """Offsets of a stretch of the log that is taken from sealed days as a whole or not at all."""
 STRETCHES_AT_ONCE: Final = 20
-"""So many are summed up in one statement."""
+"""So many are summed up in one transaction."""
 RECEIVED_BATCH: Final = 50_000
 """The same for received events, whose requests are read one by one for the provider's times."""
 MUCH: Final = 50_000
@@ -196,10 +196,10 @@ class Projection:
 
     async def _begin_with_days(self, until: int, said_until: int) -> None:
         """Begin a rebuild with what the sealed days have, and read from the log what they have not."""
-        taken = None
         if self._events:
             # It has been begun before: the log goes on from its beginning, and what is there is left out.
             return
+        taken = None
         if self._rebuilding not in _FROM_THE_LOG and self._days.sealed():
             logged = await self._stretches(until)
             if self._stopping.is_set():

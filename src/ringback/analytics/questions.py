@@ -51,7 +51,7 @@ MOST_GROUPS: Final = 5_000
 KEPT_US: Final = 5_000_000
 MEANWHILE_US: Final = 60_000_000
 LONG_US: Final = 8 * 86_400_000_000
-"""Periods that are longer are long: an answer that is up to ``MEANWHILE_US`` old is given while the next is made."""
+"""Of periods that are longer, an answer that is up to ``MEANWHILE_US`` old is given while the next one is made."""
 _MANY: Final = ("carrier", "sender")
 """Of these there are usually many more than are shown: only those have their percentiles worked out."""
 _MONDAY_HOURS: Final = 4 * 24
@@ -188,20 +188,16 @@ class Questions:
             def plainly(counted: str) -> str:
                 return f"SELECT *, {shares} FROM ({counted}) {first}"
 
-            rows = await self._counted(
-                chosen,
-                counts,
-                plainly
-                if not timed
-                else lambda counted: (
+            def with_times(counted: str) -> str:
+                return (
                     f"WITH counted AS ({counted}), top AS ({top}), spreads AS ({spreads} GROUP BY 1),"
                     " timed AS (SELECT top.*, spread FROM top LEFT JOIN spreads"
                     " ON top.key IS NOT DISTINCT FROM spreads.key)"
                     f" SELECT *{f', {shares}' if late else ''} FROM timed {first}"
-                ),
-                given if timed else (),
-                of_messages=plainly,
-            )
+                )
+
+            around, more_given = (with_times, given) if timed else (plainly, [])
+            rows = await self._counted(chosen, counts, around, more_given, of_messages=plainly)
             return figures.Breakdown(
                 by=by,
                 left_out=_left_out(rows),
@@ -479,12 +475,9 @@ class Questions:
         """Return the answer that is kept while nothing new has come in, else find one."""
         mark = (await self._engine.standing()).mark
         chosen = key[1]
+        is_long = chosen.until_us - chosen.since_us > LONG_US
         found: _Found = await self._kept.get(
-            key,
-            find,
-            version=(mark, self._rules()),
-            for_us=KEPT_US,
-            meanwhile_us=MEANWHILE_US if _is_long(chosen) else 0,
+            key, find, version=(mark, self._rules()), for_us=KEPT_US, meanwhile_us=MEANWHILE_US if is_long else 0
         )
         return found
 
@@ -543,10 +536,6 @@ def _named(by: str | None, row: Row) -> str | None:
         return MEANINGS.get(row["key"])
     name: str | None = row["name"]
     return name
-
-
-def _is_long(chosen: Filter) -> bool:
-    return chosen.until_us - chosen.since_us > LONG_US
 
 
 def _is_by_latency(order: str) -> bool:

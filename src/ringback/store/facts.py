@@ -71,6 +71,10 @@ def span(tx: Transaction, after: int, until: int) -> tuple[int, int]:
     return (after, after) if first is None else (first - 1, last)
 
 
+DIVISOR: Final = 1_000_003
+"""A prime: sums of remainders are small, and events that differ have different ones."""
+
+
 class Stretch(msgspec.Struct, frozen=True):
     """Events of one stretch of the log, summed up so that two logs that differ differ in it."""
 
@@ -78,7 +82,7 @@ class Stretch(msgspec.Struct, frozen=True):
     """With ``size`` offsets each, it has those after ``number * size`` up to ``(number + 1) * size``."""
     events: int
     ids: int
-    """The sum of the remainders of their offsets, divided by 1,000,003."""
+    """The sum of the remainders of their offsets, divided by ``DIVISOR``."""
     times: int
     """The same of their times in microseconds."""
 
@@ -95,9 +99,7 @@ def stretches(tx: Transaction, after: int, until: int, *, size: int) -> list[Str
     return found
 
 
-_STRETCH: Final = sa.select(
-    sa.func.count(), sa.func.sum(events.c.id % 1_000_003), sa.func.sum(events.c.at_us % 1_000_003)
-)
+_STRETCH: Final = sa.select(sa.func.count(), sa.func.sum(events.c.id % DIVISOR), sa.func.sum(events.c.at_us % DIVISOR))
 
 
 def events_between(after: int, until: int) -> Answer:
