@@ -11,6 +11,7 @@ from ringback.store import messages
 from ringback.store.port import Store
 from ringback.store.sqlite import open_store
 from tests.acceptance.browsing import chromium, log_in
+from tests.fakes.ports import free_port
 from tests.fakes.process import create_account, run, served
 
 FAST = {"RINGBACK_SIMULATOR__SPEED": "5"}
@@ -48,7 +49,8 @@ async def test_what_changes_while_the_server_is_away_is_shown_when_it_is_back(tm
         aiohttp.ClientSession() as http,
         served(tmp_path, account, "--role", "submit", **FAST),
     ):
-        async with served(tmp_path, account, "--role", "web") as first:
+        port = str(free_port())
+        async with served(tmp_path, account, "--role", "web", "--port", port) as first:
             link = run("login-link", "--data-dir", str(tmp_path), "--url", first.url).stdout.strip()
             tab = await log_in(link, await browser.new_context())
             await tab.page.goto(f"{first.url}/dashboard/messages")
@@ -64,7 +66,6 @@ async def test_what_changes_while_the_server_is_away_is_shown_when_it_is_back(tm
         try:
             await expect(tab.page.locator("[data-state]")).to_have_text("reconnecting")
             await until_at_rest(store, uuids)
-            port = first.url.rpartition(":")[2]
             async with served(tmp_path, account, "--role", "web", "--port", port) as second:
                 await send(second, http, 15)
                 expected = await until_at_rest(store, uuids)

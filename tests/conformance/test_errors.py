@@ -15,8 +15,8 @@ from ringback.model.errors import DatabaseUnusable, StoreUnavailable
 from ringback.store import messages, postgres, sqlite
 from ringback.store.port import Store, Transaction
 from tests.fakes.messages import message, message_uuid
+from tests.fakes.ports import held_port
 from tests.fakes.postgres import GUARDED, PostgresServer
-from tests.fakes.process import held_port
 
 BUSY_TIMEOUT_S = 1
 """A busy machine may stop what is to succeed for seconds: a statement, or what comes between two, may take five."""

@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from tests.fakes.process import free_port
+from tests.fakes.ports import free_port
 
 SBIN: Final = Path("/usr/sbin")
 EXTRAS: Final = Path("/usr/lib/kannel/test")

@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
@@ -14,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
+
+from tests.fakes.ports import free_port
 
 BINARIES = Path("/usr/lib/postgresql")
 OWNER = "postgres"
@@ -32,7 +33,7 @@ class PostgresServer:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self._binaries = find_binaries()
         self._data = directory / "data"
         self._log = directory / "log"
@@ -163,11 +164,6 @@ def _as_owner() -> list[str]:
     """PostgreSQL refuses to run as root; and it is to end when the tests do."""
     command = ["setpriv", "--pdeathsig", "QUIT"]
     return [*command, "--reuid", OWNER, "--regid", OWNER, "--clear-groups"] if os.geteuid() == 0 else command
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 def _children(pid: int) -> list[int]:

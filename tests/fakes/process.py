@@ -4,11 +4,10 @@ import asyncio
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,16 +123,3 @@ async def _drain(stream: asyncio.StreamReader, log: Log) -> None:
     while line := await stream.readline():
         log.append(line.decode())
         log.grown.set()
-
-
-@contextmanager
-def held_port() -> Iterator[int]:
-    """Listen on a port, so that nobody else can."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        yield sock.getsockname()[1]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on: for a program that can only be told one."""
-    with held_port() as port:
-        return port

@@ -10,13 +10,16 @@ import msgspec
 from ringback.carriers.smpp.session import Timers
 from ringback.carriers.smsc.script import Script
 from ringback.carriers.smsc.server import ScriptedSmsc
-from ringback.runtime import SystemClock
+from ringback.runtime import Clock, SystemClock
 
 
 @asynccontextmanager
-async def scripted_smsc(*, port: int = 0, **script: Any) -> AsyncIterator[tuple[ScriptedSmsc, int]]:
-    """Run one; gives it and its port."""
-    server = ScriptedSmsc(msgspec.convert(script, Script), clock=SystemClock(), timers=Timers(bind_s=60))
+async def scripted_smsc(
+    *, port: int = 0, clock: Clock | None = None, **script: Any
+) -> AsyncIterator[tuple[ScriptedSmsc, int]]:
+    """Run one, by the system's clock if none is given; gives it and its port."""
+    rules = msgspec.convert(script, Script)
+    server = ScriptedSmsc(rules, clock=clock or SystemClock(), timers=Timers(bind_s=60))
     taken = await server.open("127.0.0.1", port)
     running = asyncio.create_task(server.run())
     try:

@@ -12,7 +12,7 @@ from aiohttp import web
 from ringback.settings import PlivoSettings
 from tests.fakes.endpoint import Answer
 from tests.fakes.platform import Running, running, settings_for
-from tests.fakes.process import held_port
+from tests.fakes.ports import free_port
 
 AUTH_ID = "MAXXXXXXXXXXXXXXXXXX"
 TOKEN = "upstream token"
@@ -76,8 +76,7 @@ async def one_above_the_other(
 
     ``above`` are groups of the other one's settings, ``below`` settings of the carrier.
     """
-    with held_port() as port:
-        pass
+    port = free_port()
     async with running(settings_for(directory / "upstream", **(above or {}))) as upstream:
         plivo = account_of(upstream, f"http://127.0.0.1:{port}") | (below or {})
         async with running(settings_for(directory / "ours", server={"port": port}, plivo=plivo)) as ours:
@@ -92,5 +91,4 @@ def account_of(upstream: Running, public_url: str, **more: Any) -> dict[str, Any
 
 def nowhere() -> str:
     """Name an address where nobody listens."""
-    with held_port() as port:
-        return f"http://127.0.0.1:{port}"
+    return f"http://127.0.0.1:{free_port()}"

@@ -11,7 +11,7 @@ from ringback.carriers.port import Accepted
 from ringback.carriers.smpp.inbound import text_of
 from ringback.carriers.smsc.server import ScriptedSmsc
 from tests.fakes.kannel import EXTRAS, Heard, Upstream, kannel, need, running
-from tests.fakes.process import free_port
+from tests.fakes.ports import free_port
 from tests.fakes.smsc import scripted_smsc
 from tests.integration.test_smpp import EMOJI, LONG, Takers, bound, joined, outbound
 

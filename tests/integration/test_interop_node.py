@@ -11,7 +11,7 @@ from ringback.carriers.port import Accepted, Rejected
 from ringback.carriers.smpp.inbound import text_of
 from ringback.model.status import Status
 from tests.fakes import node_sdk
-from tests.fakes.process import free_port
+from tests.fakes.ports import free_port
 from tests.fakes.smsc import scripted_smsc
 from tests.integration.test_smpp import EMOJI, LONG, Takers, bound, outbound
 

@@ -17,7 +17,7 @@ from tests.fakes.endpoint import recording_endpoint
 from tests.fakes.esme import PASSWORD
 from tests.fakes.numbers import OURS, own_number
 from tests.fakes.platform import Running
-from tests.integration.test_smpp_peers import free_port
+from tests.fakes.ports import free_port
 from tests.integration.test_smpp_server import DELIVERED, PHONE, UNDELIVERED, serving
 
 pytestmark = pytest.mark.skipif(shutil.which("bearerbox") is None, reason="needs the Debian package kannel")

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from tests.fakes.endpoint import RecordingEndpoint, recording_endpoint, status
-from tests.fakes.process import COMMAND, create_account, held_port, run, served
+from tests.fakes.ports import held_port
+from tests.fakes.process import COMMAND, create_account, run, served
 from tests.fakes.terminal import terminal
 
 TOKEN = "the-token-of-the-account"

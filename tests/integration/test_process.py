@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 from ringback.wiring.platform import open_platform
 from tests.fakes.endpoint import RecordingEndpoint, hang, recording_endpoint
 from tests.fakes.platform import settings_for
-from tests.fakes.process import Served, create_account, held_port, run, served
+from tests.fakes.ports import held_port
+from tests.fakes.process import Served, create_account, run, served
 
 FAST = {"RINGBACK_SIMULATOR__SPEED": "20"}
 KILLS = 8

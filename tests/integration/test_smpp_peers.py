@@ -9,7 +9,7 @@ from ringback.carriers.smpp import names
 from ringback.carriers.smpp.inbound import text_of
 from ringback.carriers.smpp.pdu import ShortMessage
 from ringback.model.status import Status
-from tests.fakes.process import free_port
+from tests.fakes.ports import free_port
 from tests.fakes.smsc import scripted_smsc
 from tests.integration.test_smpp import LONG, Takers, bound, joined, outbound
 

@@ -14,7 +14,8 @@ from ringback.store import accounts, smpp_binds, smpp_logins
 from ringback.wiring.platform import open_platform
 from tests.fakes.esme import add_login, bind, bound_esme, connect
 from tests.fakes.platform import running, settings_for
-from tests.fakes.process import create_account, held_port, run
+from tests.fakes.ports import held_port
+from tests.fakes.process import create_account, run
 from tests.integration.test_carriers import Dashboard, dashboard, press  # noqa: F401 - a fixture
 
 

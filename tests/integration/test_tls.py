@@ -11,7 +11,8 @@ import pytest
 from ringback.model.errors import ConfigInvalid, PortInUse
 from ringback.wiring.platform import open_platform
 from tests.fakes.platform import running, settings_for
-from tests.fakes.process import create_account, held_port, run, served
+from tests.fakes.ports import free_port, held_port
+from tests.fakes.process import create_account, run, served
 from tests.fakes.tls import certificates, tls_settings
 
 
@@ -68,8 +69,7 @@ async def test_made_by_the_command_line_and_served_by_a_process(tmp_path: Path) 
     assert made.returncode == 0, made.stderr
     files = json.loads(made.stdout)
     assert files["names"] == ["api.plivo.com", "localhost", "127.0.0.1"]
-    with held_port() as port:
-        pass
+    port = free_port()
     environment = {
         "RINGBACK_SERVER__TLS_CERTIFICATE": files["certificate"],
         "RINGBACK_SERVER__TLS_KEY": files["key"],

@@ -32,7 +32,7 @@ from ringback.settings import load
 from ringback.wiring.connectors import of_groups
 from tests.data.media import PNG
 from tests.fakes.endpoint import Answer, hang, recording_endpoint, reset, status
-from tests.fakes.process import held_port
+from tests.fakes.ports import free_port
 from tests.fakes.upstream import (
     AUTH_ID,
     TOKEN,
@@ -120,8 +120,7 @@ async def test_an_answer_that_does_not_come_leaves_it_unknown() -> None:
 
 
 async def test_without_a_connection_nothing_was_sent() -> None:
-    with held_port() as port:
-        pass
+    port = free_port()
     async with recording_endpoint() as endpoint:
         for url in (
             f"http://127.0.0.1:{port}",

@@ -25,8 +25,9 @@ from ringback.store import postgres, sqlite
 from ringback.store.port import Store
 from tests.fakes.cutter import Cutter, cutter
 from tests.fakes.journal import Journal, journalling
+from tests.fakes.ports import free_port
 from tests.fakes.postgres import PostgresServer
-from tests.fakes.process import create_account, held_port, served
+from tests.fakes.process import create_account, served
 from tests.integration.crash.test_crash import (
     AT_ONCE,
     BUSY_S,
@@ -117,8 +118,7 @@ async def whole_way(
     directory: Path, settings: Mapping[str, str], crew: tuple[tuple[str, ...], ...]
 ) -> AsyncIterator[Way]:
     """Run Ringback between an SMSC and an endpoint that write journals, under load."""
-    with held_port() as smsc_port, held_port() as endpoint_port:
-        pass
+    smsc_port, endpoint_port = free_port(), free_port()
     async with cutter(smsc_port) as links, aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
         given = {**OURS, "RINGBACK_SMPP__PORT": str(links.port), **settings}
         account = create_account(directory, **given)

@@ -23,9 +23,9 @@ from ringback.carriers.smpp.shape import Shape, shaped
 from ringback.store import postgres, sqlite
 from ringback.store.port import Store
 from tests.fakes.esme import PASSWORD, Esme, bind, connect, receipt
+from tests.fakes.ports import free_port
 from tests.fakes.process import create_account, run, served
 from tests.integration.crash.test_crash import BUSY_S, KILLS, PATIENCE_S, SETTINGS, Station, server  # noqa: F401 - a fixture
-from tests.integration.test_smpp_peers import free_port
 
 KILLS_HERE = max(4, KILLS // 10)
 CREW = (("--role", "web"), ("--role", "submit"))
