@@ -32,6 +32,7 @@ PAGES: Final[Mapping[str, str]] = {
 """What is measured, by the name of its figure."""
 TIMEOUT_S: Final = 60
 PAINTED: Final = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? -1"
+READY: Final = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
 
 
 class Visitor:
@@ -64,8 +65,11 @@ class Entrance(msgspec.Struct, frozen=True):
         """Return somebody with a connection of their own."""
         return Visitor(self.url, self.cookies)
 
-    def painted_ms(self, path: str) -> float:
-        """Open a page in a new tab; gives the milliseconds until something is painted."""
+    def painted_ms(self, path: str) -> tuple[float, float]:
+        """Open a page in a new tab; gives the milliseconds until something is painted, and until all is there.
+
+        All is there when its scripts have run, which draw the charts.
+        """
         page = self.context.new_page()
         try:
             page.goto(self.url + path)
@@ -74,7 +78,8 @@ class Entrance(msgspec.Struct, frozen=True):
                 f"new Promise((done) => {{ const look = () => {{ const at = {PAINTED};"
                 " at < 0 ? requestAnimationFrame(look) : done(at); }; look(); })"
             )
-            return painted
+            ready: float = page.evaluate(READY)
+            return painted, ready
         finally:
             page.close()
 

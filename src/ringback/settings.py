@@ -374,6 +374,9 @@ class DashboardSettings(Group, frozen=True, kw_only=True):
     """After so long without anything done, a login ends; what an open page renews by itself does not count."""
     login_link_minutes: Annotated[int, msgspec.Meta(ge=1, le=1440)] = 60
     """How long a printed login link can be used, once."""
+    frame_after_ms: Annotated[int, msgspec.Meta(ge=0, le=60_000)] = 50
+    """An analytics page whose figures take longer than this goes ahead without them, and they follow in the same
+    answer; its status is 200 then, whatever comes of them."""
 
 
 class RetentionSettings(Group, frozen=True, kw_only=True):

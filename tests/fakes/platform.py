@@ -86,6 +86,8 @@ def settings_for(data_dir: Path, **groups: dict[str, Any]) -> Settings:
     # Whoever is kept waiting by the machine has not failed. Attempts end before what drains does all the same.
     patient = {"deadline_s": 12.0, "connect_timeout_s": 12.0}
     flags["delivery"] = {"egress_allow": ["127.0.0.0/8"], **patient, **groups.get("delivery", {})}
+    # A status is to say what became of a page.
+    flags["dashboard"] = {"frame_after_ms": 60_000, **groups.get("dashboard", {})}
     flags["store"] = {"data_dir": data_dir, "busy_timeout_s": 30.0, **groups.get("store", {})}
     flags["server"] = {"port": 0, **groups.get("server", {})}
     return load(file=None, environment={}, flags=flags)

@@ -132,7 +132,7 @@ async def serve(
         store=store,
         clock=clock,
         wakeups=Wakeups(),
-        settings=settings or DashboardSettings(),
+        settings=settings or DashboardSettings(frame_after_ms=60_000),
         new_id=new_id,
         secure_cookies=secure_cookies,
         explainer=Explainer(store=store, clock=clock, sources={}, public_base_url="", proxies=Proxies(())),

@@ -1,13 +1,17 @@
 """What every analytics page has around it: sub-navigation, the filter bar, and how far the analytics are.
 
-A page is rendered through ``Frame.answer``; pages that ask nothing of the projection may use it as well.
+A page is rendered through ``Frame.answer``; pages that ask nothing of the projection may use it as well. One whose
+figures may take long is through ``Frame.shown``: somebody who waits for months of messages sees at once where they are
+and can go elsewhere, and what was asked for follows in the same answer.
 """
 
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from ringback.analytics.engine import Standing
 from ringback.model.errors import AnalyticsAway
@@ -21,6 +25,8 @@ SWAPPED: Final = ("", "delivery", "latency", "funnel", "errors", "heatmap", "spe
 """Pages that follow each other without the browser loading anything: they have no scripts of their own."""
 _OF_OPERATORS: Final = frozenset({"sql"})
 """Pages that are not there for people of one account."""
+_BY_SCRIPT: Final = "HX-Request"
+"""Says that a script asked, which waits for all of a page and wants to know what became of it."""
 _TITLES: Final = {name: label for name, label, _ in PAGES}
 
 
@@ -70,6 +76,18 @@ def wellness(standing: Standing) -> Wellness:
     )
 
 
+class Inside(msgspec.Struct, frozen=True, kw_only=True):
+    """What a page has inside the frame."""
+
+    template: str
+    """Extends ``around``."""
+    well: Wellness | None = None
+    """How far the analytics are; asked for if nobody has."""
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    facts: Mapping[str, Any] = {}
+
+
 class Frame:
     """Renders pages inside the frame."""
 
@@ -96,8 +114,53 @@ class Frame:
         **facts: Any,
     ) -> Response:
         """Render a page; ``page`` is its name in ``PAGES``, the template extends ``analytics_base.html``."""
+        around = self._around(request, page, address, well or await self.wellness())
+        return self._pages.answer(request, template, status=status, **(around | facts))
+
+    async def shown(
+        self, request: Request, page: str, address: Address, finding: Coroutine[Any, Any, Inside]
+    ) -> Response:
+        """Answer with what is found. If that takes long, the frame goes ahead of it, and its status is 200 then.
+
+        ``finding`` raises no error that somebody could do anything about: it finds a notice instead.
+        """
+        found = asyncio.ensure_future(finding)
+        try:
+            if _BY_SCRIPT not in request.headers:
+                await asyncio.wait([found], timeout=self._context.settings.frame_after_ms / 1000)
+                well = AWAY if found.done() else await self.wellness()
+                if not found.done():
+                    parts = self._parts(request, page, address, well, found)
+                    return StreamingResponse(parts, media_type="text/html")
+            inside = await found
+        except asyncio.CancelledError:
+            found.cancel()
+            raise
+        facts = {"address": address, "well": inside.well, **inside.facts}
+        answer = await self.answer(request, page, inside.template, status=inside.status, **facts)
+        answer.headers.update(inside.headers)
+        return answer
+
+    async def _parts(
+        self, request: Request, page: str, address: Address, well: Wellness, found: "asyncio.Future[Inside]"
+    ) -> AsyncIterator[str]:
+        try:
+            around = self._around(request, page, address, well)
+            here = self._context.new_secret()
+            before, _, after = self._pages.page(request, "analytics_begun.html", here=here, **around).partition(here)
+            yield before
+            inside = await found
+            rest = {"around": "analytics_rest.html", "said": well.text}
+            facts = {**self._around(request, page, address, inside.well or well), **inside.facts, **rest}
+            yield self._pages.page(request, inside.template, **facts)
+            yield after
+        finally:
+            found.cancel()
+
+    def _around(self, request: Request, page: str, address: Address | None, well: Wellness) -> dict[str, Any]:
         viewer = viewer_of(request)
-        frame = {
+        return {
+            "around": "analytics_base.html",
             "section": "analytics",
             "page": page,
             "page_title": _TITLES[page],
@@ -109,9 +172,8 @@ class Frame:
             "swapped_pages": SWAPPED,
             "viewer_is_operator": viewer.is_operator,
             "address": address or read_address(page, request.query_params.multi_items()),
-            "well": well or await self.wellness(),
+            "well": well,
             "now_us": self._context.clock.now_us(),
             "problem": "",
             "timeless": False,
         }
-        return self._pages.answer(request, template, status=status, **(frame | facts))

@@ -22,7 +22,7 @@ from ringback.web.dashboard import analytics_words as words
 from ringback.web.dashboard.analytics_address import DIMENSIONS as FILTERS
 from ringback.web.dashboard.analytics_address import Address, read_address
 from ringback.web.dashboard.analytics_export import exported
-from ringback.web.dashboard.analytics_frame import AWAY, Frame
+from ringback.web.dashboard.analytics_frame import AWAY, Frame, Inside
 from ringback.web.dashboard.analytics_grid import Grid
 from ringback.web.dashboard.analytics_heat import heat
 from ringback.web.dashboard.context import DashboardContext
@@ -37,6 +37,7 @@ TOP_ROWS: Final = 8
 EXPORT_ROWS: Final = 5_000
 OWN: Final = frozenset({"by", "order", "measure", "add", "value", "table", "format", "rows"})
 """What addresses of these pages say besides the filter."""
+_NOTICE: Final = "analytics_notice.html"
 
 
 Found = TypeVar("Found")
@@ -105,21 +106,28 @@ class AnalyticsPages:
             try:
                 rows = ALL_ROWS if address.first("rows") == "all" else PAGE_ROWS
                 asked = self._asked(request, address, rows)
-                well, view = await asyncio.gather(self._frame.wellness(), make(asked))
             except InvalidRequest as error:
                 return await self._notice(request, name, status=400, problem=sentence(str(error)))
-            except AnalyticsAway:
-                answer = await self._notice(request, name, status=503, address=address, well=AWAY)
-                answer.headers["Retry-After"] = "2"
-                return answer
-            except QuestionTooLong:
-                text = "That takes too long to work out. A shorter period, or a filter, makes it less."
-                return await self._notice(request, name, status=503, address=address, problem=text)
-            template = f"analytics_{name or 'overview'}.html" if view.accepted else "analytics_nothing.html"
-            facts = {"grids": view.grids, "chosen": asked.chosen, "export": address.part("export"), **view.facts}
-            return await self._frame.answer(request, name, template, address=address, well=well, **facts)
+            return await self._frame.shown(request, name, address, self._inside(name, asked, make))
 
         return page
+
+    async def _inside(self, name: str, asked: Asked, make: "Make") -> Inside:
+        """Find what a page shows, or why it does not."""
+        address = asked.address
+        try:
+            well, view = await asyncio.gather(self._frame.wellness(), make(asked))
+        except InvalidRequest as error:
+            facts = {"address": Address(name), "problem": sentence(str(error))}
+            return Inside(template=_NOTICE, status=400, facts=facts)
+        except AnalyticsAway:
+            return Inside(template=_NOTICE, status=503, well=AWAY, headers={"Retry-After": "2"})
+        except QuestionTooLong:
+            text = "That takes too long to work out. A shorter period, or a filter, makes it less."
+            return Inside(template=_NOTICE, status=503, facts={"problem": text})
+        template = f"analytics_{name or 'overview'}.html" if view.accepted else "analytics_nothing.html"
+        facts = {"grids": view.grids, "chosen": asked.chosen, "export": address.part("export"), **view.facts}
+        return Inside(template=template, well=well, facts=facts)
 
     def _export(self, name: str, make: "Make") -> Endpoint:
         async def export(request: Request) -> Response:
@@ -142,7 +150,7 @@ class AnalyticsPages:
 
     async def _notice(self, request: Request, name: str, *, status: int, **facts: Any) -> Response:
         facts = {"address": Address(name)} | facts
-        return await self._frame.answer(request, name, "analytics_notice.html", status=status, **facts)
+        return await self._frame.answer(request, name, _NOTICE, status=status, **facts)
 
     def _asked(self, request: Request, address: Address, rows: int) -> Asked:
         # Raises NotFound for one that may not be seen; of several the filter says what is wrong.
@@ -251,12 +259,14 @@ class AnalyticsPages:
     async def _errors(self, asked: Asked) -> View:
         """Failures as issues."""
         ask, chosen = self._questions, asked.chosen
+        is_export = asked.rows == EXPORT_ROWS
         now, series, earlier, found, codes = await asyncio.gather(
             ask.sums(chosen),
             ask.series(chosen),
             self._compared(chosen, ask.series),
             ask.issues(chosen, limit=asked.rows),
-            ask.breakdown(chosen, "error", limit=asked.rows if asked.rows == EXPORT_ROWS else TOP_ROWS),
+            # The page shows no latencies of codes; their export has them.
+            ask.breakdown(chosen, "error", limit=asked.rows if is_export else TOP_ROWS, timed=is_export),
         )
         grid = views.issues(found, asked.address, chosen)
         by_error = views.breakdown(codes, asked.address, chosen)

@@ -73,13 +73,17 @@ class Pages:
 
     def answer(self, request: Request, template: str, *, status: int = 200, **facts: Any) -> Response:
         """Render a page; ``section`` among the facts names the entry of the navigation that it belongs to."""
+        return HTMLResponse(self.page(request, template, **facts), status)
+
+    def page(self, request: Request, template: str, **facts: Any) -> str:
+        """Render the text of a page, or of a part of one."""
         facts = {"section": "", "path": request.url.path, "logged_in": True} | facts
         # Left there by the guard; what it does not guard says nothing about endpoints.
         facts["trouble"] = getattr(request.state, "trouble", None) or NONE
         facts["scheme"] = _scheme_of(request)
         facts["place"] = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         facts["viewer"] = getattr(request.state, "viewer", None)
-        return HTMLResponse(self.text(template, **facts), status)
+        return self.text(template, **facts)
 
 
 def _scheme_of(request: Request) -> str:
