@@ -18,7 +18,7 @@ from ringback.settings_analytics import AnalyticsSettings
 from ringback.store import received, received_log, schema
 from ringback.store.port import Store, Transaction
 from ringback.store.postgres import PostgresStore
-from tests.conformance.test_received import CAME, request
+from tests.conformance.test_received import CAME, request, said
 from tests.fakes.clock import FakeClock
 from tests.fakes.messages import QUEUED_AT_US, message_uuid
 from tests.fakes.projected import Bench
@@ -167,6 +167,52 @@ async def test_sealed_days_give_back_what_the_store_has_pruned(bench: Bench) -> 
     await bench.projection.catch_up()
     assert (await bench.engine.ask("SELECT * FROM messages ORDER BY message_uuid")).rows == before
     assert (await bench.engine.ask("SELECT * FROM events ORDER BY log_offset")).rows == events
+
+
+@pytest.mark.parametrize("more", [False, True], ids=["nothing since", "more since"])
+async def test_a_source_s_message_whose_first_request_is_pruned_is_there_once(bench: Bench, more: bool) -> None:  # noqa: FBT001
+    bench.sources = Sources({"a": "MAAAAAAAAAAAAAAAAAAA"}, lambda *_: None)
+    bench.projected()
+
+    async def come(number: int, status: str, message: str = "m-1") -> None:
+        now_us = bench.clock.now_us()
+        event = said(number, status, None, received_at_us=now_us, message_uuid=message)
+        came = [request(number, received_at_us=now_us)], [event]
+        await bench.store.write(lambda tx: received_log.append(tx, received.store(tx, *came)))
+
+    def prune(tx: Transaction) -> None:
+        first = [message_uuid(1)]
+        received_log.forget(tx, first)
+        tx.execute(schema.received_events.delete().where(schema.received_events.c.request_id.in_(first)))
+        tx.execute(schema.received_requests.delete().where(schema.received_requests.c.id.in_(first)))
+
+    await come(1, "queued")
+    bench.clock.advance(86_400)
+    await come(2, "sent")
+    await come(4, "sent", message="m-2")
+    bench.clock.advance(3 * 86_400)
+    await bench.seal_all()
+    found = "SELECT status, queued_at FROM messages WHERE provider_id = 'm-1'"
+    before = (await bench.engine.ask(found)).rows
+    if more:
+        await come(3, "delivered")
+    await bench.store.write(prune)
+    await bench.begin_anew()
+    await bench.projection.catch_up()
+    after = (await bench.engine.ask(found)).rows
+    events = (
+        await bench.engine.ask(
+            "SELECT status FROM events WHERE message_uuid IN (SELECT message_uuid FROM messages "
+            "WHERE provider_id = 'm-1') ORDER BY log_offset"
+        )
+    ).rows
+    if more:
+        # What is left tells of a message that came a day later, and has been delivered.
+        assert [status for status, _ in after] == ["delivered"]
+        assert events == [("sent",), ("delivered",)]
+    else:
+        assert after == before
+        assert events == [("queued",), ("sent",)]
 
 
 async def test_what_is_sealed_is_not_read_from_the_log_again(bench: Bench) -> None:

@@ -74,12 +74,37 @@ def seal(con: DuckDBPyConnection, days: Days, day: date, countries: Sequence[str
 
 def restore(con: DuckDBPyConnection, days: Days, readable: Sequence[date]) -> int:
     """Put back from sealed days the messages that the store has no longer, with their events; returns how many."""
-    restored = 0
-    con.execute("CREATE OR REPLACE TEMP TABLE put_back AS SELECT message_uuid, origin FROM closed_messages LIMIT 0")
-    for day in readable:
-        if fits(con, days, day):
-            restored += _restore_day(con, days, day)
-    return restored
+    fitting = [day for day in readable if fits(con, days, day)]
+    con.execute("CREATE OR REPLACE TEMP TABLE put_back (day DATE, message_uuid UUID, origin VARCHAR)")
+    for day in fitting:
+        con.execute(_GONE.format(messages=_read(days, "messages", day), day=day, next_day=day + timedelta(days=1)))
+    _choose_once(con, [_read(days, "events", day) for day in fitting])
+    of_day: dict[date, int] = dict(con.execute("SELECT day, count(*) FROM put_back GROUP BY day").fetchall())
+    for day in of_day:
+        con.execute(_PUT_MESSAGES.format(messages=_read(days, "messages", day), day=day))
+    # The events of a message may be spread over days: each file gives those of all that have been put back.
+    for day in fitting if of_day else ():
+        con.execute(_PUT_EVENTS.format(events=_read(days, "events", day)))
+    return sum(of_day.values())
+
+
+def _choose_once(con: DuckDBPyConnection, events: Sequence[str]) -> None:
+    """See that no message of a source is put back beside itself.
+
+    One whose first requests the store has let go of is another day's by what is left of them. The sealed one knows
+    more, unless something has come since.
+    """
+    con.execute(_TWICE)
+    if not con.execute("SELECT 1 FROM twice LIMIT 1").fetchall():
+        return
+    con.execute("CREATE OR REPLACE TEMP TABLE known (message_uuid UUID, origin VARCHAR, log_offset BIGINT)")
+    for file in events:
+        con.execute(_KNOWN.format(events=file))
+    con.execute(_NEWER)
+    con.execute(f"DELETE FROM put_back b WHERE {_IS_IN.format(table='newer', of='b')}")
+    con.execute(f"DELETE FROM twice t WHERE {_IS_IN.format(table='newer', of='t')}")
+    for table in ("open_messages", "closed_messages", "events"):
+        con.execute(f"DELETE FROM {table} m WHERE {_IS_IN.format(table='twice', of='m')}")
 
 
 def fits(con: DuckDBPyConnection, days: Days, day: date) -> bool:
@@ -109,25 +134,8 @@ def readable(con: DuckDBPyConnection, days: Days) -> list[date]:
     return found
 
 
-def _restore_day(con: DuckDBPyConnection, days: Days, day: date) -> int:
-    messages, events = (literal(str(days.path(kind, day))) for kind in KINDS)
-    con.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE gone AS
-        SELECT p.* FROM read_parquet({messages}) p WHERE NOT EXISTS (
-            SELECT 1 FROM messages m WHERE m.queued_at >= '{day}' AND m.queued_at < '{day + timedelta(days=1)}'
-            AND m.message_uuid = p.message_uuid AND m.origin = p.origin
-        )
-        """
-    )
-    con.execute("INSERT INTO closed_messages BY NAME SELECT * FROM gone")
-    # The events of a message may be spread over days: each file gives those of all that have been put back.
-    con.execute("INSERT INTO put_back SELECT message_uuid, origin FROM gone")
-    con.execute(
-        f"INSERT INTO events BY NAME SELECT e.* FROM read_parquet({events}) e "
-        "WHERE EXISTS (SELECT 1 FROM put_back g WHERE g.message_uuid = e.message_uuid AND g.origin = e.origin)"
-    )
-    return int(con.execute("SELECT count(*) FROM gone").fetchall()[0][0])
+def _read(days: Days, kind: str, day: date) -> str:
+    return f"read_parquet({literal(str(days.path(kind, day)))})"
 
 
 def _to_disk(path: Path) -> None:
@@ -136,3 +144,38 @@ def _to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_IS_IN: Final = "EXISTS (SELECT 1 FROM {table} i WHERE i.message_uuid = {of}.message_uuid AND i.origin = {of}.origin)"
+
+_GONE: Final = """
+INSERT INTO put_back SELECT DATE '{day}', p.message_uuid, p.origin FROM {messages} p WHERE NOT EXISTS (
+    SELECT 1 FROM messages m WHERE m.queued_at >= '{day}' AND m.queued_at < '{next_day}'
+    AND m.message_uuid = p.message_uuid AND m.origin = p.origin
+)
+"""
+
+_TWICE: Final = f"""
+CREATE OR REPLACE TEMP TABLE twice AS
+SELECT message_uuid, origin FROM messages m WHERE origin <> 'ringback' AND {_IS_IN.format(table="put_back", of="m")}
+"""
+
+_KNOWN: Final = f"""
+INSERT INTO known SELECT message_uuid, origin, log_offset FROM {{events}} e
+WHERE {_IS_IN.format(table="twice", of="e")}
+"""
+
+_NEWER: Final = f"""
+CREATE OR REPLACE TEMP TABLE newer AS
+SELECT DISTINCT message_uuid, origin FROM events e WHERE {_IS_IN.format(table="twice", of="e")}
+AND NOT EXISTS (SELECT 1 FROM known k WHERE k.log_offset = e.log_offset AND k.origin = e.origin)
+"""
+
+_PUT_MESSAGES: Final = f"""
+INSERT INTO closed_messages BY NAME SELECT p.* FROM {{messages}} p
+WHERE {_IS_IN.format(table="(SELECT * FROM put_back WHERE day = '{day}')", of="p")}
+"""
+
+_PUT_EVENTS: Final = f"""
+INSERT INTO events BY NAME SELECT e.* FROM {{events}} e WHERE {_IS_IN.format(table="put_back", of="e")}
+"""
