@@ -52,6 +52,11 @@ def command(directory: Path, *arguments: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def beside_others(directory: Path) -> dict[str, dict[str, object]]:
+    """Return flags for a process whose store commands write to as well: the machine may stop one in the middle."""
+    return {"server": {"port": 0}, "store": {"data_dir": directory, "busy_timeout_s": 30.0}}
+
+
 @pytest.fixture
 async def ringback(tmp_path: Path) -> AsyncIterator[Running]:
     file = tmp_path / "ringback.toml"
@@ -59,8 +64,7 @@ async def ringback(tmp_path: Path) -> AsyncIterator[Running]:
     # Of messages that may fail by chance, a test could wait for ever for the good news.
     script.write_text(ALL_IS_WELL)
     file.write_text(f'[simulator]\nscript = "{script}"\n{TWO}')
-    flags: dict[str, dict[str, object]] = {"server": {"port": 0}, "store": {"data_dir": tmp_path}}
-    async with running(load(file=file, environment={}, flags=flags)) as platform:
+    async with running(load(file=file, environment={}, flags=beside_others(tmp_path))) as platform:
         yield platform
 
 
@@ -84,8 +88,7 @@ async def test_the_file_makes_carriers_and_routes(ringback: Running, tmp_path: P
 
 
 async def test_a_process_that_has_stopped_has_no_links(tmp_path: Path) -> None:
-    flags: dict[str, dict[str, object]] = {"server": {"port": 0}, "store": {"data_dir": tmp_path}}
-    async with running(load(file=None, environment={}, flags=flags)):
+    async with running(load(file=None, environment={}, flags=beside_others(tmp_path))):
         async with asyncio.timeout(60):
             while not json.loads(await asyncio.to_thread(command, tmp_path, "carriers", "list", "--json"))["links"]:
                 pass
