@@ -348,6 +348,8 @@ async def test_what_a_name_resolves_to_inside_is_not_told_to_accounts(tmp_path: 
     closed = {"retry_delays_s": [0.01], "egress_allow": []}
     async with running(settings_for(tmp_path, delivery=closed)) as ringback:
         _, sent = await ringback.send(dst="15005550003", url="http://localhost:9/s")
+        # Before that another callback may still come, of which there is no attempt yet.
+        await ringback.until_status(sent["message_uuid"][0], "sent")
         await ringback.until_called_back()
         _, listed = await ask(ringback, "GET", "", message_uuid=sent["message_uuid"][0])
         _, one = await ask(ringback, "GET", f"{listed['objects'][0]['id']}/")
