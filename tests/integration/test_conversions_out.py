@@ -129,15 +129,14 @@ async def test_the_last_word_on_a_message_is_reported_last(ringback: Running, pr
 async def test_a_provider_that_is_asked_too_often_is_left_alone(ringback: Running, provider: RecordingEndpoint) -> None:
     provider.answer_next(status(429, **{"Retry-After": "600"}))
     await post(ringback, message_uuid=UUID, value="converted")
-    await provider.wait_for(1)
-    # It rests for as long as it is told to, and so do the others of its source.
-    await post(ringback, message_uuid="other", value="converted")
 
     def tried(tx: Any) -> ConversionOut | None:
         [found] = conversions_out.page(tx, message_uuid=UUID, limit=1)
         return found if found.http_status else None
 
     shown = await ringback.until(tried)
+    # It rests for as long as it is told to, and so do the others of its source.
+    await post(ringback, message_uuid="other", value="converted")
     assert (shown.state, shown.attempts_made, shown.http_status) == ("pending", 0, 429)
     assert [each["tried_at"] for each in (await get(ringback, "?message_uuid=other"))["conversions"]] == [None]
     assert len(provider.requests) == 1
