@@ -82,8 +82,11 @@ async def test_what_a_good_probe_finds_waiting_goes_by_its_plan_too(engine: Engi
     engine.clock.advance(FIRST_COOLDOWN_US / 1e6)
     probe = await engine.claim()
     assert ids(probe) == [first]
-    usual, patient = await owe(engine, 60, None), await owe(engine, 61, PATIENT)
-    engine.clock.advance(1)
+    usual = await owe(engine, 60, None)
+    # The older one is looked at first: after the probe there is room for one.
+    engine.clock.advance(0.5)
+    patient = await owe(engine, 61, PATIENT)
+    engine.clock.advance(0.5)
     await engine.end(probe)
     await engine.claim()
     states = await engine.states()
