@@ -12,6 +12,7 @@ from ringback.store.port import Store, Transaction
 
 NOW_US = 1_764_000_000_000_000
 LATER_US = NOW_US + 60_000_000
+BOUND_S = 60
 
 
 def said(message: str, value: str = "CONVERTED", source: str = "a") -> NewConversion:
@@ -58,7 +59,7 @@ async def test_two_that_report_the_same_at_once_report_one(store: Store) -> None
 
     def work(tx: Transaction) -> list[str]:
         if tx.dialect.name != "sqlite":
-            both.wait(10)
+            both.wait(BOUND_S)
         return list(conversions_out.add(tx, [said("m")], now_us=NOW_US))
 
     taken = await asyncio.gather(store.write(work), store.write(work))

@@ -12,6 +12,8 @@ from ringback.store.port import Store, Transaction
 from ringback.store.received import NOTHING, ReceivedEvent, ReceivedRequest, Totals
 from tests.fakes.messages import QUEUED_AT_US, message_uuid
 
+BOUND_S = 60
+
 
 def request(number: int, **changes: Any) -> ReceivedRequest:
     fields: dict[str, Any] = {
@@ -99,7 +101,7 @@ async def test_one_of_two_that_come_at_once_is_the_first(store: Store) -> None:
 
     def work(tx: Transaction, number: int) -> list[ReceivedEvent]:
         if tx.dialect.name != "sqlite":
-            both.wait(10)
+            both.wait(BOUND_S)
         return received.store(
             tx,
             [request(number)],

@@ -13,6 +13,7 @@ from tests.conformance.test_received import request, said
 from tests.fakes.messages import QUEUED_AT_US, message_uuid
 
 HOUR_US = 3_600_000_000
+BOUND_S = 60
 
 
 def put(tx: Transaction, *numbers: int, source: str = "a") -> None:
@@ -44,7 +45,7 @@ async def test_no_position_appears_behind_one_that_was_seen(store: Store) -> Non
 
     def work(tx: Transaction, number: int) -> None:
         if tx.dialect.name != "sqlite":
-            both.wait(10)
+            both.wait(BOUND_S)
         put(tx, number, source=f"source {number}")
 
     begin = await store.read(received_log.last_position)
