@@ -120,22 +120,27 @@ async def test_concurrent_writers_all_land(store: Store) -> None:
 
 async def test_writers_that_would_block_each_other_both_land(store: Store) -> None:
     await store.write(lambda tx: messages.insert(tx, [message(uuid=message_uuid(number)) for number in (1, 2)]))
-    both_hold_one = threading.Barrier(2)
+    both_hold_one, one_has_landed = threading.Barrier(2), threading.Event()
+    begun: Counter[tuple[int, int]] = Counter()
 
     def work(tx: Transaction, order: tuple[int, int]) -> None:
+        begun[order] += 1
+        # Whoever had to give way begins anew, alone: otherwise it may have its first row again before the other has it.
+        assert begun[order] == 1 or one_has_landed.wait(BOUND_S)
         for number in order:
             tx.execute(
                 messages_table.update()
                 .where(messages_table.c.uuid == message_uuid(number))
                 .values(units=messages_table.c.units + 1)
             )
-            if number == order[0] and tx.dialect.name != "sqlite" and not both_hold_one.broken:
-                # Once: whoever has to give way begins anew, alone.
+            if number == order[0] and begun[order] == 1 and tx.dialect.name != "sqlite":
                 both_hold_one.wait(BOUND_S)
-        both_hold_one.abort()
 
-    orders = [(1, 2), (2, 1)]
-    await asyncio.gather(*(store.write(partial(work, order=order)) for order in orders))
+    async def write(order: tuple[int, int]) -> None:
+        await store.write(partial(work, order=order))
+        one_has_landed.set()
+
+    await asyncio.gather(*(write(order) for order in ((1, 2), (2, 1))))
     found = await store.read(lambda tx: messages.by_uuid(tx, [message_uuid(1), message_uuid(2)]))
     assert [item.units for item in found.values()] == [3, 3]
 
