@@ -2,13 +2,20 @@
 
 import asyncio
 import itertools
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
 
 from ringback.store import pacing
 from ringback.store.pacing import Lane, Wanted
-from ringback.store.port import Store
+from ringback.store.port import Store, Transaction
 from tests.conformance.conftest import Database
 
 S = 1_000_000
+BOUND_S = 60
 ACCOUNT = Lane("MAAAAAAAAAAAAAAAAAAA sms", S // 5)
 
 
@@ -61,6 +68,50 @@ async def test_processes_that_accept_at_a_time_never_give_one_slot_twice(prepare
     assert len(slots) == 72
     assert min(later - earlier for earlier, later in itertools.pairwise(slots)) >= S // 5
     assert all(batch == sorted(batch) for batch in given)
+
+
+async def test_those_who_begin_a_calendar_together_never_wait_for_each_other(
+    prepared: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first has found no calendar; then the account's is there, and another one comes who finds that."""
+    if prepared.driver == "sqlite":
+        pytest.skip("there one writes at a time")
+    store: Store = prepared.open()
+    loop = asyncio.get_running_loop()
+    begun, looks = Counter[str](), Counter[str]()
+    of_first: set[Transaction] = set()
+    other_has_account = threading.Event()
+    others: list[Any] = []
+    read = pacing._read
+
+    def begin(who: str, message: Wanted) -> Any:
+        def work(tx: Transaction) -> list[int]:
+            begun[who] += 1
+            if who == "first":
+                of_first.add(tx)
+            return pacing.reserve(tx, [message])
+
+        return asyncio.run_coroutine_threadsafe(store.write(work), loop)
+
+    def look(tx: Transaction, ordered: Sequence[str]) -> Any:
+        who = "first" if tx in of_first else "other"
+        looks[who] += 1
+        if (who, looks[who]) == ("first", 2):
+            others.append(begin("other", wanted(source="a")))
+            assert other_has_account.wait(BOUND_S)
+        found = read(tx, ordered)
+        if (who, looks[who]) == ("first", 1):
+            begin("account", wanted()).result(BOUND_S)
+        elif who == "other" and ACCOUNT.key in found and others:
+            other_has_account.set()
+        return found
+
+    monkeypatch.setattr(pacing, "_read", look)
+    await asyncio.wrap_future(begin("first", wanted(source="a")))
+    await asyncio.wrap_future(others[0])
+    # Nobody had to give way and begin anew.
+    assert begun == {"first": 1, "account": 1, "other": 1}
+    await store.close()
 
 
 async def test_calendars_that_nobody_uses_go(store: Store) -> None:

@@ -78,10 +78,11 @@ def _locked(tx: Transaction, keys: Iterable[str]) -> dict[str, Calendar]:
     ordered = sorted(keys)
     known = _read(tx, ordered)
     if missing := [key for key in ordered if key not in known]:
-        # Somebody else may be adding them too: waits for their commit, after which the rows are theirs and ours.
+        # Somebody else may be adding them too: waits for their commit, after which the rows are theirs and ours. Each
+        # is locked before the next is added: who has the first of them may be about to add the next one.
         for key in missing:
             tx.exec_driver_sql(_insert(tx), (key,))
-        known = _read(tx, ordered)
+            known |= _read(tx, [key])
     return known
 
 
