@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 
 from tests.docs.documents import marked
+from tests.fakes.ports import free_port
 from tests.fakes.process import COMMAND, Served, create_account, served
 
 DELIVERED_AT_ONCE = "15005550001"
@@ -115,8 +116,7 @@ async def test_the_curl_examples_are_answered_as_shown(ringback: Served) -> None
 
 async def test_the_endpoint_example_believes_and_stores_what_ringback_sends(ringback: Served, tmp_path: Path) -> None:
     example = marked("run: endpoint").text
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     assert example.count("9000") == 2
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", example.replace("9000", str(port)),
