@@ -87,7 +87,8 @@ class PostgresServer:
             self._process.kill()
             self._process.wait()
             for pid in children:
-                _kill(pid)
+                # They end by themselves as well when they see that the server has gone.
+                _signal_if_there(pid, signal.SIGKILL)
             _until(lambda: not any(_is_alive(pid) for pid in children), "PostgreSQL did not die", self._log)
             self._process = None
 
@@ -169,11 +170,6 @@ def _as_owner() -> list[str]:
 def _children(pid: int) -> list[int]:
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
     return [int(word) for word in listed.stdout.split()]
-
-
-def _kill(pid: int) -> None:
-    if _is_alive(pid):
-        os.kill(pid, signal.SIGKILL)
 
 
 def _is_alive(pid: int) -> bool:
