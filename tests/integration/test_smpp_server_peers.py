@@ -1,6 +1,7 @@
 """The SMPP server and peers that are not ours: another library, and those that do not do what they should."""
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -137,9 +138,12 @@ async def test_who_does_not_read_is_not_heard_and_then_let_go(tmp_path: Path) ->
         assert await raw.bind() == names.OK
         raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
         (listening,) = [each for each in _smpp(ringback).connections if each.is_bound]
+        # What the machine itself keeps of what is not read is to be soon full.
+        for transport, buffer in ((raw.writer.transport, socket.SO_RCVBUF), (listening._transport, socket.SO_SNDBUF)):
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, buffer, 16_384)
         question = encode(Pdu(Command.QUERY_SM, 2, Query(message_id="x" * 60))) * 500
         most, sent = 0, 0
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while not listening.closed.done():
                 if raw.writer.transport.get_write_buffer_size() < 1_000_000:
                     raw.writer.write(question)
@@ -164,7 +168,7 @@ async def test_an_answer_that_never_comes_keeps_what_was_told(tmp_path: Path) ->
             assert told is not None
             assert {taken.command, told.command} == {Command.SUBMIT_SM | RESPONSE, Command.DELIVER_SM}
             await ringback.until(
-                lambda tx: tx.exec_driver_sql("SELECT count(*) FROM smpp_owed WHERE attempts_made = 1").scalar_one()
+                lambda tx: tx.exec_driver_sql("SELECT count(*) FROM smpp_owed WHERE attempts_made > 0").scalar_one()
             )
         await ringback.platform.store.write(lambda tx: tx.exec_driver_sql("UPDATE smpp_owed SET due_at_us = 0"))
         async with bound_esme(port) as esme:
