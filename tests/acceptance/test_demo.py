@@ -31,7 +31,9 @@ def test_two_hundred_messages_are_accounted_for() -> None:
 
 
 def test_time_that_is_not_enough_is_told_and_fails() -> None:
-    ended = run("demo", "--messages", "20", "--exit", "--json", "--timeout", "1", RINGBACK_SIMULATOR__SPEED="0.05")
+    # So slow a carrier has answered nothing when the time is up, however long it has taken to send.
+    slow = {"RINGBACK_SIMULATOR__SPEED": "0.0005", "RINGBACK_DRAIN_S": "1"}
+    ended = run("demo", "--messages", "20", "--exit", "--json", "--timeout", "1", **slow)
     assert ended.returncode == 1
     report = json.loads(ended.stdout)
     assert report["complete"] is False
