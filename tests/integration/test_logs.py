@@ -19,7 +19,7 @@ SOURCE_TOKEN = "a-token-of-the-source"
 WRONG_TOKEN = "a-token-that-somebody-tries"
 SRC, DST, PHONE = "15005550100", "15005550001", "14155550177"
 CALLBACKS = 3
-BOUND_S = 20
+BOUND_S = 60
 
 
 async def refused_with_body(_: web.Request) -> web.StreamResponse:

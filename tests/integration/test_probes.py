@@ -87,8 +87,9 @@ async def test_a_message_leaves_its_marks(tmp_path: Path) -> None:
         'ringback_received_requests_total{source="prov",verdict="no_signature"}'
     ]
     assert found['ringback_store_transactions_total{kind="write",result="ok"}'] > 5
-    # No number, no token, no address of anybody.
-    assert not re.search(r"1500555|127\.0\.0\.1|MA[A-Z0-9]{18}", text)
+    # No number, no token, no address of anybody; figures are what they are.
+    told = "\n".join([*found, *(line for line in text.splitlines() if line.startswith("#"))])
+    assert not re.search(r"1500555|127\.0\.0\.1|MA[A-Z0-9]{18}", told)
 
 
 async def test_callbacks_that_are_given_up_are_counted(tmp_path: Path) -> None:
