@@ -73,7 +73,7 @@ async def test_every_event_is_in_the_file_once(tmp_path: Path, kind: str) -> Non
         start = partial(served, tmp_path, account, "--role", "analytics", **SPEED, **environment)
         async with (
             served(tmp_path, account, *OTHERS, **SPEED, **environment) as main,
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as http,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120)) as http,
         ):
             senders = [asyncio.create_task(_send(main, http)) for _ in range(SENDERS)]
             for _ in range(KILLS):
