@@ -53,6 +53,7 @@ async def test_a_blocked_country_is_its_geo_permission_error(ringback: Running, 
 
 async def test_too_many_requests_are_its_rest_error(ringback: Running, client: plivo.RestClient) -> None:
     await configure(ringback, requests_per_5_s=1)
+    ringback.stop_clock()
     await call(client.messages.create, src="15005550100", dst="15005550001", text="Hello")
     with pytest.raises(PlivoRestError):
         await call(client.messages.create, src="15005550100", dst="15005550001", text="Hello")
