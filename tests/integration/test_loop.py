@@ -222,11 +222,12 @@ async def test_its_own_callbacks_come_back_verified(tmp_path: Path) -> None:
 
 async def test_what_a_restart_finds_is_carried_on(tmp_path: Path) -> None:
     """Stopped with messages at the carrier: the next process gets their receipts and makes their callbacks."""
-    slow = settings_for(tmp_path, simulator={"speed": 0.5})
+    # The first process is to end long before the half minute after which this number's receipt comes.
+    slow = settings_for(tmp_path, simulator={"speed": 1.0})
     async with recording_endpoint() as endpoint:
         async with running(slow) as ringback:
             account = ringback.account
-            _, answer = await ringback.send(dst="15005550001", url=endpoint.url)
+            _, answer = await ringback.send(dst="15005550002", url=endpoint.url)
             await ringback.until_status(answer["message_uuid"][0], "sent")
         async with running(settings_for(tmp_path), account=account) as ringback:
             await ringback.until_status(answer["message_uuid"][0], "delivered")
