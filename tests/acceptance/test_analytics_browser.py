@@ -180,6 +180,20 @@ async def test_an_open_page_renews_itself_when_something_has_been_taken_in(opene
     assert opened.complaints == []
 
 
+async def test_a_page_that_was_cut_off_before_its_figures_gets_them(opened: Open) -> None:
+    page = opened.page
+    await page.clock.install()
+    address = opened.dashboard.base_url + ROOT
+    whole = await (await page.request.get(address)).text()
+    frame = whole.partition('<div class="head">')[0] + '<p class="waiting" role="status">Working it out …</p>'
+    await page.route(address, lambda route: route.fulfill(body=frame, content_type="text/html"), times=1)
+    await opened.see()
+    await expect(page.get_by_text("Working it out …")).to_be_visible()
+    await page.clock.run_for(5_000)
+    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    await expect(page.get_by_text("Working it out …")).to_have_count(0)
+
+
 async def test_live_events_wait_while_it_is_paused(opened: Open) -> None:
     page = opened.page
     await accept(opened.dashboard, one_message(opened.dashboard, 1, country="US"))

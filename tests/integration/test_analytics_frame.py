@@ -8,10 +8,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from ringback.analytics.duck import DuckEngine
-from ringback.analytics.engine import PAGE_LIMITS, Answer, Limits
-from ringback.model.errors import AnalyticsAway, QuestionTooLong
+from ringback.analytics.engine import PAGE_LIMITS, Answer, Limits, Standing
+from ringback.model.errors import AnalyticsAway, QuestionRefused, QuestionTooLong
 from ringback.settings import DashboardSettings
 from ringback.settings_analytics import AnalyticsSettings
 from tests.data.dashboard.seeding import add_accounts
@@ -22,6 +23,7 @@ from tests.integration.test_dashboard_analytics import ROOT, ROWS
 
 PAGES = ("", "/delivery", "/latency", "/funnel", "/errors", "/heatmap", "/spend")
 BY_SCRIPT = {"HX-Request": "true"}
+BACK_BY_SCRIPT = {"HX-History-Restore-Request": "true"}
 WAITING = re.compile(r'<p class="waiting[^>]*>[^<]*</p>')
 
 
@@ -50,6 +52,7 @@ class GatedEngine(DuckEngine):
 class Served:
     """An operator's client of a dashboard that does not wait for figures, and the gate before them."""
 
+    engine: DuckEngine
     client: aiohttp.ClientSession
     gate: Gate
 
@@ -68,7 +71,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         await dashboard.commit(lambda tx: add_accounts(tx, clock.now_us()))
         await filled(engine, ROWS)
         async with dashboard.operator() as client:
-            yield Served(client, gate)
+            yield Served(engine, client, gate)
 
 
 async def begun(answer: aiohttp.ClientResponse) -> str:
@@ -116,9 +119,39 @@ async def test_what_goes_wrong_after_the_frame_is_said_in_it(
     assert plain(rest).count(says) == 1
     assert rest.rstrip().endswith("</html>")
     # A script is told so by the status.
-    async with served.client.get(f"{ROOT}/latency", headers=BY_SCRIPT) as answer:
+    for headers in (BY_SCRIPT, BACK_BY_SCRIPT):
+        async with served.client.get(f"{ROOT}/latency", headers=headers) as answer:
+            assert answer.status == status
+            assert says in plain(await answer.text())
+    async with served.client.head(f"{ROOT}/latency") as answer:
         assert answer.status == status
-        assert says in plain(await answer.text())
+
+
+async def test_a_defect_after_the_frame_is_said_in_it_and_logged(served: Served) -> None:
+    served.gate.trouble = QuestionRefused("SELECT what?")
+    served.gate.may.set()
+    with capture_logs() as told:
+        async with served.client.get(f"{ROOT}/spend") as answer:
+            text = await answer.text()
+    assert plain(text).count("This page has failed") == 1
+    assert text.rstrip().endswith("</html>")
+    assert [(each["event"], each["path"]) for each in told] == [("request_failed", f"{ROOT}/spend")]
+
+
+async def test_how_far_the_analytics_are_is_said_once(served: Served) -> None:
+    def stands(events: int) -> None:
+        served.engine.note_standing(
+            Standing(state="rebuilding", events=events, behind=100 - events, as_of_us=0, mark=events)
+        )
+
+    stands(10)
+    async with served.client.get(f"{ROOT}/heatmap") as answer:
+        assert answer.headers["X-Accel-Buffering"] == "no"
+        text = await begun(answer)
+        stands(50)
+        served.gate.may.set()
+        text += await answer.text()
+    assert re.findall(r"(\d+) of 100 events are in", text) == ["10"]
 
 
 async def test_what_cannot_be_understood_is_refused_before_any_frame(served: Served) -> None:

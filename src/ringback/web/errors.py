@@ -84,8 +84,13 @@ def answer_for(error: Exception, scope: Scope) -> Response:
     if isinstance(error, ClientDisconnect):
         # Nobody reads this answer; the request was not whole, so nothing was stored.
         return Response(status_code=400)
-    log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=error)
+    note_defect(error, scope)
     return error_response(500, "internal error; it is in Ringback's log")
+
+
+def note_defect(error: Exception, scope: Scope) -> None:
+    """Log what a request met that is nobody's fault but Ringback's."""
+    log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=error)
 
 
 async def http_exception(_: Request, error: Exception) -> Response:

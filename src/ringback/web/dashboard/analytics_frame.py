@@ -20,13 +20,16 @@ from ringback.web.dashboard.analytics_address import DIMENSIONS, PAGES, PERIODS,
 from ringback.web.dashboard.context import DashboardContext
 from ringback.web.dashboard.pages import Pages
 from ringback.web.dashboard.viewer import viewer_of
+from ringback.web.errors import note_defect
 
 SWAPPED: Final = ("", "delivery", "latency", "funnel", "errors", "heatmap", "spend")
 """Pages that follow each other without the browser loading anything: they have no scripts of their own."""
 _OF_OPERATORS: Final = frozenset({"sql"})
 """Pages that are not there for people of one account."""
-_BY_SCRIPT: Final = "HX-Request"
-"""Says that a script asked, which waits for all of a page and wants to know what became of it."""
+_BY_SCRIPT: Final = ("HX-Request", "HX-History-Restore-Request")
+"""Say that a script asked, which waits for all of a page and wants to know what became of it."""
+_NOT_COLLECTED: Final = {"X-Accel-Buffering": "no"}
+"""Proxies that collect answers before passing them on would hold the frame up."""
 _TITLES: Final = {name: label for name, label, _ in PAGES}
 
 
@@ -88,6 +91,12 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     facts: Mapping[str, Any] = {}
 
 
+_FAILED: Final = Inside(
+    template="analytics_notice.html",
+    facts={"problem": "This page has failed, which is a defect of Ringback: its log says what has happened."},
+)
+
+
 class Frame:
     """Renders pages inside the frame."""
 
@@ -126,14 +135,14 @@ class Frame:
         """
         found = asyncio.ensure_future(finding)
         try:
-            if _BY_SCRIPT not in request.headers:
+            if request.method == "GET" and not any(name in request.headers for name in _BY_SCRIPT):
                 await asyncio.wait([found], timeout=self._context.settings.frame_after_ms / 1000)
                 well = AWAY if found.done() else await self.wellness()
                 if not found.done():
                     parts = self._parts(request, page, address, well, found)
-                    return StreamingResponse(parts, media_type="text/html")
+                    return StreamingResponse(parts, media_type="text/html", headers=_NOT_COLLECTED)
             inside = await found
-        except asyncio.CancelledError:
+        except BaseException:
             found.cancel()
             raise
         facts = {"address": address, "well": inside.well, **inside.facts}
@@ -149,13 +158,21 @@ class Frame:
             here = self._context.new_secret()
             before, _, after = self._pages.page(request, "analytics_begun.html", here=here, **around).partition(here)
             yield before
-            inside = await found
-            rest = {"around": "analytics_rest.html", "said": well.text}
-            facts = {**self._around(request, page, address, inside.well or well), **inside.facts, **rest}
-            yield self._pages.page(request, inside.template, **facts)
+            try:
+                rest = self._rest(request, page, address, well, await found)
+            except Exception as error:  # noqa: BLE001 - boundary: the answer has begun, and can only say so itself
+                note_defect(error, request.scope)
+                rest = self._rest(request, page, address, well, _FAILED)
+            yield rest
             yield after
         finally:
             found.cancel()
+
+    def _rest(self, request: Request, page: str, address: Address, well: Wellness, inside: Inside) -> str:
+        """Render what follows a frame that says how far the analytics were when it was sent."""
+        facts = self._around(request, page, address, inside.well or well)
+        own = {"around": "analytics_rest.html", "said": well.state}
+        return self._pages.page(request, inside.template, **{**facts, **inside.facts, **own})
 
     def _around(self, request: Request, page: str, address: Address | None, well: Wellness) -> dict[str, Any]:
         viewer = viewer_of(request)

@@ -64,7 +64,8 @@
   // ---- renewal: only when the analytics have taken something in since ----
 
   async function renew() {
-    const standing = document.querySelector("[data-mark]");
+    // A page that waits for its figures though it is loaded has been cut off, and has no mark yet.
+    const standing = document.querySelector("[data-mark], #analytics > .waiting:last-child");
     const busy = frame()?.hasAttribute("aria-busy") || document.querySelector(".scope details[open], .exports[open]");
     if (!standing || paused || document.hidden || renewing || busy || typing(document.activeElement)) return;
     renewing = true;
