@@ -169,50 +169,115 @@ async def test_sealed_days_give_back_what_the_store_has_pruned(bench: Bench) -> 
     assert (await bench.engine.ask("SELECT * FROM events ORDER BY log_offset")).rows == events
 
 
-@pytest.mark.parametrize("more", [False, True], ids=["nothing since", "more since"])
-async def test_a_source_s_message_whose_first_request_is_pruned_is_there_once(bench: Bench, more: bool) -> None:  # noqa: FBT001
-    bench.sources = Sources({"a": "MAAAAAAAAAAAAAAAAAAA"}, lambda *_: None)
-    bench.projected()
+class _Source:
+    """A source whose requests come one by one and are pruned, beside a file that follows."""
 
-    async def come(number: int, status: str, message: str = "m-1") -> None:
-        now_us = bench.clock.now_us()
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.told_at_us: int | None = None
+        bench.sources = Sources({"a": "MAAAAAAAAAAAAAAAAAAA"}, lambda *_: self.told_at_us)
+        bench.projected()
+
+    async def come(self, number: int, status: str, message: str = "m-1") -> None:
+        """Let a request come that tells of a message."""
+        now_us = self._bench.clock.now_us()
         event = said(number, status, None, received_at_us=now_us, message_uuid=message)
         came = [request(number, received_at_us=now_us)], [event]
-        await bench.store.write(lambda tx: received_log.append(tx, received.store(tx, *came)))
+        await self._bench.store.write(lambda tx: received_log.append(tx, received.store(tx, *came)))
 
-    def prune(tx: Transaction) -> None:
-        first = [message_uuid(1)]
-        received_log.forget(tx, first)
-        tx.execute(schema.received_events.delete().where(schema.received_events.c.request_id.in_(first)))
-        tx.execute(schema.received_requests.delete().where(schema.received_requests.c.id.in_(first)))
+    async def begin_anew_without(self, *numbers: int) -> None:
+        """Prune requests, and have the file made anew."""
+        ids = [message_uuid(number) for number in numbers]
 
-    await come(1, "queued")
-    bench.clock.advance(86_400)
-    await come(2, "sent")
-    await come(4, "sent", message="m-2")
-    bench.clock.advance(3 * 86_400)
-    await bench.seal_all()
-    found = "SELECT status, queued_at FROM messages WHERE provider_id = 'm-1'"
-    before = (await bench.engine.ask(found)).rows
-    if more:
-        await come(3, "delivered")
-    await bench.store.write(prune)
-    await bench.begin_anew()
-    await bench.projection.catch_up()
-    after = (await bench.engine.ask(found)).rows
-    events = (
-        await bench.engine.ask(
+        def prune(tx: Transaction) -> None:
+            received_log.forget(tx, ids)
+            tx.execute(schema.received_events.delete().where(schema.received_events.c.request_id.in_(ids)))
+            tx.execute(schema.received_requests.delete().where(schema.received_requests.c.id.in_(ids)))
+
+        await self._bench.store.write(prune)
+        await self._bench.begin_anew()
+        await self._bench.projection.catch_up()
+
+    async def settle(self) -> None:
+        """Let time pass until all is sealed."""
+        self._bench.clock.advance(3 * 86_400)
+        await self._bench.seal_all()
+
+    async def messages(self) -> list[tuple[object, ...]]:
+        """Return what is known of the first message."""
+        sql = "SELECT status, queued_at, total_ms FROM messages WHERE provider_id = 'm-1'"
+        return list((await self._bench.engine.ask(sql)).rows)
+
+    async def events(self) -> list[str]:
+        """Return what has happened to it, in order."""
+        answer = await self._bench.engine.ask(
             "SELECT status FROM events WHERE message_uuid IN (SELECT message_uuid FROM messages "
             "WHERE provider_id = 'm-1') ORDER BY log_offset"
         )
-    ).rows
-    if more:
-        # What is left tells of a message that came a day later, and has been delivered.
-        assert [status for status, _ in after] == ["delivered"]
-        assert events == [("sent",), ("delivered",)]
-    else:
-        assert after == before
-        assert events == [("queued",), ("sent",)]
+        return [status for (status,) in answer.rows]
+
+
+async def test_a_source_s_message_whose_first_request_is_pruned_is_put_back_whole(bench: Bench) -> None:
+    source = _Source(bench)
+    await source.come(1, "queued")
+    bench.clock.advance(86_400)
+    await source.come(2, "sent")
+    await source.come(4, "sent", message="m-2")
+    await source.settle()
+    before = await source.messages()
+    await source.begin_anew_without(1)
+    assert await source.messages() == before
+    assert await source.events() == ["queued", "sent"]
+
+
+async def test_what_has_come_of_it_since_is_not_lost(bench: Bench) -> None:
+    source = _Source(bench)
+    await source.come(1, "queued")
+    bench.clock.advance(86_400)
+    await source.come(2, "sent")
+    await source.come(4, "sent", message="m-2")
+    await source.settle()
+    await source.come(3, "delivered")
+    # What is left tells of a message that came a day later, and has been delivered.
+    await source.begin_anew_without(1)
+    [found] = await source.messages()
+    assert found[0] == "delivered"
+    assert await source.events() == ["sent", "delivered"]
+    # By then two days have it, of which the later one knows more.
+    await source.settle()
+    await source.begin_anew_without(2, 3, 4)
+    assert await source.messages() == [found]
+
+
+async def test_a_message_that_ended_in_a_day_without_others_keeps_its_times(bench: Bench) -> None:
+    source = _Source(bench)
+    await source.come(1, "queued")
+    bench.clock.advance(86_400)
+    await source.come(3, "delivered")
+    await source.settle()
+    before = await source.messages()
+    assert [each[2] for each in before] == [86_400_000]
+    await source.begin_anew_without(1)
+    assert await source.messages() == before
+    assert await source.events() == ["queued", "delivered"]
+    await source.settle()
+    await source.begin_anew_without(3)
+    assert await source.messages() == before
+
+
+async def test_a_message_that_has_left_the_only_day_it_was_in_is_put_back_where_it_is(bench: Bench) -> None:
+    source = _Source(bench)
+    await source.come(1, "delivered")
+    await source.settle()
+    source.told_at_us = bench.clock.now_us() - 4 * 86_400_000_000
+    await source.come(2, "sent")
+    await bench.seal_all()
+    await source.settle()
+    before = await source.messages()
+    assert len(bench.projection._days.sealed()) == 2
+    await source.begin_anew_without(1, 2)
+    assert await source.messages() == before
+    assert len(before) == 1
 
 
 async def test_what_is_sealed_is_not_read_from_the_log_again(bench: Bench) -> None:

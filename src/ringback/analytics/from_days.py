@@ -16,7 +16,7 @@ from duckdb import DuckDBPyConnection
 
 from ringback.analytics.days import KINDS, Days
 from ringback.analytics.definitions import literal
-from ringback.analytics.sealing import fits
+from ringback.analytics.sealing import fits, knew
 from ringback.store.facts import DIVISOR, Stretch
 
 
@@ -82,10 +82,7 @@ def _usable(con: DuckDBPyConnection, days: Days, day: date) -> _Day | None:
     """Return how far a day knew the log when it was sealed, if both files say the same and have the right columns."""
     if not fits(con, days, day):
         return None
-    of_messages, of_events = (
-        dict(con.execute("SELECT decode(key), decode(value) FROM parquet_kv_metadata(?)", [str(path)]).fetchall())
-        for path in (days.path(kind, day) for kind in KINDS)
-    )
+    of_messages, of_events = (knew(con, days.path(kind, day)) for kind in KINDS)
     # A process that is killed while it seals a day again leaves files of two times.
     if of_messages != of_events or not all(of_events.get(name, "").isdecimal() for name in _Day.__struct_fields__[1:]):
         return None

@@ -55,7 +55,8 @@ def seal(con: DuckDBPyConnection, days: Days, day: date, countries: Sequence[str
     make_directory(days.directory)
     # How far it knows the logs, for a file that is made anew of it.
     _, known = offsets.read(con)
-    knows = f"KV_METADATA {{events: '{known.events}', conversions: '{known.conversions}'}}"
+    logs = (("events", known.events), ("conversions", known.conversions), ("received", known.received))
+    knows = f"KV_METADATA {{{', '.join(f'{name}: {literal(str(offset))}' for name, offset in logs)}}}"
     for kind, (table, order) in _TABLES.items():
         column = "queued_at" if kind == "messages" else '"at"'
         path = days.path(kind, day)
@@ -75,36 +76,47 @@ def seal(con: DuckDBPyConnection, days: Days, day: date, countries: Sequence[str
 def restore(con: DuckDBPyConnection, days: Days, readable: Sequence[date]) -> int:
     """Put back from sealed days the messages that the store has no longer, with their events; returns how many."""
     fitting = [day for day in readable if fits(con, days, day)]
-    con.execute("CREATE OR REPLACE TEMP TABLE put_back (day DATE, message_uuid UUID, origin VARCHAR)")
+    con.execute("CREATE OR REPLACE TEMP TABLE put_back (day DATE, received BIGINT, message_uuid UUID, origin VARCHAR)")
     for day in fitting:
-        con.execute(_GONE.format(messages=_read(days, "messages", day), day=day, next_day=day + timedelta(days=1)))
+        file, next_day = _read(days, "messages", day), day + timedelta(days=1)
+        # Days that were sealed before this was noted are taken for the oldest.
+        received = int(knew(con, days.path("messages", day)).get("received", "0"))
+        con.execute(_GONE.format(messages=file, day=day, next_day=next_day, received=received))
     _choose_once(con, [_read(days, "events", day) for day in fitting])
-    of_day: dict[date, int] = dict(con.execute("SELECT day, count(*) FROM put_back GROUP BY day").fetchall())
-    for day in of_day:
+    counts = con.execute("SELECT day, count(*) FROM put_back GROUP BY day ORDER BY day").fetchall()
+    for day, _ in counts:
         con.execute(_PUT_MESSAGES.format(messages=_read(days, "messages", day), day=day))
     # The events of a message may be spread over days: each file gives those of all that have been put back.
-    for day in fitting if of_day else ():
+    for day in fitting if counts else ():
         con.execute(_PUT_EVENTS.format(events=_read(days, "events", day)))
-    return sum(of_day.values())
+    return sum(count for _, count in counts)
 
 
 def _choose_once(con: DuckDBPyConnection, events: Sequence[str]) -> None:
     """See that no message of a source is put back beside itself.
 
-    One whose first requests the store has let go of is another day's by what is left of them. The sealed one knows
-    more, unless something has come since.
+    It can be another day's by now: when its first requests are pruned, or a late one tells that it was sent earlier. A
+    day that it has left may have no other message, and then keeps it in its file. The day that knew most of what was
+    received tells best of it; and better than what is left in the store, unless something has come since.
     """
+    con.execute(_OLDER)
     con.execute(_TWICE)
-    if not con.execute("SELECT 1 FROM twice LIMIT 1").fetchall():
-        return
-    con.execute("CREATE OR REPLACE TEMP TABLE known (message_uuid UUID, origin VARCHAR, log_offset BIGINT)")
-    for file in events:
-        con.execute(_KNOWN.format(events=file))
     con.execute(_NEWER)
     con.execute(f"DELETE FROM put_back b WHERE {_IS_IN.format(table='newer', of='b')}")
     con.execute(f"DELETE FROM twice t WHERE {_IS_IN.format(table='newer', of='t')}")
-    for table in ("open_messages", "closed_messages", "events"):
+    if not con.execute("SELECT 1 FROM twice LIMIT 1").fetchall():
+        return
+    for table in ("open_messages", "closed_messages"):
         con.execute(f"DELETE FROM {table} m WHERE {_IS_IN.format(table='twice', of='m')}")
+    # Events that no day has, as those of a day in which no message was queued, are left as they are.
+    for file in events:
+        con.execute(_KNOWN.format(events=file))
+
+
+def knew(con: DuckDBPyConnection, path: Path) -> dict[str, str]:
+    """Return how far whoever sealed a day knew the logs when it wrote a file of it."""
+    rows = con.execute("SELECT decode(key), decode(value) FROM parquet_kv_metadata(?)", [str(path)]).fetchall()
+    return dict(rows)
 
 
 def fits(con: DuckDBPyConnection, days: Days, day: date) -> bool:
@@ -149,26 +161,37 @@ def _to_disk(path: Path) -> None:
 _IS_IN: Final = "EXISTS (SELECT 1 FROM {table} i WHERE i.message_uuid = {of}.message_uuid AND i.origin = {of}.origin)"
 
 _GONE: Final = """
-INSERT INTO put_back SELECT DATE '{day}', p.message_uuid, p.origin FROM {messages} p WHERE NOT EXISTS (
+INSERT INTO put_back SELECT DATE '{day}', {received}, p.message_uuid, p.origin FROM {messages} p WHERE NOT EXISTS (
     SELECT 1 FROM messages m WHERE m.queued_at >= '{day}' AND m.queued_at < '{next_day}'
     AND m.message_uuid = p.message_uuid AND m.origin = p.origin
 )
 """
 
-_TWICE: Final = f"""
+_OLDER: Final = """
+DELETE FROM put_back b WHERE origin <> 'ringback' AND EXISTS (
+    SELECT 1 FROM put_back i WHERE i.message_uuid = b.message_uuid AND i.origin = b.origin
+    AND (i.received > b.received OR (i.received = b.received AND i.day < b.day))
+)
+"""
+
+_TWICE: Final = """
 CREATE OR REPLACE TEMP TABLE twice AS
-SELECT message_uuid, origin FROM messages m WHERE origin <> 'ringback' AND {_IS_IN.format(table="put_back", of="m")}
+SELECT m.message_uuid, m.origin, b.received
+FROM messages m JOIN put_back b ON b.message_uuid = m.message_uuid AND b.origin = m.origin
+WHERE m.origin <> 'ringback'
+"""
+
+_NEWER: Final = """
+CREATE OR REPLACE TEMP TABLE newer AS
+SELECT DISTINCT t.message_uuid, t.origin
+FROM twice t JOIN events e ON e.message_uuid = t.message_uuid AND e.origin = t.origin
+WHERE e.log_offset > t.received
 """
 
 _KNOWN: Final = f"""
-INSERT INTO known SELECT message_uuid, origin, log_offset FROM {{events}} e
-WHERE {_IS_IN.format(table="twice", of="e")}
-"""
-
-_NEWER: Final = f"""
-CREATE OR REPLACE TEMP TABLE newer AS
-SELECT DISTINCT message_uuid, origin FROM events e WHERE {_IS_IN.format(table="twice", of="e")}
-AND NOT EXISTS (SELECT 1 FROM known k WHERE k.log_offset = e.log_offset AND k.origin = e.origin)
+DELETE FROM events USING (
+    SELECT origin, log_offset FROM {{events}} e WHERE {_IS_IN.format(table="twice", of="e")}
+) k WHERE k.origin = events.origin AND k.log_offset = events.log_offset
 """
 
 _PUT_MESSAGES: Final = f"""
