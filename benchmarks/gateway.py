@@ -1,7 +1,8 @@
 """From an HTTP request over SMPP to the last callback: Ringback and Kannel, all stored, with one and the same SMSC.
 
 Kannel keeps messages and receipts in its spools and calls back twice a message: when the SMSC has taken it, and at the
-end. Ringback calls back three times, signed. Load, SMSC and sink run on the same cores as the gateway.
+end. Ringback calls back three times, signed. Load, SMSC and sink run on the same cores as the gateway. Jasmin, which
+calls back as Kannel does, comes third where somebody has installed it.
 """
 
 import base64
@@ -10,12 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import urlencode
 
 import msgspec
 
+from benchmarks import jasmin
 from benchmarks.processes import (
     RINGBACK,
     Load,
@@ -40,7 +43,7 @@ MOST_S: Final = 300
 LOOK_EVERY_S: Final = 0.25
 QUIET_S: Final = 20.0
 """After so long without a callback no more are waited for."""
-FORMAT: Final = "$msec $arg_n $arg_t $arg_Status$arg_s"
+FORMAT: Final = "$msec $arg_n $arg_t $arg_Status$arg_s$arg_message_status"
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -75,15 +78,20 @@ class Seen(msgspec.Struct, frozen=True):
 def run(directory: Path) -> Report:
     """Load one after the other."""
     figures: dict[str, Figure] = {}
-    for name, start in (("ringback", _ringback), ("kannel", _kannel)):
+    gateways = {"ringback": _ringback, "kannel": _kannel}
+    if found := jasmin.home():
+        gateways["jasmin"] = partial(_jasmin, found)
+    for name, start in gateways.items():
         place = directory / name
         place.mkdir()
-        with nginx(place / "sink", log_format=FORMAT) as sink, _smsc(place) as smsc_port:
+        with nginx(place / "sink", log_format=FORMAT, answer="ACK/Jasmin") as sink, _smsc(place) as smsc_port:
             log = place / "sink" / "arrivals.log"
             with start(place, smsc_port) as gateway:
                 figures |= {f"{name}_{key}": value for key, value in _measure(gateway, sink.url, log).items()}
-    ratio = figures["ringback_messages_per_s"].value / figures["kannel_messages_per_s"].value
-    figures["messages_per_s_to_kannel"] = Figure(ratio, "ratio")
+    ours = figures["ringback_messages_per_s"].value
+    for name in list(gateways)[1:]:
+        figures[f"messages_per_s_to_{name}"] = Figure(ours / figures[f"{name}_messages_per_s"].value, "ratio")
+    beside = [Target("messages_per_s_to_jasmin", "at least", 4)] if found else []
     return Report(
         name="gateway",
         yardstick={"name": "Kannel, spools for messages and receipts", "messages": MESSAGES},
@@ -94,6 +102,7 @@ def run(directory: Path) -> Report:
             Target("ringback_peak_rss", "at most", 400),
             Target("ringback_lost", "at most", 0),
             Target("messages_per_s_to_kannel", "at least", 1),
+            *beside,
         ],
     )
 
@@ -182,7 +191,7 @@ def _ringback(place: Path, smsc_port: int) -> Iterator[Gateway]:
     load = (f"/v1/Account/{auth_id}/Message/", basic)
     roles = (("web",), ("submit",), ("deliver",))
     with ringback(environment, place / "ringback.log", roles=roles) as server:
-        yield Gateway("ringback", server.url, load, server.usage, "delivered-")
+        yield Gateway("ringback", server.url, load, server.usage, "delivered--")
 
 
 _KANNEL: Final = """group = core
@@ -251,4 +260,10 @@ def _kannel(place: Path, smsc_port: int) -> Iterator[Gateway]:
 
         query = {"username": "u", "password": "p", "from": "15005550100", "dlr-mask": "31"}
         path = f"/cgi-bin/sendsms?{urlencode(query)}"
-        yield Gateway("kannel", f"http://127.0.0.1:{http}", (path, "-"), usage, "-1")
+        yield Gateway("kannel", f"http://127.0.0.1:{http}", (path, "-"), usage, "-1-")
+
+
+@contextlib.contextmanager
+def _jasmin(found: Path, place: Path, smsc_port: int) -> Iterator[Gateway]:
+    with jasmin.jasmin(found, place, smsc_port) as (url, path, parts):
+        yield Gateway("jasmin", url, (path, "-"), parts.usage, "--DELIVRD")

@@ -113,7 +113,9 @@ class Ringback(msgspec.Struct, frozen=True):
 
 
 @contextlib.contextmanager
-def nginx(directory: Path, *, log_format: str = "", failing_percent: int = 0, port: int = 0) -> Iterator[Process]:
+def nginx(
+    directory: Path, *, log_format: str = "", failing_percent: int = 0, port: int = 0, answer: str = "ok\\n"
+) -> Iterator[Process]:
     """Run an nginx with one worker that answers everything with a static 200, or some requests with 500.
 
     ``log_format`` turns on its log.
@@ -131,7 +133,7 @@ def nginx(directory: Path, *, log_format: str = "", failing_percent: int = 0, po
           proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
           server {{
             listen 127.0.0.1:{port} backlog=4096;
-            location / {{ if ($fails) {{ return 500; }} return 200 "ok\\n"; }}
+            location / {{ if ($fails) {{ return 500; }} return 200 "{answer}"; }}
           }}
         }}"""
     )

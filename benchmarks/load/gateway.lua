@@ -4,6 +4,7 @@
 require "clock"
 
 local TEXT = "Your verification code is 123456. It is valid for ten minutes. Do not share it with anybody."
+local PLUSED = TEXT:gsub(" ", "+")
 local LONG_MS = 600000
 local kind, path, headers, sink, first, most, pause_ms
 -- wrk asks for one request more at its start, to look at it.
@@ -29,8 +30,11 @@ function request()
     return wrk.format("POST", path, headers, string.format(
       '{"src":"15005550100","dst":"4915%09d","text":"%s","url":"%s?n=%d&t=%s","method":"GET"}', n, TEXT, sink, n, at))
   end
+  -- Kannel writes a message's state where it is told to, Jasmin adds it.
+  local words, state = "text", "%26s%3D%25d"
+  if kind == "jasmin" then words, state = "content", "" end
   return wrk.format("GET", string.format(
-    "%s&to=4915%09d&text=%s&dlr-url=%s%%3Fn%%3D%d%%26t%%3D%s%%26s%%3D%%25d", path, n, TEXT:gsub(" ", "+"), sink, n, at), headers)
+    "%s&to=4915%09d&%s=%s&dlr-url=%s%%3Fn%%3D%d%%26t%%3D%s%s", path, n, words, PLUSED, sink, n, at, state), headers)
 end
 
 -- wrk itself would go on to the end of its time.
