@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, expect
 
 from ringback.analytics.duck import DuckEngine
 from ringback.analytics.engine import Standing
+from ringback.settings import DashboardSettings
 from ringback.settings_analytics import AnalyticsSettings
 from tests.acceptance.browsing import COLOURS, barriers, log_in
 from tests.acceptance.test_dashboard_browser import accept, one_message
@@ -18,6 +19,7 @@ from tests.data.analytics.week import is_open, traffic
 from tests.data.dashboard.serving import Dashboard, serve
 from tests.fakes.analytics import filled, row
 from tests.fakes.clock import FakeClock
+from tests.integration.test_analytics_frame import Gate, GatedEngine
 
 ROOT = "/dashboard/analytics"
 NOW = datetime.fromtimestamp(FakeClock().now_us() / 1_000_000, UTC).replace(tzinfo=None)
@@ -178,6 +180,26 @@ async def test_an_open_page_renews_itself_when_something_has_been_taken_in(opene
     await expect(page.get_by_text("being rebuilt from the event log: 5,000 of 10,000 events are in")).to_be_visible()
     await expect_one_chart(page)
     assert opened.complaints == []
+
+
+async def test_who_waits_for_figures_sees_where_they_are(tmp_path: Path, browser: Browser) -> None:
+    gate = Gate()
+    slow = DashboardSettings(frame_after_ms=0)
+    async with GatedEngine(tmp_path / "analytics", AnalyticsSettings()) as engine:
+        engine.gate = gate
+        await filled(engine, [row(1, queued_at=NOW)])
+        async with serve(tmp_path / "store", clock=FakeClock(), engine=engine, settings=slow) as dashboard:
+            context = await browser.new_context()
+            tab = await log_in(await dashboard.login_link(), context)
+            await tab.page.goto(dashboard.base_url + ROOT, wait_until="commit")
+            waiting = tab.page.get_by_text("Working it out …")
+            await expect(waiting).to_be_visible()
+            await expect(tab.page.get_by_role("link", name="Delivery")).to_be_visible()
+            gate.may.set()
+            await expect(tab.page.get_by_role("heading", name="Overview")).to_be_visible()
+            await expect(waiting).to_be_hidden()
+            assert tab.complaints == []
+            await context.close()
 
 
 async def test_a_page_that_was_cut_off_before_its_figures_gets_them(opened: Open) -> None:
