@@ -80,7 +80,7 @@ async def test_those_who_begin_a_calendar_together_never_wait_for_each_other(
     loop = asyncio.get_running_loop()
     begun, looks = Counter[str](), Counter[str]()
     of_first: set[Transaction] = set()
-    other_has_account = threading.Event()
+    other_begins, other_has_account = threading.Event(), threading.Event()
     others: list[Any] = []
     read = pacing._read
 
@@ -97,21 +97,24 @@ async def test_those_who_begin_a_calendar_together_never_wait_for_each_other(
         who = "first" if tx in of_first else "other"
         looks[who] += 1
         if (who, looks[who]) == ("first", 2):
+            other_begins.set()
             others.append(begin("other", wanted(source="a")))
             assert other_has_account.wait(BOUND_S)
         found = read(tx, ordered)
         if (who, looks[who]) == ("first", 1):
             begin("account", wanted()).result(BOUND_S)
-        elif who == "other" and ACCOUNT.key in found and others:
+        elif who == "other" and ACCOUNT.key in found and other_begins.is_set():
             other_has_account.set()
         return found
 
     monkeypatch.setattr(pacing, "_read", look)
-    await asyncio.wrap_future(begin("first", wanted(source="a")))
-    await asyncio.wrap_future(others[0])
+    try:
+        await asyncio.wrap_future(begin("first", wanted(source="a")))
+        await asyncio.wrap_future(others[0])
+    finally:
+        await store.close()
     # Nobody had to give way and begin anew.
     assert begun == {"first": 1, "account": 1, "other": 1}
-    await store.close()
 
 
 async def test_calendars_that_nobody_uses_go(store: Store) -> None:
