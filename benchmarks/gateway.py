@@ -29,6 +29,7 @@ from benchmarks.processes import (
     free_port,
     nginx,
     ringback,
+    used_by,
     wait_for_port,
     wrk,
 )
@@ -250,17 +251,9 @@ def _kannel(place: Path, smsc_port: int) -> Iterator[Gateway]:
             wait_for_port(port, served)
             boxes.append(Process(served.pid, ""))
 
-        def usage() -> Usage:
-            parts = [box.usage() for box in boxes]
-            return Usage(
-                cpu_s=sum(part.cpu_s for part in parts),
-                rss_mb=sum(part.rss_mb for part in parts),
-                peak_rss_mb=sum(part.peak_rss_mb for part in parts),
-            )
-
         query = {"username": "u", "password": "p", "from": "15005550100", "dlr-mask": "31"}
         path = f"/cgi-bin/sendsms?{urlencode(query)}"
-        yield Gateway("kannel", f"http://127.0.0.1:{http}", (path, "-"), usage, "-1-")
+        yield Gateway("kannel", f"http://127.0.0.1:{http}", (path, "-"), partial(used_by, boxes), "-1-")
 
 
 @contextlib.contextmanager

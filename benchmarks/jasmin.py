@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
-from benchmarks.processes import Process, Usage, ended, free_port, wait_for_port
+from benchmarks.processes import Process, Usage, ended, free_port, used_by, wait_for_port
 
 HOME: Final = "JASMIN"
 """Names the environment variable."""
@@ -102,12 +102,7 @@ class Jasmin:
 
     def usage(self) -> Usage:
         """Sum up what they and theirs have used."""
-        parts = [Process(pid, "").usage() for served in self._served for pid in _family(served.pid)]
-        return Usage(
-            cpu_s=sum(part.cpu_s for part in parts),
-            rss_mb=sum(part.rss_mb for part in parts),
-            peak_rss_mb=sum(part.peak_rss_mb for part in parts),
-        )
+        return used_by(Process(pid, "") for served in self._served for pid in _family(served.pid))
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,16 @@ class Process:
         status = Path(f"/proc/{self.pid}/status").read_text()
         rss, peak = (int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) / 1024 for name in ("VmRSS", "VmHWM"))  # type: ignore[index]
         return Usage(cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS, rss_mb=rss, peak_rss_mb=peak)
+
+
+def used_by(processes: Iterable[Process]) -> Usage:
+    """Sum up what processes have used."""
+    parts = [process.usage() for process in processes]
+    return Usage(
+        cpu_s=sum(part.cpu_s for part in parts),
+        rss_mb=sum(part.rss_mb for part in parts),
+        peak_rss_mb=sum(part.peak_rss_mb for part in parts),
+    )
 
 
 def command(environment: Mapping[str, str], *arguments: str) -> str:
@@ -104,12 +114,7 @@ class Ringback(msgspec.Struct, frozen=True):
 
     def usage(self) -> Usage:
         """Sum up what the processes have used."""
-        parts = [process.usage() for process in self.processes]
-        return Usage(
-            cpu_s=sum(part.cpu_s for part in parts),
-            rss_mb=sum(part.rss_mb for part in parts),
-            peak_rss_mb=sum(part.peak_rss_mb for part in parts),
-        )
+        return used_by(self.processes)
 
 
 @contextlib.contextmanager

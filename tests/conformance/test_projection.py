@@ -217,13 +217,19 @@ class _Source:
         return [status for (status,) in answer.rows]
 
 
-async def test_a_source_s_message_whose_first_request_is_pruned_is_put_back_whole(bench: Bench) -> None:
+async def _over_two_days(bench: Bench) -> _Source:
+    """Seal a message that was queued on one day and sent on the next, on which there is another one."""
     source = _Source(bench)
     await source.come(1, "queued")
     bench.clock.advance(86_400)
     await source.come(2, "sent")
     await source.come(4, "sent", message="m-2")
     await source.settle()
+    return source
+
+
+async def test_a_source_s_message_whose_first_request_is_pruned_is_put_back_whole(bench: Bench) -> None:
+    source = await _over_two_days(bench)
     before = await source.messages()
     await source.begin_anew_without(1)
     assert await source.messages() == before
@@ -231,12 +237,7 @@ async def test_a_source_s_message_whose_first_request_is_pruned_is_put_back_whol
 
 
 async def test_what_has_come_of_it_since_is_not_lost(bench: Bench) -> None:
-    source = _Source(bench)
-    await source.come(1, "queued")
-    bench.clock.advance(86_400)
-    await source.come(2, "sent")
-    await source.come(4, "sent", message="m-2")
-    await source.settle()
+    source = await _over_two_days(bench)
     await source.come(3, "delivered")
     # What is left tells of a message that came a day later, and has been delivered.
     await source.begin_anew_without(1)
